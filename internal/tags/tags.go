@@ -1,0 +1,77 @@
+// Package tags is the only place where the key of a tag, or the name of a
+// pointer parameter, is spelled. It makes and reads them and calls nothing.
+package tags
+
+import (
+	"sort"
+	"strings"
+)
+
+// Tag keys on everything that Goldline makes.
+const (
+	Name        = "Name"
+	Project     = "goldline:project"
+	Environment = "goldline:environment"
+	Address     = "goldline:address"
+	UUID        = "goldline:uuid"
+	Run         = "goldline:run"
+	Expires     = "goldline:expires" // RFC 3339; only on temporary things
+	Generation  = "goldline:generation"
+	Digest      = "goldline:digest" // of the inputs that EC2 does not give back, such as user data
+)
+
+// Tag keys on images and their snapshots.
+const (
+	Image       = "goldline:image"
+	Version     = "goldline:version"
+	Fingerprint = "goldline:fingerprint"
+	SourceImage = "goldline:source-image"
+	AutoCleanup = "AutoCleanup"
+	promoted    = "goldline:promoted:"
+)
+
+// Promoted is the key that says since when (RFC 3339) a build was promoted to
+// an environment.
+func Promoted(environment string) string { return promoted + environment }
+
+// PromotedTo returns the environment of a Promoted key.
+func PromotedTo(key string) (environment string, ok bool) { return strings.CutPrefix(key, promoted) }
+
+// Reserved tells whether a key is Goldline's or AWS's own, so that a user's
+// definition may not set it.
+func Reserved(key string) bool {
+	return strings.HasPrefix(key, "goldline:") || strings.HasPrefix(strings.ToLower(key), "aws:")
+}
+
+// Pointer is the SSM parameter that holds the AMI that is current in an
+// environment.
+func Pointer(project, environment, image string) string {
+	return Pointers(project, environment) + image
+}
+
+// Pointers is the path below which the pointers of an environment lie, with
+// its closing slash.
+func Pointers(project, environment string) string {
+	return "/goldline/" + project + "/" + environment + "/"
+}
+
+// Merge returns the union of tag sets; later ones win.
+func Merge(sets ...map[string]string) map[string]string {
+	all := map[string]string{}
+	for _, set := range sets {
+		for k, v := range set {
+			all[k] = v
+		}
+	}
+	return all
+}
+
+// Keys lists the keys of a tag set in order.
+func Keys(set map[string]string) []string {
+	keys := make([]string, 0, len(set))
+	for k := range set {
+		keys = append(keys, k)
+	}
+	sort.Strings(keys)
+	return keys
+}
