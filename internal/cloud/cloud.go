@@ -1,0 +1,221 @@
+// Package cloud is how the rooms reach AWS: clients for one account and region
+// that share a limiter and count their calls, waits that poll once for all who
+// wait, batched describes, and what an error means. It works the same over AWS,
+// over any endpoint that speaks its protocols, and over the local cloud. It
+// holds no domain logic and keeps no state between processes.
+package cloud
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/goldline-dev/goldline/internal/fail"
+)
+
+// Target is where calls go: the account that they must be made in, the region,
+// and the role to assume for it, if any.
+type Target struct {
+	Account string
+	Region  string
+	Role    string
+}
+
+// Config says how clouds are reached. The zero value is AWS, as the AWS SDK's
+// own chain of environment, files and metadata configures it.
+type Config struct {
+	// Transport carries every request in place of the network: the local cloud.
+	// With it the caller is account 000000000000, and no configuration of AWS is
+	// read.
+	Transport http.RoundTripper
+	// Dial opens connections to instances; net.Dialer when nil.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// PollMin and PollMax are the first and the longest interval between two
+	// polls of a wait: 500 ms and 5 s when zero.
+	PollMin, PollMax time.Duration
+}
+
+// LocalAccount is the account of whoever uses the local cloud.
+const LocalAccount = "000000000000"
+
+// Provider opens clouds, one for each target, and shares what they share.
+type Provider struct {
+	config  Config
+	calls   *Calls
+	mu      sync.Mutex
+	base    *aws.Config
+	clouds  map[Target]*Cloud
+	callers map[string]caller // by role
+}
+
+type caller struct{ account, arn string }
+
+// NewProvider returns a provider that has made no call yet.
+func NewProvider(c Config) *Provider {
+	if c.PollMin == 0 {
+		c.PollMin = 500 * time.Millisecond
+	}
+	if c.PollMax == 0 {
+		c.PollMax = 5 * time.Second
+	}
+	if c.Dial == nil {
+		c.Dial = (&net.Dialer{Timeout: 10 * time.Second}).DialContext
+	}
+	return &Provider{config: c, calls: newCalls(), clouds: map[Target]*Cloud{}, callers: map[string]caller{}}
+}
+
+// Calls counts the API calls of every cloud of this provider.
+func (p *Provider) Calls() *Calls { return p.calls }
+
+// Cloud is one account in one region.
+type Cloud struct {
+	EC2     *ec2.Client
+	SSM     *ssm.Client
+	STS     *sts.Client
+	Account string
+	Region  string
+	Caller  string // ARN of whoever makes the calls
+	Calls   *Calls
+	// Dial opens a connection to an instance's address: "10.0.1.5:22".
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+	// One poller a kind: all who wait for instances share one describe.
+	Instances *Poller[types.Instance]
+	Statuses  *Poller[types.InstanceStatus]
+	Images    *Poller[types.Image]
+	Snapshots *Poller[types.Snapshot]
+	Volumes   *Poller[types.Volume]
+}
+
+// For opens the cloud of a target, or gives the one that is open. It asks STS
+// once who the caller is and refuses, as wrong input, when that is not the
+// target's account: nothing was changed then. An empty account takes the
+// caller's.
+func (p *Provider) For(ctx context.Context, t Target) (*Cloud, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c, ok := p.clouds[t]; ok {
+		return c, nil
+	}
+	cfg, err := p.configFor(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	who, err := p.caller(ctx, cfg, t.Role)
+	if err != nil {
+		return nil, err
+	}
+	if t.Account != "" && who.account != t.Account {
+		err := fail.Inputf("the environment lives in account %s, but the caller is in account %s (%s)", t.Account, who.account, who.arn)
+		return nil, fail.WithHint(err, "use credentials of account %s, or give the environment a `role:` there to assume", t.Account)
+	}
+	c := &Cloud{
+		EC2:     ec2.NewFromConfig(cfg),
+		SSM:     ssm.NewFromConfig(cfg),
+		STS:     sts.NewFromConfig(cfg),
+		Account: who.account,
+		Region:  t.Region,
+		Caller:  who.arn,
+		Calls:   p.calls,
+		Dial:    p.config.Dial,
+	}
+	c.Instances = newPoller(p.config, c.describeInstances)
+	c.Statuses = newPoller(p.config, c.describeStatuses)
+	c.Images = newPoller(p.config, c.describeImages)
+	c.Snapshots = newPoller(p.config, c.describeSnapshots)
+	c.Volumes = newPoller(p.config, c.describeVolumes)
+	p.clouds[t] = c
+	return c, nil
+}
+
+// configFor is the SDK's configuration for a target, with a limiter of its own,
+// since EC2's buckets are by account and region.
+func (p *Provider) configFor(ctx context.Context, t Target) (aws.Config, error) {
+	base, err := p.load(ctx)
+	if err != nil {
+		return aws.Config{}, err
+	}
+	cfg := base.Copy()
+	if t.Region != "" {
+		cfg.Region = t.Region
+	}
+	cfg.APIOptions = append(cfg.APIOptions, instrument(p.calls, newLimiter(p.paced(base))))
+	cfg.Retryer = func() aws.Retryer {
+		return retry.NewStandard(func(o *retry.StandardOptions) {
+			o.MaxAttempts = 9
+			o.MaxBackoff = 4 * time.Second
+			o.RateLimiter = ratelimit.None // calls are paced by our own limiter, which never gives one up
+		})
+	}
+	if t.Role != "" {
+		provider := stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), t.Role, func(o *stscreds.AssumeRoleOptions) {
+			o.RoleSessionName = "goldline"
+		})
+		cfg.Credentials = aws.NewCredentialsCache(provider)
+	}
+	return cfg, nil
+}
+
+// paced tells whether EC2's documented buckets hold at the endpoint. Elsewhere
+// the limiter only answers to throttling.
+func (p *Provider) paced(base *aws.Config) bool {
+	return p.config.Transport == nil && base.BaseEndpoint == nil
+}
+
+func (p *Provider) load(ctx context.Context) (*aws.Config, error) {
+	if p.base != nil {
+		return p.base, nil
+	}
+	if p.config.Transport != nil {
+		p.base = &aws.Config{
+			Credentials: credentials.NewStaticCredentialsProvider(LocalAccount, "local", ""),
+			HTTPClient:  &http.Client{Transport: p.config.Transport},
+		}
+		return p.base, nil
+	}
+	cfg, err := config.LoadDefaultConfig(ctx)
+	if err != nil {
+		return nil, fail.Input(fmt.Errorf("AWS configuration: %w", err))
+	}
+	if _, err := cfg.Credentials.Retrieve(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		err := fail.Inputf("no AWS credentials were found, so nothing was called")
+		return nil, fail.WithHint(err, "give credentials as the AWS CLI takes them (AWS_PROFILE, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or `aws configure`), or add --local to use the local cloud, which needs no account")
+	}
+	p.base = &cfg
+	return p.base, nil
+}
+
+func (p *Provider) caller(ctx context.Context, cfg aws.Config, role string) (caller, error) {
+	if who, ok := p.callers[role]; ok {
+		return who, nil
+	}
+	out, err := sts.NewFromConfig(cfg).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
+	if err != nil {
+		if role != "" {
+			err = fmt.Errorf("assume role %s: %w", role, err)
+		}
+		if ctx.Err() != nil {
+			return caller{}, err
+		}
+		return caller{}, fail.Input(fmt.Errorf("ask who the caller is: %w", err))
+	}
+	who := caller{account: aws.ToString(out.Account), arn: aws.ToString(out.Arn)}
+	p.callers[role] = who
+	return who, nil
+}

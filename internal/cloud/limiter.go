@@ -1,0 +1,145 @@
+package cloud
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// bucket is a request token bucket: size tokens at most, refilled at rate a
+// second.
+type bucket struct {
+	size, rate float64
+}
+
+// The buckets of EC2's API, for one account in one region:
+// https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html
+var (
+	readBucket   = bucket{100, 20}
+	mutateBucket = bucket{50, 5}
+)
+
+func bucketOf(service, action string) bucket {
+	if service == "ssm" {
+		return bucket{40, 40} // default throughput of Parameter Store, shared by its actions
+	}
+	if service != "ec2" {
+		return bucket{100, 50}
+	}
+	switch action {
+	case "RunInstances", "StartInstances":
+		return bucket{5, 2}
+	case "CopyImage":
+		return bucket{100, 1}
+	case "CreateTags", "DeleteTags":
+		return bucket{100, 10}
+	case "CreateNatGateway":
+		return bucket{10, 1}
+	case "CreateVpcEndpoint":
+		return bucket{4, 0.3}
+	case "TerminateInstances", "CreateSnapshot", "DeregisterImage", "DeleteSnapshot", "ModifyImageAttribute", "ModifySnapshotAttribute",
+		"CreateVolume", "DeleteVolume", "CreateNetworkInterface", "CreateLaunchTemplateVersion", "ModifyLaunchTemplate", "ModifyInstanceMetadataOptions":
+		return bucket{100, 5}
+	}
+	if len(action) > 8 && action[:8] == "Describe" || len(action) > 3 && action[:3] == "Get" {
+		return readBucket
+	}
+	return mutateBucket
+}
+
+// limiter keeps calls within EC2's buckets. Where those are known to hold it
+// paces from the start; elsewhere it begins to when a call is throttled. Under
+// throttling it slows down once for all callers of an action, and gets faster
+// again bit by bit.
+type limiter struct {
+	mu      sync.Mutex
+	paced   bool
+	actions map[string]*allowance
+	now     func() time.Time
+}
+
+// allowance is what is left of one action's bucket.
+type allowance struct {
+	bucket
+	tokens   float64
+	factor   float64 // of the bucket's rate; halved when throttled
+	last     time.Time
+	slowed   time.Time
+	enforced bool
+}
+
+func newLimiter(paced bool) *limiter {
+	return &limiter{paced: paced, actions: map[string]*allowance{}, now: time.Now}
+}
+
+func (l *limiter) of(service, action string) *allowance {
+	key := service + ":" + action
+	if service == "ssm" {
+		key = service // one bucket for the whole service
+	}
+	a, ok := l.actions[key]
+	if !ok {
+		b := bucketOf(service, action)
+		a = &allowance{bucket: b, tokens: b.size, factor: 1, last: l.now(), enforced: l.paced}
+		l.actions[key] = a
+	}
+	return a
+}
+
+// take waits until a call may be sent.
+func (l *limiter) take(ctx context.Context, service, action string) error {
+	wait := l.reserve(service, action)
+	if wait <= 0 {
+		return ctx.Err()
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// reserve takes a token, going into debt where there is none, and says how long
+// it takes until that debt is paid.
+func (l *limiter) reserve(service, action string) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a := l.of(service, action)
+	now := l.now()
+	rate := a.rate * a.factor
+	a.tokens = min(a.size, a.tokens+now.Sub(a.last).Seconds()*rate)
+	a.last = now
+	a.tokens--
+	if !a.enforced {
+		a.tokens = max(a.tokens, 0)
+		return 0
+	}
+	if a.tokens >= 0 {
+		return 0
+	}
+	return time.Duration(-a.tokens / rate * float64(time.Second))
+}
+
+// saw takes in how an attempt ended.
+func (l *limiter) saw(service, action string, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a := l.of(service, action)
+	if !Throttled(err) {
+		if a.factor < 1 {
+			a.factor = min(1, a.factor+0.02)
+		}
+		return
+	}
+	a.enforced = true
+	now := l.now()
+	if now.Sub(a.slowed) < time.Second {
+		return // others of the same burst: slow down once
+	}
+	a.slowed = now
+	a.tokens = min(a.tokens, 0)
+	a.factor = max(0.1, a.factor/2)
+}

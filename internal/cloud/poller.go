@@ -1,0 +1,195 @@
+package cloud
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"sync"
+	"time"
+
+	"github.com/goldline-dev/goldline/internal/fail"
+)
+
+// Poller waits for things of one kind. However many wait, one of them at a
+// time describes everything that is waited for, so the calls do not grow with
+// the waiters. It starts no goroutine.
+type Poller[T any] struct {
+	describe func(ctx context.Context, ids []string) (map[string]T, error)
+	min, max time.Duration
+
+	mu       sync.Mutex
+	waiting  map[string]int // IDs and how many wait for each
+	interval time.Duration
+	next     time.Time
+	polling  bool
+	round    int
+	changed  chan struct{} // closed after each round
+	seen     map[string]T
+	asked    map[string]bool // what the last round asked for
+	err      error
+}
+
+func newPoller[T any](c Config, describe func(context.Context, []string) (map[string]T, error)) *Poller[T] {
+	return &Poller[T]{
+		describe: describe, min: c.PollMin, max: c.PollMax,
+		waiting: map[string]int{}, changed: make(chan struct{}),
+	}
+}
+
+// Wait is what is waited for.
+type Wait[T any] struct {
+	ID string
+	// For names the wait in messages: "instance i-1 to run".
+	For string
+	// Deadline is how long the wait may take; at its end the error says what was
+	// last seen.
+	Deadline time.Duration
+	// Done tells whether the wait is over. found is false when the thing is not
+	// there, or not there yet. An error ends the wait.
+	Done func(thing T, found bool) (bool, error)
+	// Show says in a few words what was seen: "pending". It may be nil.
+	Show func(thing T) string
+	// Progress is called with what Show says, when that changes. It may be nil.
+	Progress func(shown string)
+}
+
+// Wait waits until done says so, and returns what was seen last.
+func (p *Poller[T]) Wait(ctx context.Context, w Wait[T]) (T, error) {
+	deadline := time.NewTimer(w.Deadline)
+	defer deadline.Stop()
+	p.enter(w.ID)
+	defer p.leave(w.ID)
+	var last T
+	shown := "nothing"
+	for round := -1; ; {
+		thing, found, current, asked, err := p.look(ctx, w.ID, round)
+		round = current
+		if err != nil {
+			return last, fmt.Errorf("wait for %s: %w", w.For, err)
+		}
+		if asked {
+			if found {
+				last = thing
+				if s := show(w, thing); s != shown {
+					shown = s
+					if w.Progress != nil {
+						w.Progress(s)
+					}
+				}
+			}
+			done, err := w.Done(thing, found)
+			if err != nil || done {
+				return last, err
+			}
+		}
+		if err := p.pause(ctx, round, deadline.C); err != nil {
+			if err == errDeadline {
+				err = fail.WithHint(fmt.Errorf("%s: not within %s; last seen: %s", w.For, w.Deadline, shown), "run the same command again: it goes on from where this one stopped")
+			}
+			return last, err
+		}
+	}
+}
+
+func show[T any](w Wait[T], thing T) string {
+	if w.Show == nil {
+		return "it exists"
+	}
+	return w.Show(thing)
+}
+
+var errDeadline = fmt.Errorf("deadline")
+
+func (p *Poller[T]) enter(id string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.waiting) == 0 {
+		p.interval, p.next = p.min, time.Time{}
+	}
+	if p.waiting[id] == 0 && p.interval > p.min {
+		p.interval = p.min // something new changes soon
+	}
+	p.waiting[id]++
+}
+
+func (p *Poller[T]) leave(id string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.waiting[id]--
+	if p.waiting[id] == 0 {
+		delete(p.waiting, id)
+	}
+}
+
+// look gives the newest round's answer, polling itself when a round is due and
+// nobody else polls.
+func (p *Poller[T]) look(ctx context.Context, id string, seen int) (thing T, found bool, round int, asked bool, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.polling && !time.Now().Before(p.next) {
+		p.poll(ctx)
+	}
+	if p.round == seen {
+		return thing, false, p.round, false, nil
+	}
+	if p.err != nil && p.asked[id] {
+		return thing, false, p.round, true, p.err
+	}
+	thing, found = p.seen[id]
+	return thing, found, p.round, p.asked[id], nil
+}
+
+// poll makes one round. It is called, and returns, with the lock held.
+func (p *Poller[T]) poll(ctx context.Context) {
+	ids := make([]string, 0, len(p.waiting))
+	for id := range p.waiting {
+		ids = append(ids, id)
+	}
+	sort.Strings(ids)
+	p.polling = true
+	p.mu.Unlock()
+	seen, err := p.describe(ctx, ids)
+	p.mu.Lock()
+	p.polling = false
+	p.next = time.Now().Add(p.interval)
+	p.interval = min(p.max, p.interval*3/2)
+	if err != nil && ctx.Err() != nil {
+		// The one who polled was told to stop; the others poll for themselves.
+		p.next = time.Time{}
+	} else {
+		p.round++
+		p.seen, p.err = seen, err
+		p.asked = make(map[string]bool, len(ids))
+		for _, id := range ids {
+			p.asked[id] = true
+		}
+	}
+	close(p.changed)
+	p.changed = make(chan struct{})
+}
+
+// pause waits for the next round.
+func (p *Poller[T]) pause(ctx context.Context, seen int, deadline <-chan time.Time) error {
+	p.mu.Lock()
+	changed, wait := p.changed, time.Until(p.next)
+	if p.polling {
+		wait = p.max // whoever polls closes changed
+	}
+	newer := p.round != seen
+	p.mu.Unlock()
+	if newer {
+		return ctx.Err()
+	}
+	timer := time.NewTimer(max(wait, time.Millisecond))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-deadline:
+		return errDeadline
+	case <-changed:
+		return nil
+	case <-timer.C:
+		return nil
+	}
+}
