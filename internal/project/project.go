@@ -22,6 +22,8 @@ import "github.com/goldline-dev/goldline/internal/diag"
 //	required:"true"         must be given
 //	ref:"subnet"            the value is the name of a resource of that kind (in a string or a []string),
 //	                        or `${...}`, or EC2's own ID of one; ref:"image" names a recipe
+//	late:"true"             on a ref field: the reference does not order creation, so a ring of such is no
+//	                        cycle (security groups that name each other); Ref.Late tells
 //	enum:"a,b,c"            the values that it may have
 //	default:"..."           what holds when absent, for the reference only
 //	sensitive:"true"        never shown
@@ -114,6 +116,7 @@ type Ref struct {
 	Address   string // subnet.private-a; for an image its name
 	Attribute string // "id" for a typed field
 	Path      string // the field that holds it
+	Late      bool   // it does not order creation; never part of a cycle
 	Pos       diag.Pos
 }
 
