@@ -1,0 +1,36 @@
+# `make help` lists the targets.
+.DEFAULT_GOAL := help
+GO ?= go
+
+## help: list the targets
+help:
+	@sed -n 's/^## //p' $(MAKEFILE_LIST) | awk -F': ' '{printf "  %-8s %s\n", $$1, $$2}'
+
+## build: bin/goldline
+build:
+	$(GO) build -trimpath -o bin/goldline ./cmd/goldline
+
+## test: all tests
+test:
+	$(GO) test -timeout 9m ./...
+
+## race: the tests of what runs concurrently, under the race detector
+race:
+	$(GO) test -race -timeout 15m ./internal/... ./pipelines ./promote ./launch ./bake
+
+## check: formatting, go vet, the linters where golangci-lint is installed
+check:
+	@unformatted="$$(gofmt -l .)"; if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	@if command -v golangci-lint > /dev/null; then golangci-lint run; else echo "golangci-lint is not installed: its linters are skipped"; fi
+
+## golden: write the golden files and docs/schema anew, for review with git diff
+golden:
+	GOLDEN=update $(GO) test ./...
+
+## bench: the Go benchmarks, and the figures of bench/README.md
+bench: build
+	$(GO) test -run '^$$' -bench . -benchtime 1x ./...
+	bench/run
+
+.PHONY: help build test race check golden bench

@@ -1,0 +1,33 @@
+#!/bin/sh
+# Mounts the database's volume, which outlives the instance, and takes down one
+# more order at every boot.
+set -eu
+. /usr/local/lib/shop/shop.sh
+
+# EC2 attaches the volume after the instance has started; newer instance types
+# show it as an NVMe device.
+device=
+tries=0
+while [ -z "$device" ]; do
+  for name in /dev/xvdf /dev/sdf /dev/nvme1n1; do
+    if [ -z "$device" ] && [ -e "$name" ]; then
+      device=$name
+    fi
+  done
+  tries=$((tries + 1))
+  if [ -z "$device" ]; then
+    if [ "$tries" -gt 600 ]; then
+      echo "shop: db has no data volume"
+      exit 1
+    fi
+    sleep 0.1
+  fi
+done
+
+if ! blkid "$device" > /dev/null; then
+  mkfs.ext4 -q "$device"
+fi
+mkdir -p /srv/shop
+mount "$device" /srv/shop
+echo "order taken by version $(userdata version)" >> /srv/shop/orders
+ready db "orders=$(wc -l < /srv/shop/orders | tr -d ' ')"
