@@ -27,6 +27,19 @@ import "github.com/goldline-dev/goldline/internal/diag"
 //	enum:"a,b,c"            the values that it may have
 //	default:"..."           what holds when absent, for the reference only
 //	sensitive:"true"        never shown
+//	pattern:"^[a-z]+$"      a regular expression that the text must match
+//	min:"1" max:"65535"     bounds of a whole number
+//	short:"true"            the field that is filled where a scalar or a list stands in its struct's place
+//	shell:"true"            on a []string: one string is a line for the shell, sh -c
+//	tags:"true"             the keys are tags: Goldline's and AWS's own are refused
+//	null:"true"             null is a value (on a map: its values may be null)
+//	yaml:",inline"          the fields of an embedded struct are keys here
+//
+// A field may be a string, bool, number, Duration, struct, slice, map with
+// string keys, pointer to one of these, any (JSON's values), json.RawMessage, or
+// a type with UnmarshalYAML or UnmarshalText. A field `Pos diag.Pos` without a
+// key takes the position of its struct. In a topology, text keeps its
+// references, and $${ for ${, until Fill.
 type Kind struct {
 	Name string
 	Doc  string
@@ -51,12 +64,12 @@ type Vocabulary struct {
 type Environment struct {
 	Name      string            `yaml:"-"`
 	Pos       diag.Pos          `yaml:"-"`
-	Account   string            `yaml:"account" required:"true" doc:"The 12-digit AWS account that the environment lives in; the caller's must be the same."`
-	Region    string            `yaml:"region" required:"true" doc:"The AWS region."`
+	Account   string            `yaml:"account" required:"true" pattern:"^[0-9]{12}$" doc:"The 12-digit AWS account that the environment lives in; the caller's must be the same."`
+	Region    string            `yaml:"region" required:"true" pattern:"^[a-z]{2}(-[a-z]+)+-[0-9]+$" doc:"The AWS region."`
 	Role      string            `yaml:"role" doc:"ARN of a role to assume for every call in this environment."`
 	Protected bool              `yaml:"protected" doc:"Changes and destruction ask first."`
 	Vars      map[string]string `yaml:"vars" doc:"Values for ${var.NAME}."`
-	Tags      map[string]string `yaml:"tags" doc:"Tags on everything in this environment."`
+	Tags      map[string]string `yaml:"tags" tags:"true" doc:"Tags on everything in this environment."`
 }
 
 // Topology is the resources of an environment: every repeated definition
@@ -131,7 +144,7 @@ type Image struct {
 
 	Description string            `yaml:"description" doc:"What the image is for."`
 	Version     string            `yaml:"version" doc:"Version of the builds; by default the time of the bake, 20261121.101500."`
-	Variables   map[string]string `yaml:"variables" doc:"Packer's user variables, for {{user}}, with their defaults."`
+	Variables   map[string]string `yaml:"variables" null:"true" doc:"Packer's user variables, for {{user}}, with their defaults."`
 	// SensitiveVariables are names of Variables whose values are never shown.
 	SensitiveVariables []string `yaml:"sensitive_variables" doc:"Names of variables whose values never reach any output."`
 
@@ -142,10 +155,10 @@ type Image struct {
 
 	AMIName        string            `yaml:"ami_name" doc:"Name of the AMI; by default PROJECT/IMAGE/VERSION-FINGERPRINT."`
 	AMIDescription string            `yaml:"ami_description" doc:"Description of the AMI."`
-	Tags           map[string]string `yaml:"tags" doc:"Tags of the AMI and its snapshots."`
-	RunTags        map[string]string `yaml:"run_tags" doc:"Tags of the builder instance."`
-	RunVolumeTags  map[string]string `yaml:"run_volume_tags" doc:"Tags of the builder's volumes."`
-	SnapshotTags   map[string]string `yaml:"snapshot_tags" doc:"Tags of the snapshots."`
+	Tags           map[string]string `yaml:"tags" tags:"true" doc:"Tags of the AMI and its snapshots."`
+	RunTags        map[string]string `yaml:"run_tags" tags:"true" doc:"Tags of the builder instance."`
+	RunVolumeTags  map[string]string `yaml:"run_volume_tags" tags:"true" doc:"Tags of the builder's volumes."`
+	SnapshotTags   map[string]string `yaml:"snapshot_tags" tags:"true" doc:"Tags of the snapshots."`
 
 	InstanceType             string   `yaml:"instance_type" doc:"Type of the builder instance." default:"t3.micro"`
 	Region                   string   `yaml:"region" doc:"Packer's key; must be the region of the environment that bakes."`
@@ -186,9 +199,7 @@ type Image struct {
 	ImdsSupport           string   `yaml:"imds_support" enum:"v2.0" doc:"Metadata version that instances of the AMI require." default:"v2.0"`
 
 	Provisioners []*Provisioner `yaml:"-"`
-	// Refused are Packer's keys that a template held and that have no effect
-	// here: each is reported as a problem by CheckImage unless it is harmless.
-	positions map[string]diag.Pos
+	positions    map[string]diag.Pos
 }
 
 // At is the position of a field of the recipe, as Resource.At.
@@ -275,7 +286,7 @@ type Names struct {
 
 // BakeStage bakes images.
 type BakeStage struct {
-	Images Names `yaml:"images" required:"true" doc:"Images to bake: a list, or all."`
+	Images Names `yaml:"images" required:"true" short:"true" doc:"Images to bake: a list, or all."`
 	Rebake bool  `yaml:"rebake" doc:"Bake even where an unchanged build exists."`
 }
 
@@ -288,12 +299,12 @@ type PromoteStage struct {
 
 // LaunchStage launches an environment.
 type LaunchStage struct {
-	Environment string `yaml:"environment" required:"true" doc:"The environment."`
+	Environment string `yaml:"environment" required:"true" short:"true" doc:"The environment."`
 }
 
 // DestroyStage destroys an environment.
 type DestroyStage struct {
-	Environment string `yaml:"environment" required:"true" doc:"The environment."`
+	Environment string `yaml:"environment" required:"true" short:"true" doc:"The environment."`
 }
 
 // RollbackStage rolls images back in an environment.
@@ -305,7 +316,7 @@ type RollbackStage struct {
 // RunStage runs a local command in the project's folder with the run's
 // results in its environment.
 type RunStage struct {
-	Command     []string          `yaml:"command" required:"true" doc:"The command: a list of arguments, or one line for the shell."`
+	Command     []string          `yaml:"command" required:"true" short:"true" shell:"true" doc:"The command: a list of arguments, or one line for the shell."`
 	Environment map[string]string `yaml:"env" doc:"More environment variables."`
 }
 
@@ -315,7 +326,7 @@ type CheckStage struct {
 	Images      Names      `yaml:"images" doc:"Only instances of these images." default:"all"`
 	Console     string     `yaml:"console" doc:"Regular expression of a line that every instance must print on its console since it booted; ${...} of the instance allowed."`
 	HTTP        *HTTPCheck `yaml:"http" doc:"HTTP probe of every instance."`
-	Command     []string   `yaml:"command" doc:"Local command that must exit 0: a list of arguments, or one line for the shell."`
+	Command     []string   `yaml:"command" shell:"true" doc:"Local command that must exit 0: a list of arguments, or one line for the shell."`
 	Deadline    Duration   `yaml:"deadline" doc:"How long it may take." default:"2m"`
 	Interval    Duration   `yaml:"interval" doc:"Time between two tries." default:"250ms"`
 }

@@ -1,0 +1,317 @@
+package project
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/goldline-dev/goldline/internal/diag"
+	"github.com/goldline-dev/goldline/internal/tags"
+)
+
+// decoder fills Go values from YAML by the tags that Kind documents. It goes on
+// after a problem, so that all of them are reported, and notes where every
+// value came from.
+type decoder struct {
+	src      *source
+	problems *diag.List
+	scope    *scope
+	// weak takes "8" for 8 and one item for a list of one, as Packer does.
+	weak bool
+	// positions of the values by their paths; nil where nobody asks.
+	positions map[string]diag.Pos
+	// refused, where set, explains a key that no field has. It returns whether
+	// it did.
+	refused func(e entry) bool
+}
+
+// entry is one key of a mapping with its value.
+type entry struct{ key, value *yaml.Node }
+
+// entries lists a mapping's keys, those that merge keys bring among them, and
+// reports the ones that are given twice.
+func (d *decoder) entries(n *yaml.Node) []entry {
+	var all []entry
+	first := map[string]*yaml.Node{}
+	var merges []*yaml.Node
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		k, v := follow(n.Content[i]), n.Content[i+1]
+		switch {
+		case k.Kind != yaml.ScalarNode:
+			d.problems.Addf(d.src.at(n.Content[i]), "a key must be text, found %s", describe(k))
+		case k.ShortTag() == "!!merge":
+			merges = append(merges, v)
+		case first[k.Value] != nil:
+			d.problems.Addf(d.src.at(k), "key %q is given twice: first on line %d", k.Value, first[k.Value].Line)
+		default:
+			first[k.Value] = k
+			all = append(all, entry{n.Content[i], v})
+		}
+	}
+	for _, m := range merges {
+		m = follow(m)
+		sets := []*yaml.Node{m}
+		if m.Kind == yaml.SequenceNode {
+			sets = m.Content
+		}
+		for _, set := range sets {
+			set = follow(set)
+			if set.Kind != yaml.MappingNode {
+				d.problems.Addf(d.src.at(m), "<< merges mappings, found %s", describe(set))
+				continue
+			}
+			for _, e := range d.entries(set) {
+				if k := follow(e.key); first[k.Value] == nil {
+					first[k.Value] = k
+					all = append(all, e)
+				}
+			}
+		}
+	}
+	return all
+}
+
+// lookup is the value of a mapping's key, or nil.
+func lookup(entries []entry, key string) *yaml.Node {
+	for _, e := range entries {
+		if follow(e.key).Value == key {
+			return e.value
+		}
+	}
+	return nil
+}
+
+func (d *decoder) note(path string, at diag.Pos) {
+	if d.positions != nil && path != "" {
+		d.positions[path] = at
+	}
+}
+
+// where is the position of an entry: its value's, or the key's where the value
+// starts on a line below it.
+func (d *decoder) where(e entry) diag.Pos {
+	if e.value.Line != e.key.Line && follow(e.value).Kind != yaml.ScalarNode {
+		return d.src.at(e.key)
+	}
+	return d.src.at(e.value)
+}
+
+func join(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
+
+// structure fills a struct from a mapping's entries. Keys in skip belong to
+// someone else.
+func (d *decoder) structure(at diag.Pos, entries []entry, v reflect.Value, path string, skip ...string) {
+	fields := fieldsOf(v.Type())
+	given := map[string]bool{}
+	for _, e := range entries {
+		key := follow(e.key).Value
+		i := slices.IndexFunc(fields, func(f field) bool { return f.key == key })
+		switch {
+		case slices.Contains(skip, key):
+			given[key] = true
+		case i >= 0:
+			given[key] = true
+			d.note(join(path, key), d.where(e))
+			d.decode(e.value, v.FieldByIndex(fields[i].index), fields[i], join(path, key))
+		case d.refused == nil || path != "" || !d.refused(e):
+			d.unknownKey(e.key, append(keysOf(fields), skip...))
+		}
+	}
+	for _, f := range fields {
+		if f.required && !given[f.key] {
+			d.problems.AddHint(at, firstSentence(f.doc), "missing key %q", f.key)
+		}
+	}
+	if p := v.FieldByName("Pos"); p.IsValid() && p.CanSet() && p.Type() == reflect.TypeFor[diag.Pos]() {
+		p.Set(reflect.ValueOf(at))
+	}
+}
+
+func firstSentence(doc string) string {
+	if doc == "" {
+		return ""
+	}
+	return "it says: " + strings.ToLower(doc[:1]) + strings.TrimSuffix(doc[1:], ".")
+}
+
+func (d *decoder) unknownKey(key *yaml.Node, known []string) {
+	word := follow(key).Value
+	hint := diag.DidYouMean(word, known)
+	if hint == "" && len(known) > 0 && len(known) <= 12 {
+		known = slices.Clone(known)
+		slices.Sort(known)
+		hint = "known here: " + strings.Join(known, ", ")
+	}
+	d.problems.AddHint(d.src.at(key), hint, "unknown key %q", word)
+}
+
+func (d *decoder) mismatch(n *yaml.Node, expected string) {
+	d.problems.Addf(d.src.at(n), "expected %s, found %s", expected, describe(n))
+}
+
+// describe says what a value is, for "found ...".
+func describe(n *yaml.Node) string {
+	n = follow(n)
+	switch n.Kind {
+	case yaml.MappingNode:
+		return "a mapping"
+	case yaml.SequenceNode:
+		return "a list"
+	}
+	text := n.Value
+	if r := []rune(text); len(r) > 40 {
+		text = string(r[:40]) + "..."
+	}
+	switch n.ShortTag() {
+	case "!!null":
+		return "nothing"
+	case "!!int", "!!float":
+		return "the number " + text
+	case "!!bool":
+		return text
+	}
+	return fmt.Sprintf("text %q", text)
+}
+
+// decode fills one value of any type.
+func (d *decoder) decode(n *yaml.Node, v reflect.Value, f field, path string) {
+	n, ok := d.substitute(follow(n))
+	if !ok {
+		return
+	}
+	if isNull(n) {
+		if v.Kind() == reflect.Interface || f.null {
+			return
+		}
+		d.problems.AddHint(d.src.at(n), "leave the key out, or give it a value", "expected %s, found nothing", expected(v.Type()))
+		return
+	}
+	if special, ok := d.special(n, v); ok {
+		special()
+		return
+	}
+	switch v.Kind() {
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		d.decode(n, v.Elem(), f, path)
+	case reflect.Struct:
+		d.decodeStruct(n, v, path)
+	case reflect.Slice:
+		d.decodeSlice(n, v, f, path)
+	case reflect.Map:
+		d.decodeMap(n, v, f, path)
+	case reflect.Interface:
+		if x := d.any(n, path); x != nil {
+			v.Set(reflect.ValueOf(x))
+		}
+	default:
+		d.scalar(n, v, f)
+	}
+}
+
+func (d *decoder) decodeStruct(n *yaml.Node, v reflect.Value, path string) {
+	if n.Kind == yaml.MappingNode {
+		inner := *d
+		if v.Type() == reflect.TypeFor[Stage]() {
+			inner.scope = stageScope(&inner, n)
+		}
+		inner.structure(d.src.at(n), inner.entries(n), v, path)
+	} else if short, ok := shortField(v.Type()); ok {
+		d.note(join(path, short.key), d.src.at(n))
+		d.decode(n, v.FieldByIndex(short.index), short, join(path, short.key))
+		full := d.src.at(n)
+		if p := v.FieldByName("Pos"); p.IsValid() && p.CanSet() && p.Type() == reflect.TypeFor[diag.Pos]() {
+			p.Set(reflect.ValueOf(full))
+		}
+		d.missingBeside(n, v.Type(), short.key)
+	} else {
+		d.mismatch(n, "a mapping")
+	}
+}
+
+// missingBeside reports what a short form leaves out although it must be given.
+func (d *decoder) missingBeside(n *yaml.Node, t reflect.Type, given string) {
+	for _, f := range fieldsOf(t) {
+		if f.required && f.key != given {
+			d.problems.AddHint(d.src.at(n), firstSentence(f.doc), "missing key %q", f.key)
+		}
+	}
+}
+
+func (d *decoder) decodeSlice(n *yaml.Node, v reflect.Value, f field, path string) {
+	items := n.Content
+	switch {
+	case n.Kind == yaml.SequenceNode:
+	case n.Kind == yaml.ScalarNode && f.shell:
+		v.Set(reflect.ValueOf([]string{"sh", "-c", n.Value}))
+		return
+	case n.Kind == yaml.ScalarNode && isScalar(v.Type().Elem()), d.weak && n.Kind == yaml.MappingNode && !isScalar(v.Type().Elem()):
+		items = []*yaml.Node{n}
+	default:
+		d.mismatch(n, "a list")
+		return
+	}
+	v.Set(reflect.MakeSlice(v.Type(), len(items), len(items)))
+	item := f
+	item.shell = false
+	for i, c := range items {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		d.note(at, d.src.at(c))
+		d.decode(c, v.Index(i), item, at)
+	}
+}
+
+func (d *decoder) decodeMap(n *yaml.Node, v reflect.Value, f field, path string) {
+	if n.Kind != yaml.MappingNode {
+		d.mismatch(n, "a mapping")
+		return
+	}
+	v.Set(reflect.MakeMap(v.Type()))
+	for _, e := range d.entries(n) {
+		key := follow(e.key).Value
+		if f.tags && tags.Reserved(key) {
+			d.problems.AddHint(d.src.at(e.key), "keys that start with goldline: or aws: are set by Goldline and AWS", "tag %q is reserved", key)
+		}
+		at := join(path, key)
+		d.note(at, d.where(e))
+		elem := reflect.New(v.Type().Elem()).Elem()
+		d.decode(e.value, elem, field{null: f.null}, at)
+		v.SetMapIndex(reflect.ValueOf(key).Convert(v.Type().Key()), elem)
+	}
+}
+
+// any gives a value whose type nobody prescribes, as JSON has them: nil, bool,
+// int, float64, string, []any, map[string]any.
+func (d *decoder) any(n *yaml.Node, path string) any {
+	n, ok := d.substitute(follow(n))
+	if !ok {
+		return nil
+	}
+	switch n.Kind {
+	case yaml.MappingNode:
+		m := map[string]any{}
+		for _, e := range d.entries(n) {
+			key := follow(e.key).Value
+			d.note(join(path, key), d.where(e))
+			m[key] = d.any(e.value, join(path, key))
+		}
+		return m
+	case yaml.SequenceNode:
+		items := make([]any, len(n.Content))
+		for i, c := range n.Content {
+			at := fmt.Sprintf("%s[%d]", path, i)
+			d.note(at, d.src.at(c))
+			items[i] = d.any(c, at)
+		}
+		return items
+	}
+	return plain(n)
+}

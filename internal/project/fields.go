@@ -1,0 +1,97 @@
+package project
+
+import (
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// field is what the tags of a struct's field say about a key of the language.
+type field struct {
+	key, doc, ref, fallback string
+	enum                    []string
+	pattern                 *regexp.Regexp
+	least, most             *int64
+	required, sensitive     bool
+	short                   bool // the field that a struct's short form fills
+	shell                   bool // one string is a line for the shell
+	tags                    bool // a tag set: Goldline's and AWS's keys are refused
+	late                    bool // the reference orders nothing
+	null                    bool // null is a value
+	index                   []int
+	typ                     reflect.Type
+}
+
+// fieldsOf lists the keys of a struct in the order of its fields, those of
+// inlined structs among them.
+func fieldsOf(t reflect.Type) []field {
+	var all []field
+	for i := range t.NumField() {
+		f := t.Field(i)
+		key, options, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+		if inline := f.Type; strings.Contains(options, "inline") && inline.Kind() == reflect.Struct {
+			for _, in := range fieldsOf(inline) {
+				in.index = append([]int{i}, in.index...)
+				all = append(all, in)
+			}
+			continue
+		}
+		if key == "" || key == "-" || !f.IsExported() {
+			continue
+		}
+		all = append(all, field{
+			key: key, doc: f.Tag.Get("doc"), ref: f.Tag.Get("ref"), fallback: f.Tag.Get("default"),
+			enum: list(f.Tag.Get("enum")), pattern: pattern(f.Tag.Get("pattern")),
+			least: number(f.Tag.Get("min")), most: number(f.Tag.Get("max")),
+			required: f.Tag.Get("required") == "true", sensitive: f.Tag.Get("sensitive") == "true",
+			short: f.Tag.Get("short") == "true", shell: f.Tag.Get("shell") == "true",
+			tags: f.Tag.Get("tags") == "true", late: f.Tag.Get("late") == "true",
+			null: f.Tag.Get("null") == "true", index: []int{i}, typ: f.Type,
+		})
+	}
+	return all
+}
+
+func list(tag string) []string {
+	if tag == "" {
+		return nil
+	}
+	return strings.Split(tag, ",")
+}
+
+func pattern(tag string) *regexp.Regexp {
+	if tag == "" {
+		return nil
+	}
+	return regexp.MustCompile(tag)
+}
+
+func number(tag string) *int64 {
+	if tag == "" {
+		return nil
+	}
+	n, err := strconv.ParseInt(tag, 10, 64)
+	if err != nil {
+		panic("min or max in a struct's tag is no number: " + tag)
+	}
+	return &n
+}
+
+// shortField is the field that a scalar or a list in a struct's place fills.
+func shortField(t reflect.Type) (field, bool) {
+	for _, f := range fieldsOf(t) {
+		if f.short {
+			return f, true
+		}
+	}
+	return field{}, false
+}
+
+func keysOf(fields []field) []string {
+	keys := make([]string, len(fields))
+	for i, f := range fields {
+		keys[i] = f.key
+	}
+	return keys
+}

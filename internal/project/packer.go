@@ -1,0 +1,188 @@
+package project
+
+import (
+	"fmt"
+	"slices"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/goldline-dev/goldline/internal/diag"
+)
+
+// templateFile is the root of a Packer JSON template, for its keys.
+type templateFile struct {
+	Description string            `yaml:"description" doc:"What the template is for."`
+	MinVersion  string            `yaml:"min_packer_version" doc:"Packer's own; it has no effect."`
+	Variables   map[string]string `yaml:"variables" null:"true" doc:"User variables with their defaults; one without (null) must be given."`
+	Sensitive   []string          `yaml:"sensitive-variables" doc:"Names of variables whose values never reach any output."`
+}
+
+// template gives the recipes of a Packer JSON template: one for each builder.
+// The image of a single builder is named as the file, those of several as
+// their builders.
+func (p *Project) template(d *decoder, n *yaml.Node, entries []entry) []*recipe {
+	p.templateKeys(d, entries)
+	builders := follow(lookup(entries, "builders"))
+	if builders.Kind != yaml.SequenceNode {
+		d.mismatch(builders, "a list")
+		return nil
+	}
+	if len(builders.Content) == 0 {
+		p.problems.Addf(d.src.at(builders), "the template has no builder")
+	}
+	names := map[string]string{}
+	var recipes []*recipe
+	for _, c := range builders.Content {
+		body := follow(c)
+		if body.Kind != yaml.MappingNode {
+			d.mismatch(body, "a mapping")
+			continue
+		}
+		builder, ok := p.builderName(d, body)
+		if !ok {
+			continue
+		}
+		image := builder
+		if len(builders.Content) == 1 {
+			image = d.src.base()
+		}
+		if _, twice := names[builder]; twice {
+			p.problems.AddHint(d.src.at(body), "give each builder a name of its own", "two builders are named %q", builder)
+			continue
+		}
+		names[builder] = image
+		recipes = append(recipes, &recipe{
+			name: image, src: d.src, body: body, builders: names,
+			steps: lookup(entries, "provisioners"), vars: lookup(entries, "variables"),
+			secrets: lookup(entries, "sensitive-variables"), about: lookup(entries, "description"),
+		})
+	}
+	return recipes
+}
+
+// builderName is a builder's name, by default its type. Builders for anything
+// but EBS are refused.
+func (p *Project) builderName(d *decoder, body *yaml.Node) (string, bool) {
+	entries := d.entries(body)
+	kind := follow(lookup(entries, "type"))
+	switch {
+	case kind == nil:
+		p.problems.AddHint(d.src.at(body), "it says: \"amazon-ebs\"", "missing key %q", "type")
+		return "", false
+	case kind.Kind != yaml.ScalarNode || kind.Value != "amazon-ebs":
+		p.problems.AddHint(d.src.at(kind), "only amazon-ebs is supported", "no builder %s", describe(kind))
+		return "", false
+	}
+	named := follow(lookup(entries, "name"))
+	if named == nil {
+		return "amazon-ebs", true
+	}
+	if named.Kind != yaml.ScalarNode || !name.MatchString(named.Value) {
+		p.problems.Addf(d.src.at(named), "%s is no name for an image: letters, digits, - and _ are", describe(named))
+		return "", false
+	}
+	return named.Value, true
+}
+
+// templateKeys checks the keys at a template's root.
+func (p *Project) templateKeys(d *decoder, entries []entry) {
+	known := []string{"builders", "description", "min_packer_version", "post-processors", "provisioners", "sensitive-variables", "variables"}
+	for _, e := range entries {
+		key := follow(e.key).Value
+		switch {
+		case len(key) > 0 && key[0] == '_': // Packer's way to write a comment
+		case key == "post-processors":
+			if v := follow(e.value); len(v.Content) > 0 || v.Kind != yaml.SequenceNode {
+				p.problems.AddHint(d.src.at(e.key), "a pipeline's stages do what follows a bake", "post-processors are not supported")
+			}
+		case !slices.Contains(known, key):
+			d.unknownKey(e.key, known)
+		}
+	}
+}
+
+// packerKey explains a key that Packer knows and an image has not.
+func (d *decoder) packerKey(e entry) bool {
+	key := follow(e.key).Value
+	credential := slices.Contains(credentialKeys, key)
+	if !credential && !slices.Contains(unsupportedKeys, key) {
+		return false
+	}
+	value, ok := d.substitute(follow(e.value))
+	if !ok || asksForNothing(value) || harmless[key] != "" && value.Value == harmless[key] {
+		return true
+	}
+	if credential {
+		d.problems.AddHint(d.src.at(e.key), "credentials come from the AWS SDK's own chain: AWS_PROFILE, AWS_ACCESS_KEY_ID, a role", "%q does not belong in a recipe", key)
+		return true
+	}
+	hint := ""
+	if key == "ssh_wait_timeout" {
+		hint = "its name is ssh_timeout now"
+	}
+	d.problems.AddHint(d.src.at(e.key), hint, "Packer's key %q is not supported yet", key)
+	return true
+}
+
+// asksForNothing tells whether a value leaves things as they are without it.
+func asksForNothing(n *yaml.Node) bool {
+	switch n.Kind {
+	case yaml.ScalarNode:
+		return isNull(n) || n.Value == "" || n.Value == "false" || n.Value == "0"
+	case yaml.SequenceNode, yaml.MappingNode:
+		return len(n.Content) == 0
+	}
+	return false
+}
+
+// harmless are values of unsupported keys that are what holds anyway.
+var harmless = map[string]string{
+	"ami_virtualization_type":       "hvm",
+	"decode_authorization_messages": "true",
+	"no_ephemeral":                  "true",
+	"sriov_support":                 "true",
+	"skip_region_validation":        "true",
+	"skip_metadata_api_check":       "true",
+	"skip_credential_validation":    "true",
+	"skip_profile_validation":       "true",
+	"ssh_clear_authorized_keys":     "true",
+	"ssh_file_transfer_method":      "scp",
+	"tenancy":                       "default",
+	"ssh_disable_agent_forwarding":  "true",
+}
+
+// credentialKeys say who calls AWS, and where, which a recipe never does.
+var credentialKeys = []string{
+	"access_key", "secret_key", "token", "profile", "assume_role", "mfa_code", "shared_credentials_file", "vault_aws_engine",
+	"custom_endpoint_ec2", "insecure_skip_tls_verify",
+}
+
+// unsupportedKeys are the keys of Packer's amazon-ebs builder, of version 1.3
+// and of those before it, that an image has no counterpart for.
+var unsupportedKeys = []string{
+	"ami_groups", "ami_org_arns", "ami_ou_arns", "ami_product_codes", "ami_regions", "ami_users", "ami_virtualization_type", "aws_polling",
+	"block_duration_minutes", "boot_mode", "capacity_reservation_group_arn", "capacity_reservation_id", "capacity_reservation_preference",
+	"decode_authorization_messages", "deprecate_at", "deregistration_protection", "disable_stop_instance", "elastic_ip_allocation_id",
+	"enable_nitro_enclave", "enable_t2_unlimited", "enable_unlimited_credits", "fast_launch", "fleet_tag", "fleet_tags", "license_specifications",
+	"max_retries", "metadata_options", "no_ephemeral", "pause_before_ssm", "placement", "region_kms_key_ids", "run_tag", "run_volume_tag",
+	"security_group_filter", "session_manager_port", "skip_ami_run_tags", "skip_create_ami", "skip_credential_validation", "skip_metadata_api_check",
+	"skip_profile_validation", "skip_region_validation", "skip_save_build_region", "snapshot_copy_duration_minutes", "snapshot_groups",
+	"snapshot_tag", "snapshot_users", "spot_allocation_strategy", "spot_instance_types", "spot_price", "spot_price_auto_product", "spot_tag",
+	"spot_tags", "sriov_support", "ssh_agent_auth", "ssh_bastion_agent_auth", "ssh_bastion_certificate_file", "ssh_bastion_host",
+	"ssh_bastion_interactive", "ssh_bastion_password", "ssh_bastion_port", "ssh_bastion_private_key_file", "ssh_bastion_username",
+	"ssh_certificate_file", "ssh_ciphers", "ssh_clear_authorized_keys", "ssh_disable_agent_forwarding", "ssh_file_transfer_method",
+	"ssh_handshake_attempts", "ssh_keep_alive_interval", "ssh_key_exchange_algorithms", "ssh_local_tunnels", "ssh_password", "ssh_private_ip",
+	"ssh_private_key", "ssh_proxy_host", "ssh_proxy_password", "ssh_proxy_port", "ssh_proxy_username", "ssh_public_key", "ssh_read_write_timeout",
+	"ssh_remote_tunnels", "ssh_wait_timeout", "subnet_filter", "tag", "temporary_iam_instance_profile_policy_document", "temporary_key_pair_bits",
+	"temporary_key_pair_name", "temporary_security_group_source_public_ip", "tenancy", "tpm_support", "uefi_data", "use_create_image", "vpc_filter",
+	"windows_password_timeout", "winrm_host", "winrm_insecure", "winrm_no_proxy", "winrm_password", "winrm_port", "winrm_timeout", "winrm_use_ntlm",
+	"winrm_use_ssl", "winrm_username",
+}
+
+// unknownTopologyKind says what a folder or key that names no kind may mean.
+func unknownTopologyKind(word string, kinds []Kind) string {
+	if hint := diag.DidYouMean(word, kindNames(kinds)); hint != "" {
+		return hint
+	}
+	return fmt.Sprintf("known: %s", oneOf(append(kindNames(kinds), "nothing else")[:max(1, len(kinds))]))
+}

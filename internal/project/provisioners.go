@@ -1,0 +1,196 @@
+package project
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/goldline-dev/goldline/internal/diag"
+)
+
+// stepKeys are what every provisioner may have beside its kind's own keys.
+type stepKeys struct {
+	Type        string   `yaml:"type" required:"true" doc:"The kind of provisioner."`
+	PauseBefore Duration `yaml:"pause_before" doc:"Time to wait before it starts."`
+	MaxRetries  int      `yaml:"max_retries" min:"0" doc:"How often it is tried again after a failure."`
+	Timeout     Duration `yaml:"timeout" doc:"Time that it may take."`
+	Only        []string `yaml:"only" doc:"Images that it is for; by default all of the file."`
+	Except      []string `yaml:"except" doc:"Images of the file that it is not for."`
+}
+
+// provisioners decodes the steps that are for this image.
+func (p *Project) provisioners(d *decoder, r *recipe) []*Provisioner {
+	if r.steps == nil {
+		return nil
+	}
+	n := follow(r.steps)
+	if n.Kind != yaml.SequenceNode {
+		d.mismatch(n, "a list")
+		return nil
+	}
+	var steps []*Provisioner
+	for i, c := range n.Content {
+		at := fmt.Sprintf("provisioners[%d]", i)
+		c = follow(c)
+		d.note(at, d.src.at(c))
+		if c.Kind != yaml.MappingNode {
+			d.mismatch(c, "a mapping")
+			continue
+		}
+		if step := p.provisioner(d, r, c); step != nil && step.isFor(r.name) {
+			for path, pos := range step.positions {
+				d.positions[at+"."+path] = pos
+			}
+			steps = append(steps, step)
+		}
+	}
+	return steps
+}
+
+func (s *Provisioner) isFor(image string) bool {
+	if len(s.Only) > 0 && !slices.Contains(s.Only, image) {
+		return false
+	}
+	return !slices.Contains(s.Except, image)
+}
+
+func (p *Project) provisioner(outer *decoder, r *recipe, n *yaml.Node) *Provisioner {
+	d := *outer
+	d.positions = map[string]diag.Pos{}
+	entries := d.entries(n)
+	step := &Provisioner{Pos: d.src.at(n), positions: d.positions}
+
+	common := reflect.TypeFor[stepKeys]()
+	var keys stepKeys
+	own, shared := split(entries, keysOf(fieldsOf(common)))
+	own = d.override(r, own, &shared)
+	d.structure(step.Pos, shared, reflect.ValueOf(&keys).Elem(), "")
+	step.Type, step.PauseBefore, step.MaxRetries, step.Timeout = keys.Type, keys.PauseBefore, keys.MaxRetries, keys.Timeout
+	step.Only = d.imagesOf(r, keys.Only, "only")
+	step.Except = d.imagesOf(r, keys.Except, "except")
+
+	kind := findKind(p.vocabulary.Provisioners, keys.Type)
+	if kind == nil {
+		if keys.Type != "" {
+			hint := diag.DidYouMean(keys.Type, kindNames(p.vocabulary.Provisioners))
+			if hint == "" {
+				hint = "known: " + oneOf(append(kindNames(p.vocabulary.Provisioners), "")[:max(1, len(p.vocabulary.Provisioners))])
+			}
+			d.problems.AddHint(step.At("type"), hint, "no provisioner %q", keys.Type)
+		}
+		return nil
+	}
+	step.Options = kind.New()
+	d.structure(step.Pos, own, reflect.ValueOf(step.Options).Elem(), "")
+	return step
+}
+
+// split divides entries into those with one of the keys and the others.
+func split(entries []entry, keys []string) (others, with []entry) {
+	for _, e := range entries {
+		if slices.Contains(keys, follow(e.key).Value) {
+			with = append(with, e)
+		} else {
+			others = append(others, e)
+		}
+	}
+	return others, with
+}
+
+// override takes the key of that name out of a provisioner's own keys and puts
+// what it says for this image in their places.
+func (d *decoder) override(r *recipe, own []entry, shared *[]entry) []entry {
+	var kept []entry
+	var overrides *yaml.Node
+	for _, e := range own {
+		if follow(e.key).Value == "override" {
+			overrides = follow(e.value)
+		} else {
+			kept = append(kept, e)
+		}
+	}
+	if overrides == nil {
+		return kept
+	}
+	if overrides.Kind != yaml.MappingNode {
+		d.mismatch(overrides, "a mapping from names of images to options")
+		return kept
+	}
+	for _, e := range d.entries(overrides) {
+		names := d.imagesOf(r, []string{follow(e.key).Value}, "override")
+		options := follow(e.value)
+		if options.Kind != yaml.MappingNode {
+			d.mismatch(options, "a mapping")
+			continue
+		}
+		if !slices.Contains(names, r.name) {
+			continue
+		}
+		common := keysOf(fieldsOf(reflect.TypeFor[stepKeys]()))
+		for _, o := range d.entries(options) {
+			key := follow(o.key).Value
+			into := &kept
+			if slices.Contains(common, key) {
+				into = shared
+			}
+			*into = slices.DeleteFunc(*into, func(e entry) bool { return follow(e.key).Value == key })
+			*into = append(*into, o)
+		}
+	}
+	return kept
+}
+
+// imagesOf gives the images that a file's own names stand for: those of a
+// template's builders, or the recipe's.
+func (d *decoder) imagesOf(r *recipe, names []string, key string) []string {
+	known := map[string]string{r.name: r.name}
+	for builder, image := range r.builders {
+		known[builder] = image
+	}
+	var images []string
+	for i, n := range names {
+		image, ok := known[n]
+		if !ok {
+			at, ok := d.positions[fmt.Sprintf("%s[%d]", key, i)]
+			if !ok {
+				at = d.positions[key]
+			}
+			if at == (diag.Pos{}) {
+				at = d.src.at(r.steps)
+			}
+			all := make([]string, 0, len(known))
+			for k := range known {
+				all = append(all, k)
+			}
+			slices.Sort(all)
+			hint := diag.DidYouMean(n, all)
+			if hint == "" {
+				hint = "the file defines " + oneOf(all)
+			}
+			d.problems.AddHint(at, hint, "no image %q in this file", n)
+			continue
+		}
+		images = append(images, image)
+	}
+	return images
+}
+
+func findKind(kinds []Kind, name string) *Kind {
+	for i := range kinds {
+		if kinds[i].Name == name {
+			return &kinds[i]
+		}
+	}
+	return nil
+}
+
+func kindNames(kinds []Kind) []string {
+	names := make([]string, len(kinds))
+	for i, k := range kinds {
+		names[i] = k.Name
+	}
+	slices.Sort(names)
+	return names
+}

@@ -1,0 +1,356 @@
+package project
+
+import (
+	"encoding"
+	"encoding/json"
+	"fmt"
+	"math"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/goldline-dev/goldline/internal/diag"
+)
+
+// substitute gives the node with its `${...}` and `{{user}}` replaced. A
+// scalar that is wholly one name takes the name's value with its type. ok is
+// false if a value is missing or not known yet.
+func (d *decoder) substitute(n *yaml.Node) (_ *yaml.Node, ok bool) {
+	if n.Kind != yaml.ScalarNode || (!strings.Contains(n.Value, "${") && !strings.Contains(n.Value, "{{")) {
+		return n, true
+	}
+	if expr, whole := wholeExpression(n.Value); whole {
+		m := d.scope.mean(expr)
+		switch m.outcome {
+		case found:
+			return d.standIn(n, m.node), true
+		case foreign:
+			return n, true
+		}
+		d.report(n, "${"+expr+"}", 0, m)
+		return nil, false
+	}
+	ok = true
+	seen := map[string]int{}
+	text := rewrite(n.Value, !d.scope.keepEscapes, func(expr string) (string, bool) {
+		m := d.scope.mean(expr)
+		nth := seen[expr]
+		seen[expr]++
+		switch m.outcome {
+		case found:
+			if v := follow(m.node); v.Kind == yaml.ScalarNode {
+				return v.Value, true
+			}
+			d.problems.Addf(d.src.locate(d.src.at(n), "${"+expr+"}", nth), "${%s} is %s, which cannot stand within text", expr, describe(m.node))
+			ok = false
+		case unknown, wrong:
+			d.report(n, "${"+expr+"}", nth, m)
+			ok = false
+		}
+		return "", false
+	})
+	if d.scope.user != nil && ok {
+		text, ok = d.scope.user.expand(d, n, text)
+	}
+	if !ok {
+		return nil, false
+	}
+	result := *n
+	result.Value = text
+	if n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) == 0 && text != n.Value {
+		result.Tag = "" // plain text has the type that it looks like
+	}
+	return &result, true
+}
+
+func (d *decoder) report(n *yaml.Node, needle string, nth int, m meaning) {
+	if m.outcome == wrong {
+		d.problems.AddHint(d.src.locate(d.src.at(n), needle, nth), m.hint, "%s", m.message)
+	}
+}
+
+// standIn is a value in another node's place. Text that is a YAML list or
+// mapping in brackets or braces becomes one.
+func (d *decoder) standIn(place, value *yaml.Node) *yaml.Node {
+	value = follow(value)
+	if value.Kind == yaml.ScalarNode && value.Tag == "" && (strings.HasPrefix(value.Value, "[") || strings.HasPrefix(value.Value, "{")) {
+		if docs, err := parseYAML([]byte(value.Value)); err == nil && len(docs) == 1 && docs[0].Content[0].Kind != yaml.ScalarNode {
+			value = docs[0].Content[0]
+			if (&source{}).expandable(value, &diag.List{}) {
+				return moved(value, place)
+			}
+		}
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: scalarText(value), Line: place.Line, Column: place.Column}
+	}
+	result := *value
+	result.Line, result.Column, result.Anchor = place.Line, place.Column, ""
+	return &result
+}
+
+func scalarText(n *yaml.Node) string { return n.Value }
+
+// moved is a copy of a node with all positions those of another.
+func moved(n, place *yaml.Node) *yaml.Node {
+	n = follow(n)
+	c := *n
+	c.Line, c.Column, c.Anchor = place.Line, place.Column, ""
+	c.Content = make([]*yaml.Node, len(n.Content))
+	for i := range n.Content {
+		c.Content[i] = moved(n.Content[i], place)
+	}
+	return &c
+}
+
+// special gives the way to decode types that have their own form.
+func (d *decoder) special(n *yaml.Node, v reflect.Value) (func(), bool) {
+	if !v.CanAddr() {
+		return nil, false
+	}
+	switch target := v.Addr().Interface().(type) {
+	case *Names:
+		return func() { d.names(n, target) }, true
+	case *Duration:
+		return func() { *target = Duration(d.duration(n)) }, true
+	case *time.Duration:
+		return func() { *target = d.duration(n) }, true
+	case *json.RawMessage:
+		return func() {
+			if b, err := json.Marshal(d.any(n, "")); err == nil {
+				*target = b
+			} else {
+				d.problems.Addf(d.src.at(n), "cannot be written as JSON: %v", err)
+			}
+		}, true
+	case yaml.Unmarshaler:
+		return func() {
+			if err := target.UnmarshalYAML(n); err != nil {
+				d.problems.Addf(d.src.at(n), "%v", err)
+			}
+		}, true
+	case encoding.TextUnmarshaler:
+		return func() {
+			if n.Kind != yaml.ScalarNode {
+				d.mismatch(n, "text")
+			} else if err := target.UnmarshalText([]byte(n.Value)); err != nil {
+				d.problems.Addf(d.src.at(n), "%v", err)
+			}
+		}, true
+	}
+	return nil, false
+}
+
+func (d *decoder) duration(n *yaml.Node) time.Duration {
+	if n.Kind != yaml.ScalarNode {
+		d.mismatch(n, "a duration")
+		return 0
+	}
+	span, err := time.ParseDuration(n.Value)
+	switch {
+	case err != nil:
+		d.problems.AddHint(d.src.at(n), "write it with units: 90s, 5m, 1h30m", "expected a duration, found %s", describe(n))
+	case span < 0:
+		d.problems.Addf(d.src.at(n), "a duration cannot be negative, found %s", n.Value)
+	}
+	return span
+}
+
+func (d *decoder) names(n *yaml.Node, target *Names) {
+	target.Pos = d.src.at(n)
+	var names []string
+	switch n.Kind {
+	case yaml.ScalarNode:
+		names = []string{n.Value}
+	case yaml.SequenceNode:
+		d.decodeSlice(n, reflect.ValueOf(&names).Elem(), field{}, "")
+	default:
+		d.mismatch(n, "a list of names, one name, or all")
+	}
+	if slices.Contains(names, "all") {
+		target.All = true
+		if len(names) > 1 {
+			d.problems.Addf(d.src.at(n), "all stands alone: it names every image already")
+		}
+		return
+	}
+	target.Names = names
+}
+
+func isScalar(t reflect.Type) bool {
+	if reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()) {
+		return true
+	}
+	switch t.Kind() {
+	case reflect.Pointer:
+		return isScalar(t.Elem())
+	case reflect.Struct, reflect.Slice, reflect.Map, reflect.Interface:
+		return false
+	}
+	return true
+}
+
+// expected names what a type is written as.
+func expected(t reflect.Type) string {
+	switch t {
+	case reflect.TypeFor[Duration](), reflect.TypeFor[time.Duration]():
+		return "a duration"
+	}
+	switch t.Kind() {
+	case reflect.Pointer:
+		return expected(t.Elem())
+	case reflect.Struct, reflect.Map:
+		return "a mapping"
+	case reflect.Slice:
+		return "a list"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
+		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		return "a whole number"
+	case reflect.Float32, reflect.Float64:
+		return "a number"
+	}
+	return "text"
+}
+
+func (d *decoder) scalar(n *yaml.Node, v reflect.Value, f field) {
+	if n.Kind != yaml.ScalarNode {
+		d.mismatch(n, expected(v.Type()))
+		return
+	}
+	text, tag := n.Value, n.ShortTag()
+	if d.weak && tag == "!!str" {
+		tag = "" // any text that reads as the type will do
+	}
+	good := true
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString(text)
+		d.constrain(n, f)
+	case reflect.Bool:
+		good = d.boolean(n, v, tag)
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		i, err := strconv.ParseInt(digits(text), 0, v.Type().Bits())
+		good = err == nil && (tag == "!!int" || tag == "")
+		if good {
+			v.SetInt(i)
+			d.bounds(n, i, f)
+		}
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		u, err := strconv.ParseUint(digits(text), 0, v.Type().Bits())
+		good = err == nil && (tag == "!!int" || tag == "")
+		if good {
+			v.SetUint(u)
+			d.bounds(n, int64(min(u, math.MaxInt64)), f)
+		}
+	case reflect.Float32, reflect.Float64:
+		x, err := strconv.ParseFloat(text, v.Type().Bits())
+		good = err == nil && tag != "!!str" && !math.IsInf(x, 0) && !math.IsNaN(x)
+		if good {
+			v.SetFloat(x)
+		}
+	}
+	if !good {
+		d.mismatch(n, expected(v.Type()))
+	}
+}
+
+// digits takes leading zeros away, which would make a number octal: nobody who
+// writes 010 in a definition means eight.
+func digits(text string) string {
+	sign := ""
+	if strings.HasPrefix(text, "-") || strings.HasPrefix(text, "+") {
+		sign, text = text[:1], text[1:]
+	}
+	if len(text) > 1 && text[0] == '0' && text[1] >= '0' && text[1] <= '9' {
+		text = strings.TrimLeft(text, "0")
+		if text == "" {
+			text = "0"
+		}
+	}
+	return sign + text
+}
+
+func (d *decoder) boolean(n *yaml.Node, v reflect.Value, tag string) bool {
+	if tag == "!!bool" || tag == "" {
+		if b, err := strconv.ParseBool(n.Value); err == nil {
+			v.SetBool(b)
+			return true
+		}
+	}
+	if d.weak && n.Value == "" {
+		return true
+	}
+	switch strings.ToLower(n.Value) {
+	case "yes", "on", "y":
+		d.problems.AddHint(d.src.at(n), "write true", "expected true or false, found %s", describe(n))
+		return true
+	case "no", "off", "n":
+		d.problems.AddHint(d.src.at(n), "write false", "expected true or false, found %s", describe(n))
+		return true
+	}
+	return false
+}
+
+// constrain checks text against what its field allows.
+func (d *decoder) constrain(n *yaml.Node, f field) {
+	if len(f.enum) > 0 && !slices.Contains(f.enum, n.Value) && !(d.weak && n.Value == "") {
+		hint := diag.DidYouMean(n.Value, f.enum)
+		d.problems.AddHint(d.src.at(n), hint, "expected %s, found %s", oneOf(f.enum), describe(n))
+	}
+	if f.pattern != nil && !f.pattern.MatchString(n.Value) {
+		d.problems.AddHint(d.src.at(n), firstSentence(f.doc), "%s does not have the form that is expected: %s", describe(n), f.pattern)
+	}
+	if f.required && n.Value == "" {
+		d.problems.Addf(d.src.at(n), "%q must not be empty", f.key)
+	}
+}
+
+func oneOf(values []string) string {
+	if len(values) == 1 {
+		return values[0]
+	}
+	return strings.Join(values[:len(values)-1], ", ") + " or " + values[len(values)-1]
+}
+
+func (d *decoder) bounds(n *yaml.Node, i int64, f field) {
+	if f.least != nil && i < *f.least {
+		d.problems.Addf(d.src.at(n), "%d is too small: at least %d", i, *f.least)
+	}
+	if f.most != nil && i > *f.most {
+		d.problems.Addf(d.src.at(n), "%d is too large: at most %d", i, *f.most)
+	}
+}
+
+// leadingZero is a number that would lose something if it were read as one:
+// an account 000000000000, a code 0123.
+var leadingZero = regexp.MustCompile(`^[-+]?0[0-9_]+$`)
+
+// plain is a scalar as a value of JSON. What JSON has no form for (dates,
+// infinities) stays text.
+func plain(n *yaml.Node) any {
+	switch n.ShortTag() {
+	case "!!null":
+		return nil
+	case "!!bool", "!!int", "!!float":
+		var x any
+		if leadingZero.MatchString(n.Value) || n.Decode(&x) != nil {
+			return n.Value
+		}
+		switch f := x.(type) {
+		case float64:
+			if math.IsInf(f, 0) || math.IsNaN(f) {
+				return n.Value
+			}
+		case int, bool, int64, uint64:
+		default:
+			return fmt.Sprint(x)
+		}
+		return x
+	}
+	return n.Value
+}

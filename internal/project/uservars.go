@@ -1,0 +1,207 @@
+package project
+
+import (
+	"fmt"
+	"reflect"
+	"regexp"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/goldline-dev/goldline/internal/diag"
+)
+
+// userVariables are the variables of one recipe, Packer's `variables`. A value
+// given to the project's variable of the same name wins over the default.
+//
+// Only {{user}} and {{env}} are replaced here. What depends on the moment of
+// the bake, {{isotime}} and its like, stays as it is written.
+type userVariables struct {
+	values map[string]string
+	known  map[string]bool // declared, with a value or without
+	names  []string        // declared, sorted
+	hide   []string
+	getenv func(string) string
+}
+
+func (p *Project) userVariables(d *decoder, r *recipe) *userVariables {
+	u := &userVariables{values: map[string]string{}, known: map[string]bool{}, getenv: p.getenv}
+	if r.vars != nil {
+		u.declare(d, follow(r.vars))
+	}
+	if r.secrets != nil {
+		d.decode(r.secrets, reflect.ValueOf(&u.hide).Elem(), field{}, "sensitive_variables")
+		for i, n := range u.hide {
+			if !u.known[n] {
+				at, ok := d.positions[fmt.Sprintf("sensitive_variables[%d]", i)]
+				if !ok {
+					at = d.src.at(r.secrets)
+				}
+				d.problems.AddHint(at, diag.DidYouMean(n, u.names), "no variable %q to keep secret", n)
+			}
+		}
+	}
+	return u
+}
+
+func (u *userVariables) declare(d *decoder, n *yaml.Node) {
+	if n.Kind != yaml.MappingNode {
+		d.mismatch(n, "a mapping")
+		return
+	}
+	entries := d.entries(n)
+	for _, e := range entries {
+		key := follow(e.key).Value
+		u.known[key] = true
+		u.names = append(u.names, key)
+		d.note("variables."+key, d.where(e))
+	}
+	sort.Strings(u.names)
+	resolver := &variableResolver{u: u, d: d, entries: entries, done: map[string]bool{}}
+	for _, e := range entries {
+		resolver.resolve(follow(e.key).Value, nil)
+	}
+}
+
+// variableResolver gives variables their values, those that others use first.
+type variableResolver struct {
+	u       *userVariables
+	d       *decoder
+	entries []entry
+	done    map[string]bool
+}
+
+func (r *variableResolver) resolve(name string, within []string) {
+	if r.done[name] {
+		return
+	}
+	r.done[name] = true
+	n := follow(lookup(r.entries, name))
+	if given := r.d.scope.variable(name, nil); given.outcome == found {
+		r.u.values[name] = given.node.Value
+		return
+	}
+	switch {
+	case n.Kind != yaml.ScalarNode:
+		r.d.mismatch(n, "text")
+	case isNull(n):
+		if !r.d.scope.open {
+			r.d.problems.AddHint(r.d.src.at(n), fmt.Sprintf("give --var %s=VALUE", name), "no value for the variable %q, which has no default", name)
+		}
+	default:
+		plainScope := *r.d.scope
+		plainScope.user = nil
+		d := *r.d
+		d.scope = &plainScope
+		n, ok := d.substitute(n)
+		if !ok {
+			return
+		}
+		text, ok := r.u.rewriteActions(&d, n, n.Value, func(word, arg string) (string, string, string) {
+			return r.call(word, arg, append(within, name))
+		})
+		if ok {
+			r.u.values[name] = text
+		}
+	}
+}
+
+// call gives the value of {{user}} or {{env}} within a variable's default, or
+// a problem with its hint.
+func (r *variableResolver) call(word, arg string, within []string) (value, problem, hint string) {
+	if word == "env" {
+		return r.u.getenv(arg), "", ""
+	}
+	if slices.Contains(within, arg) {
+		return "", fmt.Sprintf("the variable %q needs itself: %s", arg, strings.Join(append(within, arg), " -> ")), ""
+	}
+	if r.u.known[arg] {
+		r.resolve(arg, within)
+	}
+	return r.u.lookup(r.d, arg)
+}
+
+// unresolved marks a variable whose missing value is reported elsewhere or not
+// known yet.
+const unresolved = "\x00"
+
+func (u *userVariables) lookup(d *decoder, name string) (value, problem, hint string) {
+	if v, ok := u.values[name]; ok {
+		return v, "", ""
+	}
+	if u.known[name] {
+		return unresolved, "", ""
+	}
+	switch m := d.scope.variable(name, nil); m.outcome {
+	case found:
+		return m.node.Value, "", ""
+	case unknown:
+		return unresolved, "", ""
+	}
+	hint = diag.DidYouMean(name, u.names)
+	if hint == "" {
+		hint = fmt.Sprintf("declare it under variables, or give --var %s=VALUE", name)
+	}
+	return "", fmt.Sprintf("no variable %q", name), hint
+}
+
+// expand replaces {{user}} in a value of the recipe.
+func (u *userVariables) expand(d *decoder, n *yaml.Node, text string) (string, bool) {
+	return u.rewriteActions(d, n, text, func(word, arg string) (string, string, string) {
+		if word == "env" {
+			return "", "{{env}} can be used under variables only", fmt.Sprintf("declare a variable with it, and use {{user `%s`}} here", strings.ToLower(arg))
+		}
+		return u.lookup(d, arg)
+	})
+}
+
+var (
+	action  = regexp.MustCompile("\\{\\{(?:[^`\"}]|`[^`]*`|\"(?:[^\"\\\\]|\\\\.)*\"|\\}[^}])*\\}\\}")
+	call    = regexp.MustCompile("\\b(user|env)\\s+(`[^`]*`|\"(?:[^\"\\\\]|\\\\.)*\")")
+	onlyOne = regexp.MustCompile("^\\{\\{-?\\s*\\(?\\s*(user|env)\\s+(`[^`]*`|\"(?:[^\"\\\\]|\\\\.)*\")\\s*\\)?\\s*-?\\}\\}$")
+)
+
+// rewriteActions replaces the calls of user and env in the template actions of
+// a text. An action that is nothing but the call becomes the value; within a
+// larger one the call becomes a string of the template language.
+func (u *userVariables) rewriteActions(d *decoder, n *yaml.Node, text string, call1 func(word, arg string) (value, problem, hint string)) (string, bool) {
+	ok := true
+	eval := func(source, word, quoted string) (string, bool) {
+		arg, err := strconv.Unquote(quoted)
+		if err != nil {
+			arg = strings.Trim(quoted, "`\"")
+		}
+		v, problem, hint := call1(word, arg)
+		if problem != "" {
+			d.problems.AddHint(d.src.locate(d.src.at(n), source, 0), hint, "%s", problem)
+			ok = false
+		}
+		if v == unresolved {
+			ok = false
+		}
+		return v, ok
+	}
+	text = action.ReplaceAllStringFunc(text, func(source string) string {
+		if m := onlyOne.FindStringSubmatch(source); m != nil {
+			v, _ := eval(source, m[1], m[2])
+			return v
+		}
+		return call.ReplaceAllStringFunc(source, func(found string) string {
+			m := call.FindStringSubmatch(found)
+			v, _ := eval(found, m[1], m[2])
+			return strconv.Quote(v)
+		})
+	})
+	return text, ok
+}
+
+// resolved gives what the image says of its variables.
+func (u *userVariables) resolved() (values map[string]string, hide []string) {
+	if len(u.values) == 0 {
+		return nil, u.hide
+	}
+	return u.values, u.hide
+}
