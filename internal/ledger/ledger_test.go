@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(playDir); dir != "" {
 		play(dir)
 	}
-	os.Exit(m.Run())
+	m.Run()
 }
 
 func play(dir string) {

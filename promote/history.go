@@ -1,0 +1,210 @@
+package promote
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/goldline-dev/goldline/internal/cloud"
+	"github.com/goldline-dev/goldline/internal/fail"
+	"github.com/goldline-dev/goldline/internal/tags"
+)
+
+// Entry is one version of a pointer: one time that a build became current.
+type Entry struct {
+	Image       string    `json:"image"`
+	Environment string    `json:"environment"`
+	Pointer     int64     `json:"pointer"` // version of the parameter: 1, 2, ...
+	AMI         string    `json:"ami"`
+	Version     string    `json:"version"` // of the build
+	At          time.Time `json:"at"`
+	By          string    `json:"by"`
+	Run         string    `json:"run"`
+	Action      string    `json:"action"` // promote, promote --skip-ladder, rollback, restore, other
+	Reason      string    `json:"reason"`
+	Current     bool      `json:"current"`
+	Exists      bool      `json:"exists"` // whether the build can still be launched
+}
+
+// History gives every time that a build of an image became current in an
+// environment, the oldest first. Parameter Store keeps the last 100.
+func (p *Promoter) History(ctx context.Context, image, environment string) ([]Entry, error) {
+	if err := p.known(image); err != nil {
+		return nil, err
+	}
+	in, err := p.place(ctx, environment)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := p.entries(ctx, in, image)
+	if err != nil {
+		return nil, fmt.Errorf("history of %s in %s: %w", image, environment, err)
+	}
+	return entries, p.enrich(ctx, in, entries)
+}
+
+// entries reads a pointer's history. One that never existed has none.
+func (p *Promoter) entries(ctx context.Context, in *place, image string) ([]Entry, error) {
+	var entries []Entry
+	pages := ssm.NewGetParameterHistoryPaginator(in.cloud.SSM, &ssm.GetParameterHistoryInput{Name: aws.String(tags.Pointer(in.name, in.env.Name, image))})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if cloud.NotFound(err) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, v := range page.Parameters {
+			n := noteOf(aws.ToString(v.Description))
+			entries = append(entries, Entry{
+				Image: image, Environment: in.env.Name, Pointer: v.Version, AMI: aws.ToString(v.Value), Version: n.Version,
+				At: aws.ToTime(v.LastModifiedDate), By: aws.ToString(v.LastModifiedUser), Run: n.Run, Action: n.Action, Reason: n.Reason,
+			})
+		}
+	}
+	slices.SortStableFunc(entries, func(a, b Entry) int { return int(a.Pointer - b.Pointer) })
+	if len(entries) > 0 {
+		entries[len(entries)-1].Current = true
+	}
+	return entries, nil
+}
+
+// enrich adds what the builds themselves say.
+func (p *Promoter) enrich(ctx context.Context, in *place, entries []Entry) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	builds, err := in.stock.all(ctx)
+	if err != nil {
+		return err
+	}
+	for i := range entries {
+		for _, b := range builds {
+			if b.AMI == entries[i].AMI {
+				entries[i].Version = b.Version
+				entries[i].Exists = b.State == string(ec2types.ImageStateAvailable)
+			}
+		}
+	}
+	return nil
+}
+
+// Rollback makes the previous build of an image current again: the last one
+// before the current one, that is not itself what an earlier rollback left, and
+// that still exists. to names another build that was current there. Without a
+// build to go back to it is refused as wrong input.
+func (p *Promoter) Rollback(ctx context.Context, image, environment, to string) (Move, error) {
+	move, err := p.rollback(ctx, image, environment, to)
+	if err != nil {
+		return move, fmt.Errorf("roll back %s in %s: %w", image, environment, unchanged(err))
+	}
+	return move, nil
+}
+
+func (p *Promoter) rollback(ctx context.Context, image, environment, to string) (Move, error) {
+	entries, err := p.History(ctx, image, environment)
+	if err != nil {
+		return Move{}, err
+	}
+	in, err := p.place(ctx, environment)
+	if err != nil {
+		return Move{}, err
+	}
+	var build BuildInfo
+	if to == "" {
+		target, ok := previous(entries)
+		if !ok {
+			err := fail.Inputf("there is no previous build: the history holds %s", countBuilds(entries))
+			return Move{}, fail.WithHint(err, "goldline images history %s --env %s shows it; goldline promote %s --to %s makes another build current", image, environment, image, environment)
+		}
+		build, err = p.find(ctx, in, image, target.AMI)
+	} else {
+		build, err = p.find(ctx, in, image, to)
+		if err == nil && !slices.ContainsFunc(entries, func(e Entry) bool { return e.AMI == build.AMI }) {
+			err = fail.WithHint(fail.Inputf("build %s was never current there", build.Ref()), "goldline promote %s --to %s --build %s makes it current", image, environment, build.AMI)
+		}
+	}
+	if err != nil {
+		return Move{}, err
+	}
+	if err := build.usable(in); err != nil {
+		return Move{}, err
+	}
+	return p.point(ctx, in, build, note{Run: p.run, Action: actionRollback})
+}
+
+// Restore takes a rollback back: what was current before it is current again.
+func (p *Promoter) Restore(ctx context.Context, m Move) error {
+	if !m.Changed {
+		return nil
+	}
+	in, err := p.place(ctx, m.Environment)
+	if err != nil {
+		return err
+	}
+	build, err := p.find(ctx, in, m.Image, m.From.AMI)
+	if err == nil {
+		_, err = p.point(ctx, in, build, note{Run: p.run, Action: actionRestore, Reason: "its launch failed"})
+	}
+	if err != nil {
+		return fmt.Errorf("restore %s in %s: %w", m.Image, m.Environment, err)
+	}
+	return nil
+}
+
+// previous finds what to go back to. The history is read as a walk: a
+// promotion goes forward to a build, a rollback goes back to where an earlier
+// step stood. So a second rollback goes further back, and never forward to
+// what the first one left.
+func previous(entries []Entry) (Entry, bool) {
+	var walk []Entry
+	for _, e := range entries {
+		if e.Action == actionRollback {
+			if at := lastOf(walk, e.AMI); at >= 0 {
+				walk = walk[:at+1]
+				continue
+			}
+		}
+		if len(walk) == 0 || walk[len(walk)-1].AMI != e.AMI {
+			walk = append(walk, e)
+		}
+	}
+	if len(walk) == 0 {
+		return Entry{}, false
+	}
+	current := walk[len(walk)-1].AMI
+	for i := len(walk) - 2; i >= 0; i-- {
+		if walk[i].Exists && walk[i].AMI != current {
+			return walk[i], true
+		}
+	}
+	return Entry{}, false
+}
+
+func lastOf(walk []Entry, ami string) int {
+	for i := len(walk) - 1; i >= 0; i-- {
+		if walk[i].AMI == ami {
+			return i
+		}
+	}
+	return -1
+}
+
+func countBuilds(entries []Entry) string {
+	distinct := map[string]bool{}
+	for _, e := range entries {
+		distinct[e.AMI] = true
+	}
+	switch len(distinct) {
+	case 0:
+		return "no build"
+	case 1:
+		return "one build"
+	}
+	return fmt.Sprintf("%d builds, none of which can be gone back to", len(distinct))
+}

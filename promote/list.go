@@ -1,0 +1,213 @@
+package promote
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sort"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/goldline-dev/goldline/internal/cloud"
+	"github.com/goldline-dev/goldline/internal/event"
+	"github.com/goldline-dev/goldline/internal/fail"
+	"github.com/goldline-dev/goldline/internal/tags"
+)
+
+// List gives the builds of an image, or of all when it is empty, by image and
+// then the newest first, wherever the project's environments lie. An account
+// that the caller does not get into is told of and passed over, unless it is
+// every one.
+func (p *Promoter) List(ctx context.Context, image string) ([]BuildInfo, error) {
+	if image != "" {
+		if err := p.known(image); err != nil {
+			return nil, err
+		}
+	}
+	places, err := p.reachable(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := []BuildInfo{}
+	for i, in := range places {
+		if slices.ContainsFunc(places[:i], func(other *place) bool { return other.stock == in.stock }) {
+			continue
+		}
+		builds, err := in.stock.all(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, b := range builds {
+			if image == "" || b.Image == image {
+				all = append(all, b)
+			}
+		}
+	}
+	for _, in := range places {
+		pointers, err := in.current(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for i := range all {
+			if pointers[all[i].Image].AMI == all[i].AMI && all[i].Region == in.cloud.Region {
+				all[i].Environments = append(slices.Clone(all[i].Environments), in.env.Name)
+			}
+		}
+	}
+	sort.SliceStable(all, func(i, j int) bool {
+		if all[i].Image != all[j].Image {
+			return all[i].Image < all[j].Image
+		}
+		return all[i].Created.After(all[j].Created)
+	})
+	return all, nil
+}
+
+// reachable opens every environment that the caller gets into.
+func (p *Promoter) reachable(ctx context.Context) ([]*place, error) {
+	var places []*place
+	var refused []error
+	for _, env := range p.project.Environments() {
+		in, err := p.place(ctx, env.Name)
+		switch {
+		case err == nil:
+			places = append(places, in)
+		case ctx.Err() != nil:
+			return nil, err
+		default:
+			refused = append(refused, err)
+		}
+	}
+	if len(places) == 0 {
+		if len(refused) > 0 {
+			return nil, refused[0] // the others say the same
+		}
+		return nil, fail.Inputf("the project has no environment")
+	}
+	for _, err := range refused {
+		p.sink.Emit(event.Event{Stage: "images", Kind: event.Warning, Message: "left out: " + err.Error()})
+	}
+	return places, nil
+}
+
+// Detail is everything about one build.
+type Detail struct {
+	BuildInfo
+	Name         string            `json:"name"`
+	Description  string            `json:"description"`
+	Architecture string            `json:"architecture"`
+	RootDevice   string            `json:"root_device"`
+	Snapshots    []string          `json:"snapshots"`
+	Promoted     map[string]string `json:"promoted"` // environment -> first promoted there (RFC 3339)
+	Tags         map[string]string `json:"tags"`
+}
+
+// Show gives one build by its AMI. One that is not the project's is wrong
+// input.
+func (p *Promoter) Show(ctx context.Context, ami string) (Detail, error) {
+	builds, err := p.List(ctx, "")
+	if err != nil {
+		return Detail{}, err
+	}
+	for _, b := range builds {
+		if b.AMI != ami {
+			continue
+		}
+		d := Detail{
+			BuildInfo: b, Name: aws.ToString(b.image.Name), Description: aws.ToString(b.image.Description), Architecture: string(b.image.Architecture),
+			RootDevice: aws.ToString(b.image.RootDeviceName), Snapshots: []string{}, Promoted: b.promoted, Tags: cloud.TagSet(b.image.Tags),
+		}
+		for _, m := range b.image.BlockDeviceMappings {
+			if m.Ebs != nil && aws.ToString(m.Ebs.SnapshotId) != "" {
+				d.Snapshots = append(d.Snapshots, aws.ToString(m.Ebs.SnapshotId))
+			}
+		}
+		return d, nil
+	}
+	return Detail{}, fail.WithHint(fail.Inputf("project %s has no build %s", p.project.Name, ami), "goldline images list shows them all")
+}
+
+// Deployment is an instance that runs now.
+type Deployment struct {
+	Environment string    `json:"environment"`
+	Instance    string    `json:"instance"`
+	Address     string    `json:"address"`
+	Image       string    `json:"image"`
+	AMI         string    `json:"ami"`
+	Version     string    `json:"version"`
+	State       string    `json:"state"`
+	Since       time.Time `json:"since"`   // when it was launched
+	Current     bool      `json:"current"` // it runs the build that the pointer names
+}
+
+// Deployed gives what runs in an environment, by address.
+func (p *Promoter) Deployed(ctx context.Context, environment string) ([]Deployment, error) {
+	in, err := p.place(ctx, environment)
+	if err != nil {
+		return nil, err
+	}
+	deployed, err := p.deployed(ctx, in)
+	if err != nil {
+		return nil, fmt.Errorf("what runs in %s: %w", environment, err)
+	}
+	return deployed, nil
+}
+
+func (p *Promoter) deployed(ctx context.Context, in *place) ([]Deployment, error) {
+	pointers, err := in.current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	builds, err := in.stock.all(ctx)
+	if err != nil {
+		return nil, err
+	}
+	byAMI := map[string]BuildInfo{}
+	for _, b := range builds {
+		byAMI[b.AMI] = b
+	}
+	deployed := []Deployment{}
+	pages := ec2.NewDescribeInstancesPaginator(in.cloud.EC2, &ec2.DescribeInstancesInput{
+		Filters: []types.Filter{
+			cloud.Filter("tag:"+tags.Project, in.name), cloud.Filter("tag:"+tags.Environment, in.env.Name),
+			cloud.Filter("tag-key", tags.Address), cloud.Filter("instance-state-name", "pending", "running", "stopping", "stopped"),
+		},
+		MaxResults: aws.Int32(1000),
+	})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range page.Reservations {
+			for _, i := range r.Instances {
+				deployed = append(deployed, deployment(in, i, byAMI, pointers))
+			}
+		}
+	}
+	sort.Slice(deployed, func(i, j int) bool {
+		if deployed[i].Address != deployed[j].Address {
+			return deployed[i].Address < deployed[j].Address
+		}
+		return deployed[i].Instance < deployed[j].Instance
+	})
+	return deployed, nil
+}
+
+func deployment(in *place, i types.Instance, builds map[string]BuildInfo, pointers map[string]cloud.Pointer) Deployment {
+	set := cloud.TagSet(i.Tags)
+	d := Deployment{
+		Environment: in.env.Name, Instance: aws.ToString(i.InstanceId), Address: set[tags.Address], AMI: aws.ToString(i.ImageId),
+		Image: set[tags.Image], Version: set[tags.Version], Since: aws.ToTime(i.LaunchTime),
+	}
+	if i.State != nil {
+		d.State = string(i.State.Name)
+	}
+	if b, ok := builds[d.AMI]; ok {
+		d.Image, d.Version = b.Image, b.Version
+	}
+	d.Current = d.Image != "" && pointers[d.Image].AMI == d.AMI
+	return d
+}

@@ -1,0 +1,80 @@
+package promote
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/goldline-dev/goldline/internal/cloud"
+	"github.com/goldline-dev/goldline/internal/project"
+)
+
+// place is an environment as the cloud has it: its account, its region, its
+// pointers.
+type place struct {
+	env   *project.Environment
+	cloud *cloud.Cloud
+	stock *stock
+	name  string // of the project
+
+	mu       sync.Mutex
+	pointers map[string]cloud.Pointer // nil until they are read
+}
+
+// place opens an environment.
+func (p *Promoter) place(ctx context.Context, environment string) (*place, error) {
+	env, err := p.project.Environment(environment)
+	if err != nil {
+		return nil, err
+	}
+	c, err := p.provider.For(ctx, cloud.Target{Account: env.Account, Region: env.Region, Role: env.Role})
+	if err != nil {
+		return nil, fmt.Errorf("environment %s: %w", environment, err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if known, ok := p.places[environment]; ok {
+		return known, nil
+	}
+	key := stockKey{account: env.Account, region: env.Region, role: env.Role}
+	if p.stocks[key] == nil {
+		p.stocks[key] = &stock{cloud: c, project: p.project.Name}
+	}
+	opened := &place{env: env, cloud: c, stock: p.stocks[key], name: p.project.Name}
+	p.places[environment] = opened
+	return opened, nil
+}
+
+// current gives the environment's pointers by image.
+func (l *place) current(ctx context.Context) (map[string]cloud.Pointer, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.pointers == nil {
+		read, err := l.cloud.Pointers(ctx, l.name, l.env.Name)
+		if err != nil {
+			return nil, err
+		}
+		l.pointers = read
+	}
+	seen := make(map[string]cloud.Pointer, len(l.pointers))
+	for image, pointer := range l.pointers {
+		seen[image] = pointer
+	}
+	return seen, nil
+}
+
+// saw takes in a pointer that was just read.
+func (l *place) saw(pointer cloud.Pointer) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.pointers != nil {
+		l.pointers[pointer.Image] = pointer
+	}
+}
+
+// forget makes the next look read the pointers again.
+func (l *place) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pointers = nil
+}

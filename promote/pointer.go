@@ -1,0 +1,222 @@
+package promote
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+	"unicode/utf8"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
+	"github.com/goldline-dev/goldline/internal/cloud"
+	"github.com/goldline-dev/goldline/internal/event"
+	"github.com/goldline-dev/goldline/internal/fail"
+	"github.com/goldline-dev/goldline/internal/tags"
+)
+
+// imageType makes Parameter Store check that the value is an AMI that exists.
+const imageType = "aws:ec2:image"
+
+// What moved a pointer.
+const (
+	actionPromote  = "promote"
+	actionSkip     = "promote --skip-ladder"
+	actionRollback = "rollback"
+	actionRestore  = "restore" // a rollback whose launch failed was taken back
+	actionOther    = "other"   // something that is not Goldline
+)
+
+// note says why a pointer was moved. A parameter of type aws:ec2:image holds an
+// AMI and nothing else, so the note is kept as the parameter's description,
+// which Parameter Store versions along with the value.
+type note struct {
+	Run     string `json:"run,omitempty"`
+	Action  string `json:"action"`
+	Reason  string `json:"reason,omitempty"`
+	From    string `json:"from,omitempty"`    // the AMI that was current before
+	Version string `json:"version,omitempty"` // of the build
+}
+
+// longestDescription is what Parameter Store takes:
+// https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html
+const longestDescription = 1024
+
+// description writes a note. A reason that is too long is cut.
+func (n note) description() string {
+	for {
+		text, err := json.Marshal(n)
+		if err == nil && utf8.RuneCount(text) <= longestDescription {
+			return string(text)
+		}
+		runes := []rune(n.Reason)
+		if len(runes) == 0 {
+			return "" // names beyond all measure; the move matters more than its note
+		}
+		n.Reason = string(runes[:len(runes)*9/10])
+	}
+}
+
+func noteOf(description string) note {
+	var n note
+	if json.Unmarshal([]byte(description), &n) != nil || n.Action == "" {
+		return note{Action: actionOther}
+	}
+	return n
+}
+
+// point makes a build current in an environment, and says so on the build.
+func (p *Promoter) point(ctx context.Context, in *place, b BuildInfo, n note) (Move, error) {
+	sink := event.Scope(p.sink, "promote", b.Image)
+	pointers, err := in.current(ctx)
+	if err != nil {
+		return Move{}, err
+	}
+	before := pointers[b.Image]
+	move := Move{Image: b.Image, Environment: in.env.Name, From: p.ref(ctx, in, before.AMI), To: b.Ref(), At: before.Since, By: in.cloud.Caller, Reason: n.Reason}
+	if before.AMI == b.AMI {
+		sink.Emit(event.Event{Kind: event.Progress, Message: fmt.Sprintf("%s is current in %s already", b.Ref(), in.env.Name)})
+		if b.promoted[in.env.Name] != "" {
+			return move, nil
+		}
+		return move, p.mark(ctx, in, b, before.Since) // a run that was killed has left it unmarked
+	}
+	n.From, n.Version = before.AMI, b.Version
+	after, err := p.write(ctx, in, b, before, n)
+	if err != nil {
+		return move, err
+	}
+	move.Changed, move.At = true, after.Since
+	sink.Emit(event.Event{Kind: event.Changed, Message: fmt.Sprintf("%s is current in %s", b.Ref(), in.env.Name), Fields: map[string]string{"id": tags.Pointer(in.name, in.env.Name, b.Image), "ami": b.AMI, "from": before.AMI}})
+	return move, p.mark(ctx, in, b, after.Since)
+}
+
+// ref names an AMI by its build where that still exists.
+func (p *Promoter) ref(ctx context.Context, in *place, ami string) Ref {
+	if ami == "" {
+		return Ref{}
+	}
+	builds, err := in.stock.all(ctx)
+	if err == nil {
+		for _, b := range builds {
+			if b.AMI == ami {
+				return b.Ref()
+			}
+		}
+	}
+	return Ref{AMI: ami}
+}
+
+// write puts the pointer and reads it back. Parameter Store checks a value
+// after it has answered, and drops one that it does not like without a word, so
+// only the read tells; the same read tells whether a call whose answer was lost
+// had been carried out.
+func (p *Promoter) write(ctx context.Context, in *place, b BuildInfo, before cloud.Pointer, n note) (cloud.Pointer, error) {
+	name := tags.Pointer(in.name, in.env.Name, b.Image)
+	input := &ssm.PutParameterInput{
+		Name: aws.String(name), Value: aws.String(b.AMI), DataType: aws.String(imageType),
+		Type: types.ParameterTypeString, Description: aws.String(n.description()), Overwrite: aws.Bool(before.AMI != ""),
+	}
+	if before.AMI == "" { // tags are taken only by the call that makes it
+		input.Tags = p.parameterTags(in, b.Image)
+	}
+	shows := func(ctx context.Context) (cloud.Pointer, bool, error) {
+		now, err := read(ctx, in, b.Image)
+		return now, err == nil && now.AMI == b.AMI && now.Version > before.Version, err
+	}
+	after, err := cloud.Once(ctx, shows, func(ctx context.Context) (cloud.Pointer, error) {
+		_, err := in.cloud.SSM.PutParameter(ctx, input)
+		return cloud.Pointer{}, err
+	})
+	if cloud.AlreadyExists(err) {
+		in.forget()
+		return after, fail.WithHint(fail.Clean(fmt.Errorf("pointer %s: another run has just made it", name)), "run the same command again")
+	}
+	if err != nil {
+		in.forget()
+		err = fmt.Errorf("pointer %s: %w", name, err)
+		if cloud.Ambiguous(err) && ctx.Err() == nil {
+			return after, fail.Dirty(err, unsettled(in, b))
+		}
+		return after, err
+	}
+	if after.AMI == "" {
+		after, err = p.await(ctx, in, b, before, shows)
+		if err != nil {
+			in.forget()
+			return after, fmt.Errorf("pointer %s: %w", name, err)
+		}
+	}
+	in.saw(after)
+	return after, nil
+}
+
+// await reads the pointer until it shows the build.
+func (p *Promoter) await(ctx context.Context, in *place, b BuildInfo, before cloud.Pointer, shows func(context.Context) (cloud.Pointer, bool, error)) (cloud.Pointer, error) {
+	deadline := time.Now().Add(p.settle)
+	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
+		now, ok, err := shows(ctx)
+		switch {
+		case ok:
+			return now, nil
+		case err != nil && !cloud.NotFound(err):
+			return now, fail.Dirty(err, unsettled(in, b))
+		case time.Now().After(deadline):
+			err := fmt.Errorf("it was written, but within %s it did not show %s; it shows %s", p.settle, b.AMI, orNothing(now.AMI))
+			return now, fail.WithHint(fail.Dirty(err, unsettled(in, b)), "Parameter Store takes only an AMI that exists in its region and that the caller may describe (ec2:DescribeImages)")
+		}
+		if err := cloud.Sleep(ctx, pause); err != nil {
+			return now, err
+		}
+	}
+}
+
+// unsettled is a pointer of which nobody can say what it will show.
+func unsettled(in *place, b BuildInfo) fail.Left {
+	return fail.Left{
+		What:    fmt.Sprintf("the pointer of %s in %s, which may change yet", b.Image, in.env.Name),
+		Command: fmt.Sprintf("goldline promote %s --to %s --build %s", b.Image, in.env.Name, b.AMI),
+	}
+}
+
+func orNothing(ami string) string {
+	if ami == "" {
+		return "nothing"
+	}
+	return ami
+}
+
+// read reads one pointer.
+func read(ctx context.Context, in *place, image string) (cloud.Pointer, error) {
+	out, err := in.cloud.SSM.GetParameter(ctx, &ssm.GetParameterInput{Name: aws.String(tags.Pointer(in.name, in.env.Name, image))})
+	if err != nil {
+		return cloud.Pointer{}, err
+	}
+	v := out.Parameter
+	return cloud.Pointer{Image: image, AMI: aws.ToString(v.Value), Version: v.Version, Since: aws.ToTime(v.LastModifiedDate)}, nil
+}
+
+func (p *Promoter) parameterTags(in *place, image string) []types.Tag {
+	set := tags.Merge(p.project.Tags, in.env.Tags, map[string]string{
+		tags.Project: in.name, tags.Environment: in.env.Name, tags.Image: image, tags.Run: p.run,
+	})
+	var list []types.Tag
+	for _, k := range tags.Keys(set) {
+		list = append(list, types.Tag{Key: aws.String(k), Value: aws.String(set[k])})
+	}
+	return list
+}
+
+// mark says on the AMI when it was promoted to an environment.
+func (p *Promoter) mark(ctx context.Context, in *place, b BuildInfo, since time.Time) error {
+	text := since.UTC().Format(time.RFC3339)
+	_, err := in.cloud.EC2.CreateTags(ctx, &ec2.CreateTagsInput{Resources: []string{b.AMI}, Tags: cloud.Tags(map[string]string{tags.Promoted(in.env.Name): text})})
+	if err != nil {
+		err = fmt.Errorf("tag %s: %w", b.AMI, err)
+		return fail.Dirty(err, fail.Left{What: fmt.Sprintf("build %s is current in %s, but not tagged so", b.Ref(), in.env.Name), Command: fmt.Sprintf("goldline promote %s --to %s --build %s", b.Image, in.env.Name, b.AMI)})
+	}
+	in.stock.noted(b.AMI, in.env.Name, text)
+	return nil
+}

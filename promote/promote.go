@@ -1,0 +1,241 @@
+// Package promote moves builds up the ladder of environments. Which build is
+// current in an environment is a pointer: an SSM parameter that holds an AMI.
+// Its history says who made which build current, when and why, and is what
+// rollback walks back.
+//
+// A build is moved, never rebuilt. Every command here may be killed and run
+// again: a move that is done already is not done twice. The package never
+// launches, bakes or deletes anything.
+package promote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/goldline-dev/goldline/internal/cloud"
+	"github.com/goldline-dev/goldline/internal/diag"
+	"github.com/goldline-dev/goldline/internal/event"
+	"github.com/goldline-dev/goldline/internal/fail"
+	"github.com/goldline-dev/goldline/internal/project"
+)
+
+// Options are what a Promoter works with.
+type Options struct {
+	Project  *project.Project
+	Provider *cloud.Provider
+	Sink     event.Sink // nothing is told when nil
+	Run      string     // kept with every move
+}
+
+// Promoter moves builds and answers what is where. It reads the builds of an
+// account and region, and the pointers of an environment, once, and again only
+// when it changed them or misses something. It is safe for concurrent use.
+type Promoter struct {
+	project  *project.Project
+	provider *cloud.Provider
+	sink     event.Sink
+	run      string
+	// settle is how long a pointer may take to show what was written to it.
+	settle time.Duration
+
+	mu     sync.Mutex
+	places map[string]*place // by environment
+	stocks map[stockKey]*stock
+}
+
+type stockKey struct{ account, region, role string }
+
+// New returns a Promoter that has made no call yet.
+func New(o Options) *Promoter {
+	p := &Promoter{
+		project: o.Project, provider: o.Provider, sink: o.Sink, run: o.Run, settle: time.Minute,
+		places: map[string]*place{}, stocks: map[stockKey]*stock{},
+	}
+	if p.sink == nil {
+		p.sink = event.Discard
+	}
+	return p
+}
+
+// Ref names a build.
+type Ref struct {
+	AMI     string `json:"ami"`
+	Version string `json:"version"`
+}
+
+func (r Ref) String() string {
+	switch {
+	case r.AMI == "":
+		return "nothing"
+	case r.Version == "":
+		return r.AMI
+	}
+	return r.Version + " (" + r.AMI + ")"
+}
+
+// Move is what became of the pointer of an image in an environment. From is
+// empty for the first build there.
+type Move struct {
+	Image       string    `json:"image"`
+	Environment string    `json:"environment"`
+	From        Ref       `json:"from"`
+	To          Ref       `json:"to"`
+	Changed     bool      `json:"changed"` // false: it was current already
+	At          time.Time `json:"at"`      // since when it is current
+	By          string    `json:"by"`      // ARN
+	Reason      string    `json:"reason,omitempty"`
+}
+
+// Request says what to promote.
+type Request struct {
+	Image string
+	To    string // the environment
+	// Build is an AMI, a version, or the beginning of a fingerprint. Empty is
+	// the build that is current one rung below; on the first rung the newest
+	// available one.
+	Build string
+	// SkipLadder promotes a build that was never current one rung below. It
+	// needs a Reason, which the pointer's history keeps.
+	SkipLadder bool
+	Reason     string
+}
+
+// Promote makes a build current in an environment. What may not be is refused
+// as wrong input before anything is changed. A build that is current already
+// stays so, without a write.
+func (p *Promoter) Promote(ctx context.Context, r Request) (Move, error) {
+	if r.SkipLadder && strings.TrimSpace(r.Reason) == "" {
+		err := fail.Inputf("skipping the ladder needs a reason")
+		return Move{}, fail.WithHint(err, `say why: --skip-ladder --reason "..."`)
+	}
+	move, err := p.promote(ctx, r)
+	if err != nil {
+		return move, fmt.Errorf("promote %s to %s: %w", r.Image, r.To, unchanged(err))
+	}
+	return move, nil
+}
+
+// unchanged gives an error its meaning where it has none of its own: whatever
+// fails after a write says itself what that left.
+func unchanged(err error) error {
+	var coded interface{ ExitCode() int }
+	if err == nil || errors.As(err, &coded) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return fail.Clean(err)
+}
+
+func (p *Promoter) promote(ctx context.Context, r Request) (Move, error) {
+	if err := p.known(r.Image); err != nil {
+		return Move{}, err
+	}
+	target, err := p.place(ctx, r.To)
+	if err != nil {
+		return Move{}, err
+	}
+	below, err := p.below(ctx, r)
+	if err != nil {
+		return Move{}, err
+	}
+	build, err := p.choose(ctx, target, below, r)
+	if err != nil {
+		return Move{}, err
+	}
+	if err := build.usable(target); err != nil {
+		return Move{}, err
+	}
+	note := note{Run: p.run, Action: actionPromote, Reason: r.Reason}
+	switch err := p.climbed(ctx, r, below, build); {
+	case err == nil:
+	case r.SkipLadder && fail.ExitCode(err) == fail.CodeInput:
+		note.Action = actionSkip
+	default:
+		return Move{}, err
+	}
+	return p.point(ctx, target, build, note)
+}
+
+// known refuses an image that no recipe defines.
+func (p *Promoter) known(image string) error {
+	names := p.project.ImageNames()
+	if slices.Contains(names, image) {
+		return nil
+	}
+	err := fail.Inputf("no image %q in project %s", image, p.project.Name)
+	if hint := diag.DidYouMean(image, names); hint != "" {
+		return fail.WithHint(err, "%s", hint)
+	}
+	return err
+}
+
+// below is the place one rung below the one that is promoted to; nil for the
+// first rung, and off the ladder when that is skipped.
+func (p *Promoter) below(ctx context.Context, r Request) (*place, error) {
+	rung := slices.Index(p.project.Ladder, r.To)
+	switch {
+	case rung > 0:
+		return p.place(ctx, p.project.Ladder[rung-1])
+	case rung == 0:
+		return nil, nil
+	case r.SkipLadder && r.Build != "":
+		return nil, nil
+	}
+	return nil, p.onLadder(r.To)
+}
+
+func (p *Promoter) onLadder(environment string) error {
+	if slices.Contains(p.project.Ladder, environment) {
+		return nil
+	}
+	err := fail.Inputf("environment %s does not stand on the ladder (%s)", environment, strings.Join(p.project.Ladder, ", "))
+	return fail.WithHint(err, `add it to the ladder in goldline.yaml, or name the build: --build AMI --skip-ladder --reason "..."`)
+}
+
+// choose finds the build that is asked for.
+func (p *Promoter) choose(ctx context.Context, target, below *place, r Request) (BuildInfo, error) {
+	if r.Build != "" {
+		return p.find(ctx, target, r.Image, r.Build)
+	}
+	if below == nil {
+		return p.newest(ctx, target, r.Image)
+	}
+	pointers, err := below.current(ctx)
+	if err != nil {
+		return BuildInfo{}, err
+	}
+	pointer, ok := pointers[r.Image]
+	if !ok {
+		err := fail.Inputf("no build of %s is current in %s, one rung below", r.Image, below.env.Name)
+		return BuildInfo{}, fail.WithHint(err, "promote one there first: goldline promote %s --to %s", r.Image, below.env.Name)
+	}
+	return p.find(ctx, target, r.Image, pointer.AMI)
+}
+
+// climbed refuses a build that neither is nor was current one rung below, and
+// any for an environment that stands on no rung.
+func (p *Promoter) climbed(ctx context.Context, r Request, below *place, b BuildInfo) error {
+	if below == nil {
+		return p.onLadder(r.To)
+	}
+	pointers, err := below.current(ctx)
+	if err != nil {
+		return err
+	}
+	if pointers[b.Image].AMI == b.AMI || b.promoted[below.env.Name] != "" {
+		return nil
+	}
+	entries, err := p.entries(ctx, below, b.Image)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(entries, func(e Entry) bool { return e.AMI == b.AMI }) {
+		return nil
+	}
+	err = fail.Inputf("build %s was never current in %s, one rung below", b.Ref(), below.env.Name)
+	return fail.WithHint(err, `promote it there first: goldline promote %s --to %s --build %s; or skip the ladder: --skip-ladder --reason "..."`, b.Image, below.env.Name, b.AMI)
+}
