@@ -89,6 +89,11 @@ func (d Document) Render() ([]byte, error) {
 	if over := b.Len() - Limit; over > 0 {
 		return nil, &TooLargeError{Size: b.Len()}
 	}
+	// cloud-init looks for this in the first 4096 bytes; refusing it everywhere
+	// keeps the answer from depending on where a value happens to stand.
+	if bytes.Contains(bytes.ToLower(b.Bytes()), []byte("mime-version:")) {
+		return nil, errors.New(`user data: cloud-init takes a document that holds "MIME-Version:" for a mail message: leave that text out`)
+	}
 	// What rendering writes, decoding takes: nesting and keys are checked there.
 	if _, err := Decode(b.Bytes()); err != nil {
 		return nil, err
