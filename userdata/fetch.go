@@ -55,6 +55,8 @@ func Fetch(ctx context.Context, endpoint string, client *http.Client) ([]byte, e
 	return data, nil
 }
 
+var errTooMuch = fmt.Errorf("more than %d bytes came", Limit)
+
 // statusError is an answer other than 200.
 type statusError int
 
@@ -68,7 +70,7 @@ func ask(ctx context.Context, client *http.Client, method, url, header, value st
 		data, err := once(ctx, client, method, url, header, value)
 		var status statusError
 		final := errors.As(err, &status) && status < 500 && status != http.StatusTooManyRequests
-		if err == nil || final || try == fetchTries {
+		if err == nil || final || errors.Is(err, errTooMuch) || try == fetchTries {
 			return data, err
 		}
 		select {
@@ -95,7 +97,7 @@ func once(ctx context.Context, client *http.Client, method, url, header, value s
 	}
 	data, err := io.ReadAll(io.LimitReader(answer.Body, Limit+1))
 	if err == nil && len(data) > Limit {
-		err = fmt.Errorf("more than %d bytes came", Limit)
+		err = errTooMuch
 	}
 	return data, err
 }
