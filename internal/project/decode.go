@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -127,19 +128,12 @@ func (d *decoder) structure(at diag.Pos, entries []entry, v reflect.Value, path 
 	}
 	for _, f := range fields {
 		if f.required && !given[f.key] {
-			d.problems.AddHint(at, firstSentence(f.doc), "missing key %q", f.key)
+			d.problems.AddHint(at, f.says(), "missing key %q", f.key)
 		}
 	}
 	if p := v.FieldByName("Pos"); p.IsValid() && p.CanSet() && p.Type() == reflect.TypeFor[diag.Pos]() {
 		p.Set(reflect.ValueOf(at))
 	}
-}
-
-func firstSentence(doc string) string {
-	if doc == "" {
-		return ""
-	}
-	return "it says: " + strings.ToLower(doc[:1]) + strings.TrimSuffix(doc[1:], ".")
 }
 
 func (d *decoder) unknownKey(key *yaml.Node, known []string) {
@@ -179,6 +173,14 @@ func describe(n *yaml.Node) string {
 		return text
 	}
 	return fmt.Sprintf("text %q", text)
+}
+
+// quote gives a scalar as it is named in a message, anything else described.
+func quote(n *yaml.Node) string {
+	if n = follow(n); n.Kind == yaml.ScalarNode {
+		return strconv.Quote(n.Value)
+	}
+	return describe(n)
 }
 
 // decode fills one value of any type.
@@ -241,7 +243,7 @@ func (d *decoder) decodeStruct(n *yaml.Node, v reflect.Value, path string) {
 func (d *decoder) missingBeside(n *yaml.Node, t reflect.Type, given string) {
 	for _, f := range fieldsOf(t) {
 		if f.required && f.key != given {
-			d.problems.AddHint(d.src.at(n), firstSentence(f.doc), "missing key %q", f.key)
+			d.problems.AddHint(d.src.at(n), f.says(), "missing key %q", f.key)
 		}
 	}
 }

@@ -131,7 +131,7 @@ func (p *Project) definitionKind(d *decoder, n *yaml.Node, common []entry, folde
 		if k == nil && folder == "" {
 			p.problems.AddHint(d.src.at(n), "add the key, or put the file into a folder of the kind's name: topology/subnets/", "missing key %q", "kind")
 		} else if k == nil {
-			p.problems.AddHint(d.src.at(n), unknownTopologyKind(folder, p.vocabulary.Resources), "the folder %q names no kind of resource, and there is no key kind", folder)
+			p.problems.AddHint(d.src.at(n), suggestKind(folder, p.vocabulary.Resources), "the folder %q names no kind of resource, and there is no key kind", folder)
 		}
 		return k
 	}
@@ -140,7 +140,7 @@ func (p *Project) definitionKind(d *decoder, n *yaml.Node, common []entry, folde
 			return k
 		}
 	}
-	p.problems.AddHint(d.src.at(given), unknownTopologyKind(given.Value, p.vocabulary.Resources), "no kind of resource is called %s", describe(given))
+	p.problems.AddHint(d.src.at(given), suggestKind(given.Value, p.vocabulary.Resources), "no kind of resource is called %s", quote(given))
 	return nil
 }
 
@@ -157,7 +157,7 @@ func (p *Project) definitionName(d *decoder, n *yaml.Node, common []entry) strin
 		return d.src.base()
 	}
 	if given.Kind != yaml.ScalarNode || !name.MatchString(given.Value) {
-		p.problems.Addf(d.src.at(given), "%s is no name for a resource: letters, digits, - and _ are", describe(given))
+		p.problems.Addf(d.src.at(given), "%s is no name for a resource: letters, digits, - and _ are", quote(given))
 		return ""
 	}
 	return given.Value

@@ -53,6 +53,14 @@ func fieldsOf(t reflect.Type) []field {
 	return all
 }
 
+// says is what a key is for, as a hint.
+func (f field) says() string {
+	if f.doc == "" {
+		return ""
+	}
+	return f.key + ": " + f.doc
+}
+
 func list(tag string) []string {
 	if tag == "" {
 		return nil

@@ -1,7 +1,6 @@
 package project
 
 import (
-	"fmt"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -151,10 +150,9 @@ func (p *Project) image(r *recipe, env *Environment, vars map[string]string, ope
 		Dir:       filepath.Dir(filepath.Join(p.Dir, filepath.FromSlash(r.src.file))),
 		positions: map[string]diag.Pos{},
 	}
-	sc := &scope{project: p.Name, env: env, given: vars, open: open, set: "set it under vars in the environment's file"}
+	sc := &scope{project: p.Name, env: env, given: vars, open: open, set: p.environmentsWithout}
 	if env != nil {
 		sc.layers = []map[string]string{env.Vars}
-		sc.set = fmt.Sprintf("set it under vars in %s", env.Pos.File)
 	}
 	if r.builders != nil {
 		sc.later = []string{"var", "environment", "project"} // a template is Packer's: ${...} is text there

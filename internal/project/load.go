@@ -129,6 +129,18 @@ func (p *Project) environmentNames() []string {
 	return names
 }
 
+// environmentsWithout lists the files of the environments that give a variable
+// no value: all of them, so that they can be mended at once.
+func (p *Project) environmentsWithout(variable string) []string {
+	var files []string
+	for _, e := range p.Environments() {
+		if _, ok := e.Vars[variable]; !ok {
+			files = append(files, e.Pos.File)
+		}
+	}
+	return files
+}
+
 // named checks the name that a file gives to what it defines.
 func (p *Project) named(s *source, what string) bool {
 	if name.MatchString(s.base()) {

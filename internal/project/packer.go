@@ -1,12 +1,9 @@
 package project
 
 import (
-	"fmt"
 	"slices"
 
 	"gopkg.in/yaml.v3"
-
-	"github.com/goldline-dev/goldline/internal/diag"
 )
 
 // templateFile is the root of a Packer JSON template, for its keys.
@@ -67,10 +64,10 @@ func (p *Project) builderName(d *decoder, body *yaml.Node) (string, bool) {
 	kind := follow(lookup(entries, "type"))
 	switch {
 	case kind == nil:
-		p.problems.AddHint(d.src.at(body), "it says: \"amazon-ebs\"", "missing key %q", "type")
+		p.problems.AddHint(d.src.at(body), "type: amazon-ebs", "missing key %q", "type")
 		return "", false
 	case kind.Kind != yaml.ScalarNode || kind.Value != "amazon-ebs":
-		p.problems.AddHint(d.src.at(kind), "only amazon-ebs is supported", "no builder %s", describe(kind))
+		p.problems.AddHint(d.src.at(kind), "only amazon-ebs is supported", "no builder %s", quote(kind))
 		return "", false
 	}
 	named := follow(lookup(entries, "name"))
@@ -78,7 +75,7 @@ func (p *Project) builderName(d *decoder, body *yaml.Node) (string, bool) {
 		return "amazon-ebs", true
 	}
 	if named.Kind != yaml.ScalarNode || !name.MatchString(named.Value) {
-		p.problems.Addf(d.src.at(named), "%s is no name for an image: letters, digits, - and _ are", describe(named))
+		p.problems.Addf(d.src.at(named), "%s is no name for an image: letters, digits, - and _ are", quote(named))
 		return "", false
 	}
 	return named.Value, true
@@ -177,12 +174,4 @@ var unsupportedKeys = []string{
 	"temporary_key_pair_name", "temporary_security_group_source_public_ip", "tenancy", "tpm_support", "uefi_data", "use_create_image", "vpc_filter",
 	"windows_password_timeout", "winrm_host", "winrm_insecure", "winrm_no_proxy", "winrm_password", "winrm_port", "winrm_timeout", "winrm_use_ntlm",
 	"winrm_use_ssl", "winrm_username",
-}
-
-// unknownTopologyKind says what a folder or key that names no kind may mean.
-func unknownTopologyKind(word string, kinds []Kind) string {
-	if hint := diag.DidYouMean(word, kindNames(kinds)); hint != "" {
-		return hint
-	}
-	return fmt.Sprintf("known: %s", oneOf(append(kindNames(kinds), "nothing else")[:max(1, len(kinds))]))
 }

@@ -63,7 +63,7 @@ func (p *Project) pipeline(name string, s *source, vars map[string]string, open 
 	}
 	n := follow(s.docs[0])
 	d := &decoder{src: s, problems: problems, positions: map[string]diag.Pos{}, scope: &scope{
-		project: p.Name, given: vars, open: open, set: "set it under vars in " + s.file,
+		project: p.Name, given: vars, open: open, set: func(string) []string { return []string{s.file} },
 		// They mean something when a stage runs, not before.
 		later: []string{"environment", "instance"},
 	}}

@@ -74,11 +74,7 @@ func (p *Project) provisioner(outer *decoder, r *recipe, n *yaml.Node) *Provisio
 	kind := findKind(p.vocabulary.Provisioners, keys.Type)
 	if kind == nil {
 		if keys.Type != "" {
-			hint := diag.DidYouMean(keys.Type, kindNames(p.vocabulary.Provisioners))
-			if hint == "" {
-				hint = "known: " + oneOf(append(kindNames(p.vocabulary.Provisioners), "")[:max(1, len(p.vocabulary.Provisioners))])
-			}
-			d.problems.AddHint(step.At("type"), hint, "no provisioner %q", keys.Type)
+			d.problems.AddHint(step.At("type"), suggestKind(keys.Type, p.vocabulary.Provisioners), "no provisioner %q", keys.Type)
 		}
 		return nil
 	}
@@ -119,6 +115,7 @@ func (d *decoder) override(r *recipe, own []entry, shared *[]entry) []entry {
 		return kept
 	}
 	for _, e := range d.entries(overrides) {
+		d.note("override", d.src.at(e.key))
 		names := d.imagesOf(r, []string{follow(e.key).Value}, "override")
 		options := follow(e.value)
 		if options.Kind != yaml.MappingNode {
@@ -184,6 +181,14 @@ func findKind(kinds []Kind, name string) *Kind {
 		}
 	}
 	return nil
+}
+
+// suggestKind says what a word that names no kind may mean.
+func suggestKind(word string, kinds []Kind) string {
+	if hint := diag.DidYouMean(word, kindNames(kinds)); hint != "" || len(kinds) == 0 {
+		return hint
+	}
+	return "known: " + oneOf(kindNames(kinds))
 }
 
 func kindNames(kinds []Kind) []string {

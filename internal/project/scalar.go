@@ -303,7 +303,7 @@ func (d *decoder) constrain(n *yaml.Node, f field) {
 		d.problems.AddHint(d.src.at(n), hint, "expected %s, found %s", oneOf(f.enum), describe(n))
 	}
 	if f.pattern != nil && !f.pattern.MatchString(n.Value) {
-		d.problems.AddHint(d.src.at(n), firstSentence(f.doc), "%s does not have the form that is expected: %s", describe(n), f.pattern)
+		d.problems.AddHint(d.src.at(n), f.says(), "expected text of the form %s, found %s", f.pattern, describe(n))
 	}
 	if f.required && n.Value == "" {
 		d.problems.Addf(d.src.at(n), "%q must not be empty", f.key)

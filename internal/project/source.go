@@ -1,15 +1,10 @@
 package project
 
 import (
-	"bytes"
 	"errors"
-	"fmt"
-	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"sort"
-	"strconv"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -163,7 +158,7 @@ func (s *source) parse(text []byte, problems *diag.List) {
 	docs, err := parseYAML(text)
 	if err != nil {
 		s.broken = true
-		s.syntaxProblem(err, problems)
+		s.syntaxProblem(string(text), err, problems)
 	}
 	for _, doc := range docs {
 		root := doc.Content[0]
@@ -179,54 +174,6 @@ func (s *source) parse(text []byte, problems *diag.List) {
 		s.broken = true
 		problems.Addf(s.whole(), "the file is empty: it holds no definition")
 	}
-}
-
-// parseYAML gives the documents of a file. A panic of the parser is an error
-// of the text that set it off.
-func parseYAML(text []byte) (docs []*yaml.Node, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("yaml: %v", r)
-		}
-	}()
-	for dec := yaml.NewDecoder(bytes.NewReader(text)); ; {
-		var doc yaml.Node
-		switch err := dec.Decode(&doc); {
-		case errors.Is(err, io.EOF):
-			return docs, nil
-		case err != nil:
-			return docs, err
-		}
-		if doc.Kind == yaml.DocumentNode && len(doc.Content) == 1 {
-			docs = append(docs, &doc)
-		}
-	}
-}
-
-var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
-
-func (s *source) syntaxProblem(err error, problems *diag.List) {
-	at, message, hint := s.whole(), err.Error(), ""
-	if m := yamlLine.FindStringSubmatch(message); m != nil {
-		message = m[2]
-		if line, err := strconv.Atoi(m[1]); err == nil && line >= 1 {
-			at = diag.Pos{File: s.file, Line: min(line, len(s.lines)), Col: 1}
-			at.Col = indentation(s.lines[at.Line-1]) + 1
-		}
-	}
-	// The parser may notice a tab only on the line after it.
-	for i := max(0, at.Line-2); i < at.Line; i++ {
-		if line := s.lines[i]; strings.Contains(line[:indentation(line)], "\t") {
-			at.Line, at.Col = i+1, strings.Index(line, "\t")+1
-			hint = "YAML is indented with spaces, never with tabs"
-			break
-		}
-	}
-	problems.AddHint(at, hint, "not valid YAML: %s", message)
-}
-
-func indentation(line string) int {
-	return len(line) - len(strings.TrimLeft(line, " \t"))
 }
 
 // maxValues bounds what a document may expand to through its aliases, so that
@@ -265,22 +212,6 @@ func (s *source) expandable(root *yaml.Node, problems *diag.List) bool {
 		ok = false
 	}
 	return ok
-}
-
-var surrogates = regexp.MustCompile(`\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}`)
-
-// joinSurrogates writes JSON's escaped surrogate pairs, which YAML does not
-// know, as the characters they stand for.
-func joinSurrogates(text []byte) []byte {
-	return surrogates.ReplaceAllFunc(text, func(pair []byte) []byte {
-		s, err := strconv.Unquote(`"` + string(pair) + `"`)
-		if err == nil && !strings.Contains(s, "\uFFFD") {
-			return []byte(s)
-		}
-		hi, _ := strconv.ParseUint(string(pair[2:6]), 16, 32)
-		lo, _ := strconv.ParseUint(string(pair[8:12]), 16, 32)
-		return []byte(string(rune((hi-0xD800)<<10 + (lo - 0xDC00) + 0x10000)))
-	})
 }
 
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" }

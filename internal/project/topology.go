@@ -1,7 +1,6 @@
 package project
 
 import (
-	"fmt"
 	"reflect"
 	"strconv"
 
@@ -58,8 +57,7 @@ type expansion struct {
 
 func (p *Project) topologyScope(env *Environment, vars map[string]string) *scope {
 	return &scope{
-		project: p.Name, env: env, given: vars, layers: []map[string]string{env.Vars}, strict: true, keepEscapes: true,
-		set: fmt.Sprintf("set it under vars in %s", env.Pos.File),
+		project: p.Name, env: env, given: vars, layers: []map[string]string{env.Vars}, strict: true, keepEscapes: true, set: p.environmentsWithout,
 	}
 }
 
@@ -124,7 +122,7 @@ func (d *decoder) copies(f *definition) []repetition {
 	var all []repetition
 	add := func(key, value *yaml.Node) {
 		if !name.MatchString(key.Value) {
-			d.problems.Addf(d.src.at(key), "%s cannot stand in an address: letters, digits, - and _ can", describe(key))
+			d.problems.Addf(d.src.at(key), "%s cannot stand in an address: letters, digits, - and _ can", quote(key))
 			return
 		}
 		all = append(all, repetition{key.Value, map[string]*yaml.Node{"each.key": scalarNode(key.Value), "each.value": value}})

@@ -32,8 +32,8 @@ type scope struct {
 	strict bool
 	// keepEscapes leaves $${ for Fill.
 	keepEscapes bool
-	// set says where a variable may be given a value.
-	set string
+	// set names the files that could give a variable a value and do not.
+	set func(name string) []string
 	// user gives the values of Packer's user variables; nil outside recipes.
 	user *userVariables
 }
@@ -105,11 +105,10 @@ func (s *scope) variable(name string, within []string) meaning {
 	if s.open {
 		return meaning{outcome: unknown}
 	}
-	hint := s.set
-	if hint != "" {
-		hint += ", or "
+	hint := fmt.Sprintf("give --var %s=VALUE", name)
+	if s.set != nil {
+		hint = "set it under vars in " + strings.Join(s.set(name), ", ") + ", or " + hint
 	}
-	hint += fmt.Sprintf("give --var %s=VALUE", name)
 	if near := diag.Suggest(name, s.names()); near != "" {
 		hint = fmt.Sprintf("did you mean ${var.%s}? Otherwise %s", near, hint)
 	}

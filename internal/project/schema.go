@@ -1,0 +1,334 @@
+package project
+
+import (
+	"encoding/json"
+	"reflect"
+	"slices"
+	"time"
+)
+
+// Schemas gives the JSON Schemas (draft 2020-12) of the five kinds of file, by
+// their names below docs/schema/. They come from the structs that the decoder
+// fills, so an editor accepts what Load accepts; what only the project as a
+// whole can tell, such as whether a name exists, is left to Validate.
+func Schemas(v Vocabulary) map[string][]byte {
+	b := &schemas{}
+	return map[string][]byte{
+		"goldline.schema.json":    b.file("Goldline project", b.structure(reflect.TypeFor[rootFile]())),
+		"environment.schema.json": b.file("Goldline environment", b.structure(reflect.TypeFor[Environment]())),
+		"pipeline.schema.json":    b.file("Goldline pipeline", b.structure(reflect.TypeFor[Pipeline]())),
+		"image.schema.json":       b.file("Goldline image", b.image(v)),
+		"topology.schema.json":    b.file("Goldline topology", b.topology(v)),
+	}
+}
+
+type object = map[string]any
+
+// schemas builds JSON Schemas from types.
+type schemas struct {
+	weak bool // within recipes, as decoder.weak
+}
+
+const schemaBase = "https://json-schema.org/draft/2020-12/schema"
+
+func (b *schemas) file(title string, schema object) []byte {
+	schema["$schema"] = schemaBase
+	schema["title"] = title
+	text, err := json.MarshalIndent(schema, "", "  ")
+	if err != nil {
+		panic("a schema cannot be written as JSON: " + err.Error()) // made of strings, numbers and maps alone
+	}
+	return append(text, '\n')
+}
+
+// structure is the schema of a mapping with a struct's keys. Keys in skip are
+// left to the caller.
+func (b *schemas) structure(t reflect.Type, skip ...string) object {
+	properties := object{}
+	var required []string
+	for _, f := range fieldsOf(t) {
+		if slices.Contains(skip, f.key) {
+			continue
+		}
+		properties[f.key] = b.property(f)
+		if f.required {
+			required = append(required, f.key)
+		}
+	}
+	schema := object{"type": "object", "properties": properties, "additionalProperties": false}
+	if len(required) > 0 {
+		schema["required"] = required
+	}
+	return schema
+}
+
+func (b *schemas) property(f field) object {
+	schema := b.value(f.typ, f)
+	if f.doc != "" {
+		schema["description"] = f.doc
+	}
+	if f.fallback != "" {
+		schema["default"] = f.fallback
+	}
+	return schema
+}
+
+// reference is what a variable in a value's place looks like.
+const referencePattern = `\$\{`
+
+func text() object { return object{"type": []string{"string", "number", "boolean"}} }
+
+// value is the schema of a type's values. A text with ${...} may stand for any
+// of them.
+func (b *schemas) value(t reflect.Type, f field) object {
+	switch t {
+	case reflect.TypeFor[Names]():
+		return object{"anyOf": []object{text(), {"type": "array", "items": text()}}}
+	case reflect.TypeFor[Duration](), reflect.TypeFor[time.Duration]():
+		return object{"type": []string{"string", "integer"}, "pattern": `^[+]?(0|([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h))+$|` + b.references(), "maximum": 0, "minimum": 0}
+	case reflect.TypeFor[json.RawMessage]():
+		return object{}
+	}
+	if t.Kind() != reflect.Pointer && isScalar(t) && t.Kind() == reflect.Struct {
+		return text()
+	}
+	switch t.Kind() {
+	case reflect.Pointer:
+		return b.value(t.Elem(), f)
+	case reflect.Struct:
+		return b.short(t)
+	case reflect.Map:
+		values := b.value(t.Elem(), field{})
+		if f.null {
+			values = object{"anyOf": []object{values, {"type": "null"}}}
+		}
+		schema := object{"type": "object", "additionalProperties": values}
+		if f.tags {
+			schema["propertyNames"] = object{"not": object{"pattern": "^(goldline:|[aA][wW][sS]:)"}}
+		}
+		return b.orReference(schema)
+	case reflect.Slice:
+		return b.list(t, f)
+	case reflect.Interface:
+		return object{}
+	case reflect.String:
+		return b.text(f)
+	case reflect.Bool:
+		if b.weak {
+			return object{"type": []string{"boolean", "string", "integer"}, "pattern": `^(|1|t|T|TRUE|true|True|0|f|F|FALSE|false|False)$|` + b.references(), "minimum": 0, "maximum": 1}
+		}
+		return object{"type": []string{"boolean", "string"}, "pattern": referencePattern}
+	case reflect.Float32, reflect.Float64:
+		if b.weak {
+			return object{"type": []string{"number", "string"}, "pattern": `^[-+]?[0-9.]+([eE][-+]?[0-9]+)?$|` + b.references()}
+		}
+		return object{"type": []string{"number", "string"}, "pattern": referencePattern}
+	}
+	return b.integer(t, f)
+}
+
+// references are the texts whose value is not known before they are filled in.
+func (b *schemas) references() string {
+	if b.weak {
+		return referencePattern + `|\{\{`
+	}
+	return referencePattern
+}
+
+func (b *schemas) integer(t reflect.Type, f field) object {
+	schema := object{"type": []string{"integer", "string"}, "pattern": b.references()}
+	if b.weak {
+		schema["pattern"] = `^[-+]?[0-9]+$|` + b.references()
+	}
+	if f.least != nil {
+		schema["minimum"] = *f.least
+	} else if t.Kind() >= reflect.Uint && t.Kind() <= reflect.Uint64 {
+		schema["minimum"] = 0
+	}
+	if f.most != nil {
+		schema["maximum"] = *f.most
+	}
+	return schema
+}
+
+func (b *schemas) text(f field) object {
+	schema := text()
+	switch {
+	case len(f.enum) > 0:
+		values := slices.Clone(f.enum)
+		if b.weak {
+			values = append(values, "")
+		}
+		schema = object{"anyOf": []object{{"enum": values}, {"type": "string", "pattern": b.references()}}}
+	case f.pattern != nil:
+		// Numbers too: YAML reads an account's digits as one.
+		schema["pattern"] = f.pattern.String() + "|" + b.references()
+	case f.required:
+		schema["minLength"] = 1
+	}
+	return schema
+}
+
+func (b *schemas) list(t reflect.Type, f field) object {
+	item := f
+	item.shell = false
+	items := b.value(t.Elem(), item)
+	array := object{"type": "array", "items": items}
+	switch {
+	case f.shell:
+		return object{"anyOf": []object{array, {"type": "string"}, text()}}
+	case isScalar(t.Elem()) || b.weak:
+		return object{"anyOf": []object{array, items, {"type": "string", "pattern": referencePattern}}}
+	}
+	return b.orReference(array)
+}
+
+// orReference lets a whole list or mapping come from a variable.
+func (b *schemas) orReference(schema object) object {
+	return object{"anyOf": []object{schema, {"type": "string", "pattern": `^\$\{[^{}]*\}$`}}}
+}
+
+// short is the schema of a struct in full and, where it has one, in its short
+// form. A short form must leave nothing out that is required.
+func (b *schemas) short(t reflect.Type) object {
+	full := b.structure(t)
+	if t == reflect.TypeFor[Stage]() {
+		full["oneOf"] = stageActions()
+	}
+	forms := []object{full}
+	if f, ok := shortField(t); ok {
+		complete := true
+		for _, other := range fieldsOf(t) {
+			complete = complete && (!other.required || other.key == f.key)
+		}
+		if complete {
+			forms = append(forms, b.value(f.typ, f))
+		}
+	}
+	if len(forms) == 1 {
+		return b.orReference(full)
+	}
+	return object{"anyOf": forms}
+}
+
+// actionKeys are the keys of a stage that say what it does: exactly one is
+// given.
+func actionKeys() []string {
+	var keys []string
+	for _, f := range fieldsOf(reflect.TypeFor[Stage]()) {
+		if f.typ.Kind() == reflect.Pointer && f.typ.Elem().Kind() == reflect.Struct {
+			keys = append(keys, f.key)
+		}
+	}
+	return keys
+}
+
+func stageActions() []object {
+	var forms []object
+	for _, key := range actionKeys() {
+		forms = append(forms, object{"required": []string{key}})
+	}
+	return forms
+}
+
+// topology is the schema of one document of a topology file. Without the key
+// kind it must fit one of the kinds; the folder, which says which, is not seen
+// by a schema.
+func (b *schemas) topology(v Vocabulary) object {
+	common := b.structure(reflect.TypeFor[commonKeys]())["properties"].(object)
+	common["name"] = object{"type": []string{"string", "number", "boolean"}, "pattern": name.String(), "description": common["name"].(object)["description"]}
+	common["each"] = object{
+		"anyOf":       []object{{"type": "object", "propertyNames": object{"pattern": name.String()}}, {"type": "array", "items": text()}, {"type": "string", "pattern": referencePattern}},
+		"description": common["each"].(object)["description"],
+	}
+	definitions, any := object{}, []object{}
+	branches := []object{}
+	for _, k := range v.Resources {
+		schema := b.structure(reflect.TypeOf(k.New()).Elem())
+		properties := schema["properties"].(object)
+		for key, s := range common {
+			if _, own := properties[key]; !own {
+				properties[key] = s
+			}
+		}
+		properties["kind"] = object{"const": k.Name, "description": k.Doc}
+		schema["description"] = k.Doc
+		schema["not"] = object{"required": []string{"count", "each"}}
+		definitions[k.Name] = schema
+		ref := object{"$ref": "#/$defs/" + k.Name}
+		any = append(any, ref)
+		branches = append(branches, object{"if": object{"properties": object{"kind": object{"const": k.Name}}, "required": []string{"kind"}}, "then": ref})
+	}
+	kinds := kindNames(v.Resources)
+	return object{
+		"type":       "object",
+		"$defs":      definitions,
+		"properties": object{"kind": object{"enum": kinds, "description": "Kind of the resource; by default the name of the folder below topology/."}},
+		"allOf":      branches,
+		"if":         object{"not": object{"required": []string{"kind"}}},
+		"then":       object{"anyOf": any},
+	}
+}
+
+// image is the schema of a recipe: Goldline's own form or a Packer template.
+func (b *schemas) image(v Vocabulary) object {
+	w := &schemas{weak: true}
+	recipe := w.structure(reflect.TypeFor[Image]())
+	properties := recipe["properties"].(object)
+	properties["provisioners"] = object{"type": "array", "items": object{"$ref": "#/$defs/provisioner"}, "description": "The steps, in their order."}
+
+	builder := w.structure(reflect.TypeFor[Image](), "variables", "sensitive_variables", "provisioners")
+	keys := builder["properties"].(object)
+	keys["type"] = object{"const": "amazon-ebs"}
+	keys["name"] = object{"type": "string", "pattern": name.String(), "description": "Name of the image, where the template has several builders."}
+	builder["required"] = []string{"type"}
+	for _, o := range []object{keys, properties} {
+		for _, key := range slices.Concat(credentialKeys, unsupportedKeys) {
+			o[key] = object{"enum": harmlessValues(key), "description": "Packer's key; not supported yet."}
+		}
+	}
+	root := w.structure(reflect.TypeFor[templateFile]())
+	parts := root["properties"].(object)
+	parts["builders"] = object{"type": "array", "minItems": 1, "items": object{"$ref": "#/$defs/builder"}}
+	parts["provisioners"] = properties["provisioners"]
+	parts["post-processors"] = object{"type": "array", "maxItems": 0}
+	root["patternProperties"] = object{"^_": true}
+	return object{
+		"type": "object",
+		"$defs": object{
+			"recipe": recipe, "template": root, "builder": builder, "provisioner": w.provisioner(v),
+		},
+		"if":   object{"required": []string{"builders"}},
+		"then": object{"$ref": "#/$defs/template"},
+		"else": object{"$ref": "#/$defs/recipe"},
+	}
+}
+
+// harmlessValues are those of a key without support that change nothing.
+func harmlessValues(key string) []any {
+	values := []any{nil, "", false, "false", 0, "0", []any{}, object{}}
+	if h := harmless[key]; h != "" {
+		values = append(values, h)
+		if h == "true" {
+			values = append(values, true)
+		}
+	}
+	return values
+}
+
+func (b *schemas) provisioner(v Vocabulary) object {
+	var branches []object
+	for _, k := range v.Provisioners {
+		schema := b.structure(reflect.TypeOf(k.New()).Elem())
+		properties := schema["properties"].(object)
+		for key, s := range b.structure(reflect.TypeFor[stepKeys]())["properties"].(object) {
+			properties[key] = s
+		}
+		properties["override"] = object{"type": "object", "additionalProperties": object{"type": "object"}, "description": "Other options for one of the file's images."}
+		branches = append(branches, object{"if": object{"properties": object{"type": object{"const": k.Name}}}, "then": schema})
+	}
+	return object{
+		"type": "object", "required": []string{"type"}, "allOf": branches,
+		"properties": object{"type": object{"enum": kindNames(v.Provisioners), "description": "The kind of provisioner."}},
+	}
+}
