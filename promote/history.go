@@ -138,6 +138,30 @@ func (p *Promoter) rollback(ctx context.Context, image, environment, to string) 
 	return p.point(ctx, in, build, note{Run: p.run, Action: actionRollback})
 }
 
+// Unfinished tells whether an earlier rollback moved the pointer and was then
+// stopped before what it went back to was launched: the move that is to be
+// finished, in place of going back one further.
+func (p *Promoter) Unfinished(ctx context.Context, image, environment string) (Move, bool, error) {
+	entries, err := p.History(ctx, image, environment)
+	if err != nil || len(entries) == 0 || entries[len(entries)-1].Action != actionRollback {
+		return Move{}, false, err
+	}
+	deployed, err := p.Deployed(ctx, environment)
+	if err != nil {
+		return Move{}, false, err
+	}
+	last := entries[len(entries)-1]
+	for _, d := range deployed {
+		if d.Image == image && !d.Current {
+			return Move{
+				Image: image, Environment: environment, From: Ref{AMI: d.AMI, Version: d.Version}, To: Ref{AMI: last.AMI, Version: last.Version},
+				At: last.At, By: last.By, Reason: last.Reason,
+			}, true, nil
+		}
+	}
+	return Move{}, false, nil
+}
+
 // Restore takes a rollback back: what was current before it is current again.
 func (p *Promoter) Restore(ctx context.Context, m Move) error {
 	if !m.Changed {

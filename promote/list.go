@@ -87,7 +87,7 @@ func (p *Promoter) reachable(ctx context.Context) ([]*place, error) {
 		return nil, fail.Inputf("the project has no environment")
 	}
 	for _, err := range refused {
-		p.sink.Emit(event.Event{Stage: "images", Kind: event.Warning, Message: "left out: " + err.Error()})
+		p.sink.Emit(event.Event{Kind: event.Warning, Message: "left out: " + err.Error()})
 	}
 	return places, nil
 }

@@ -31,18 +31,19 @@ func (p *Promoter) place(ctx context.Context, environment string) (*place, error
 	if err != nil {
 		return nil, fmt.Errorf("environment %s: %w", environment, err)
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if known, ok := p.places[environment]; ok {
+	o := p.opened
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if known, ok := o.places[environment]; ok {
 		return known, nil
 	}
 	key := stockKey{account: env.Account, region: env.Region, role: env.Role}
-	if p.stocks[key] == nil {
-		p.stocks[key] = &stock{cloud: c, project: p.project.Name}
+	if o.stocks[key] == nil {
+		o.stocks[key] = &stock{cloud: c, project: p.project.Name}
 	}
-	opened := &place{env: env, cloud: c, stock: p.stocks[key], name: p.project.Name}
-	p.places[environment] = opened
-	return opened, nil
+	in := &place{env: env, cloud: c, stock: o.stocks[key], name: p.project.Name}
+	o.places[environment] = in
+	return in, nil
 }
 
 // current gives the environment's pointers by image.

@@ -69,7 +69,7 @@ func noteOf(description string) note {
 
 // point makes a build current in an environment, and says so on the build.
 func (p *Promoter) point(ctx context.Context, in *place, b BuildInfo, n note) (Move, error) {
-	sink := event.Scope(p.sink, "promote", b.Image)
+	sink := event.Scope(p.sink, "", b.Image)
 	pointers, err := in.current(ctx)
 	if err != nil {
 		return Move{}, err

@@ -42,7 +42,11 @@ type Promoter struct {
 	run      string
 	// settle is how long a pointer may take to show what was written to it.
 	settle time.Duration
+	opened *opened
+}
 
+// opened is what was looked up so far.
+type opened struct {
 	mu     sync.Mutex
 	places map[string]*place // by environment
 	stocks map[stockKey]*stock
@@ -52,14 +56,21 @@ type stockKey struct{ account, region, role string }
 
 // New returns a Promoter that has made no call yet.
 func New(o Options) *Promoter {
-	p := &Promoter{
-		project: o.Project, provider: o.Provider, sink: o.Sink, run: o.Run, settle: time.Minute,
-		places: map[string]*place{}, stocks: map[stockKey]*stock{},
+	if o.Sink == nil {
+		o.Sink = event.Discard
 	}
-	if p.sink == nil {
-		p.sink = event.Discard
+	return &Promoter{
+		project: o.Project, provider: o.Provider, sink: event.Scope(o.Sink, "promote", ""), run: o.Run, settle: time.Minute,
+		opened: &opened{places: map[string]*place{}, stocks: map[stockKey]*stock{}},
 	}
-	return p
+}
+
+// Telling gives the same Promoter, with all that it has looked up, that tells
+// another sink what it does.
+func (p *Promoter) Telling(sink event.Sink) *Promoter {
+	other := *p
+	other.sink = sink
+	return &other
 }
 
 // Ref names a build.

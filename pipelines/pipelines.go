@@ -1,0 +1,83 @@
+// Package pipelines runs a project's pipelines: it compiles the stages to a
+// plan of nodes, one for each image where a stage goes over images, and runs
+// them concurrently along what each needs.
+//
+// A stage's `needs` name the stages that come before it. A stage without
+// `needs` comes after the one that stands before it in the file; one with
+// `needs: []` starts at once. Where both sides go over images, an image waits
+// for itself alone: web's promotion for web's bake, not for db's.
+//
+// A stage that fails stops what depends on it and lets the rest end. Every run
+// ends in a named state, and running it again goes on from what the cloud
+// shows; no file holds state. The package makes no cloud call of its own other
+// than reading consoles: bake, promote and launch do the work.
+package pipelines
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/goldline-dev/goldline/internal/cloud"
+	"github.com/goldline-dev/goldline/internal/event"
+	"github.com/goldline-dev/goldline/internal/project"
+)
+
+// Options say what to run and with what.
+type Options struct {
+	Project  *project.Project
+	Pipeline *project.Pipeline
+	Provider *cloud.Provider
+	Vars     map[string]string // of --var: they win over all others
+	Only     []string          // run these stages alone
+	From     []string          // run these stages and what comes after them
+	Sink     event.Sink        // nothing is told when nil
+	Run      string            // ID of the run
+	// ToolVersion, DeadRun and CallerAddress are handed to bake.
+	ToolVersion   string
+	DeadRun       func(run string) bool
+	CallerAddress func(context.Context) (netip.Addr, error)
+
+	retryPause time.Duration // before the first retry; a second when zero
+}
+
+// States of stages and of their items.
+const (
+	StateSucceeded   = "succeeded"
+	StateFailed      = "failed"
+	StateSkipped     = "skipped"     // not begun, all of it or some items: Because says why
+	StateInterrupted = "interrupted" // stopped from outside
+)
+
+// Result is what became of a run. Its stages stand in the order of the file;
+// those that were not selected are left out.
+type Result struct {
+	Run      string        `json:"run"`
+	Pipeline string        `json:"pipeline"`
+	Stages   []StageResult `json:"stages"`
+}
+
+// StageResult is what became of a stage.
+type StageResult struct {
+	Name    string       `json:"name"`
+	Kind    string       `json:"kind"`
+	State   string       `json:"state"`
+	Seconds float64      `json:"seconds"`
+	Made    []string     `json:"made"`              // what it changed; nothing when all was as it should be
+	Summary string       `json:"summary,omitempty"` // "2 baked, 2 reused"
+	Error   string       `json:"error,omitempty"`
+	Because string       `json:"because,omitempty"` // why it, or some of its items, was not begun
+	Items   []ItemResult `json:"items,omitempty"`   // for stages that go over images
+}
+
+// ItemResult is what became of one image in a stage.
+type ItemResult struct {
+	Item    string  `json:"item"`
+	State   string  `json:"state"`
+	Seconds float64 `json:"seconds"`
+	AMI     string  `json:"ami,omitempty"`
+	Version string  `json:"version,omitempty"`
+	Summary string  `json:"summary,omitempty"`
+	Error   string  `json:"error,omitempty"`
+	Because string  `json:"because,omitempty"`
+}
