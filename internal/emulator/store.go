@@ -2,7 +2,6 @@ package emulator
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sort"
+	"strings"
 	"sync"
 )
 
@@ -23,6 +23,12 @@ type world struct {
 
 func (w world) String() string { return w.Account + "/" + w.Region }
 
+// parseWorld is the reverse of String, whose result is the key of tables.
+func parseWorld(key string) world {
+	account, region, _ := strings.Cut(key, "/")
+	return world{Account: account, Region: region}
+}
+
 // store keeps every table in memory and each transaction as one line of an
 // append-only journal. A process that dies at any instant loses at most the
 // transaction that it was writing, which then never happened: a torn last line
@@ -33,7 +39,11 @@ type store struct {
 	tables  map[string]rows
 	order   []string
 	journal *os.File
+	closed  bool
+	size    int64    // of the journal, up to the last whole transaction
+	broken  error    // the journal could not be brought back to size
 	done    []change // what the running transaction has changed, in order
+	after   []func() // to run once the running transaction is kept
 }
 
 // rows is a table as the store sees it: values as JSON.
@@ -86,6 +96,15 @@ func (t *table[T]) all(w world) []T {
 	list := make([]T, 0, len(in))
 	for _, id := range sortedKeys(in) {
 		list = append(list, in[id])
+	}
+	return list
+}
+
+// worlds lists the worlds that have had a row, in order.
+func (t *table[T]) worlds() []world {
+	var list []world
+	for _, key := range sortedKeys(t.rows) {
+		list = append(list, parseWorld(key))
 	}
 	return list
 }
@@ -149,11 +168,27 @@ func (t *table[T]) each(visit func(world, id string, value any) error) error {
 }
 
 // transact runs f alone on the store. What f wrote is kept if it returns nil,
-// and undone otherwise. f must not block on anything but the store.
-func (s *store) transact(f func() error) (err error) {
+// and undone otherwise. f must not block on anything but the store, and must
+// not begin another transaction.
+func (s *store) transact(f func() error) error {
+	after, err := s.attempt(f)
+	for _, f := range after {
+		f()
+	}
+	return err
+}
+
+// afterCommit arranges that f runs once the running transaction is kept, after
+// the store is free again and before its caller goes on; never if it is undone.
+func (s *store) afterCommit(f func()) { s.after = append(s.after, f) }
+
+func (s *store) attempt(f func() error) ([]func(), error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.done = nil
+	if s.closed {
+		return nil, errClosed
+	}
+	s.done, s.after = nil, nil
 	settled := false
 	defer func() {
 		if !settled {
@@ -161,13 +196,13 @@ func (s *store) transact(f func() error) (err error) {
 		}
 	}()
 	if err := f(); err != nil {
-		return err
+		return nil, err
 	}
 	if err := s.commit(); err != nil {
-		return err
+		return nil, err
 	}
 	settled = true
-	return nil
+	return s.after, nil
 }
 
 func (s *store) undo() {
@@ -181,14 +216,25 @@ func (s *store) commit() error {
 	if len(s.done) == 0 || s.journal == nil {
 		return nil
 	}
+	if s.broken != nil {
+		return s.broken
+	}
 	line, err := json.Marshal(s.done)
 	if err != nil {
 		return err
 	}
-	if _, err := s.journal.Write(append(line, '\n')); err != nil {
-		return fmt.Errorf("write the local cloud's journal: %w", err)
+	n, err := s.journal.Write(append(line, '\n'))
+	if err == nil {
+		s.size += int64(n)
+		return nil
 	}
-	return nil
+	err = fmt.Errorf("write the local cloud's journal: %w", err)
+	// Half a line in the middle would spoil every later one: on a full disk
+	// the transaction never happened.
+	if back := s.journal.Truncate(s.size); back != nil {
+		s.broken = err
+	}
+	return err
 }
 
 // load reads the journal and rewrites it as one transaction, so that it does
@@ -208,7 +254,11 @@ func (s *store) load() error {
 	if err != nil {
 		return err
 	}
-	s.journal = journal
+	info, err := journal.Stat()
+	if err != nil {
+		return errors.Join(err, journal.Close())
+	}
+	s.journal, s.size = journal, info.Size()
 	return nil
 }
 
@@ -250,10 +300,11 @@ func (s *store) replay(path string) error {
 	}
 }
 
+// compact writes every row as one transaction and puts it in the journal's
+// place, which is never half there: it is on the disk before it has the name.
 func (s *store) compact(path string) error {
-	var b bytes.Buffer
+	var changes []change
 	for _, name := range s.order {
-		var changes []change
 		err := s.tables[name].each(func(w, id string, value any) error {
 			text, err := json.Marshal(value)
 			changes = append(changes, change{Table: name, World: w, ID: id, Value: text})
@@ -262,25 +313,37 @@ func (s *store) compact(path string) error {
 		if err != nil {
 			return err
 		}
-		if len(changes) == 0 {
-			continue
-		}
+	}
+	var text []byte
+	if len(changes) > 0 {
 		line, err := json.Marshal(changes)
 		if err != nil {
 			return err
 		}
-		b.Write(line)
-		b.WriteByte('\n')
+		text = append(line, '\n')
 	}
-	if err := os.WriteFile(path+".new", b.Bytes(), 0o600); err != nil {
+	if err := writeSynced(path+".new", text); err != nil {
 		return err
 	}
 	return os.Rename(path+".new", path)
 }
 
+func writeSynced(path string, text []byte) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// errClosed is the end of every transaction after close.
+var errClosed = errors.New("the local cloud is closed")
+
 func (s *store) close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.closed = true
 	if s.journal == nil {
 		return nil
 	}

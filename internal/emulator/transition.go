@@ -44,3 +44,10 @@ func (c *Cloud) settle(w world) {
 		c.settlers[t.Kind](w, t.Item)
 	}
 }
+
+// settleAll settles every world.
+func (c *Cloud) settleAll() {
+	for _, w := range c.transitions.worlds() {
+		c.settle(w)
+	}
+}
