@@ -185,10 +185,13 @@ func quote(n *yaml.Node) string {
 
 // decode fills one value of any type.
 func (d *decoder) decode(n *yaml.Node, v reflect.Value, f field, path string) {
-	n, ok := d.substitute(follow(n))
-	if !ok {
-		return
+	if n, ok := d.substitute(follow(n)); ok {
+		d.settle(n, v, f, path)
 	}
+}
+
+// settle fills a value from a node whose own names are replaced already.
+func (d *decoder) settle(n *yaml.Node, v reflect.Value, f field, path string) {
 	if isNull(n) {
 		if v.Kind() == reflect.Interface || f.null {
 			return
@@ -203,7 +206,7 @@ func (d *decoder) decode(n *yaml.Node, v reflect.Value, f field, path string) {
 	switch v.Kind() {
 	case reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
-		d.decode(n, v.Elem(), f, path)
+		d.settle(n, v.Elem(), f, path)
 	case reflect.Struct:
 		d.decodeStruct(n, v, path)
 	case reflect.Slice:
@@ -211,7 +214,7 @@ func (d *decoder) decode(n *yaml.Node, v reflect.Value, f field, path string) {
 	case reflect.Map:
 		d.decodeMap(n, v, f, path)
 	case reflect.Interface:
-		if x := d.any(n, path); x != nil {
+		if x := d.settledAny(n, path); x != nil {
 			v.Set(reflect.ValueOf(x))
 		}
 	default:
@@ -228,7 +231,7 @@ func (d *decoder) decodeStruct(n *yaml.Node, v reflect.Value, path string) {
 		inner.structure(d.src.at(n), inner.entries(n), v, path)
 	} else if short, ok := shortField(v.Type()); ok {
 		d.note(join(path, short.key), d.src.at(n))
-		d.decode(n, v.FieldByIndex(short.index), short, join(path, short.key))
+		d.settle(n, v.FieldByIndex(short.index), short, join(path, short.key))
 		full := d.src.at(n)
 		if p := v.FieldByName("Pos"); p.IsValid() && p.CanSet() && p.Type() == reflect.TypeFor[diag.Pos]() {
 			p.Set(reflect.ValueOf(full))
@@ -249,22 +252,24 @@ func (d *decoder) missingBeside(n *yaml.Node, t reflect.Type, given string) {
 }
 
 func (d *decoder) decodeSlice(n *yaml.Node, v reflect.Value, f field, path string) {
-	items := n.Content
 	switch {
 	case n.Kind == yaml.SequenceNode:
 	case n.Kind == yaml.ScalarNode && f.shell:
 		v.Set(reflect.ValueOf([]string{"sh", "-c", n.Value}))
 		return
 	case n.Kind == yaml.ScalarNode && isScalar(v.Type().Elem()), d.weak && n.Kind == yaml.MappingNode && !isScalar(v.Type().Elem()):
-		items = []*yaml.Node{n}
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		d.note(path+"[0]", d.src.at(n))
+		d.settle(n, v.Index(0), f, path+"[0]")
+		return
 	default:
 		d.mismatch(n, "a list")
 		return
 	}
-	v.Set(reflect.MakeSlice(v.Type(), len(items), len(items)))
+	v.Set(reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content)))
 	item := f
 	item.shell = false
-	for i, c := range items {
+	for i, c := range n.Content {
 		at := fmt.Sprintf("%s[%d]", path, i)
 		d.note(at, d.src.at(c))
 		d.decode(c, v.Index(i), item, at)
@@ -293,10 +298,13 @@ func (d *decoder) decodeMap(n *yaml.Node, v reflect.Value, f field, path string)
 // any gives a value whose type nobody prescribes, as JSON has them: nil, bool,
 // int, float64, string, []any, map[string]any.
 func (d *decoder) any(n *yaml.Node, path string) any {
-	n, ok := d.substitute(follow(n))
-	if !ok {
-		return nil
+	if n, ok := d.substitute(follow(n)); ok {
+		return d.settledAny(n, path)
 	}
+	return nil
+}
+
+func (d *decoder) settledAny(n *yaml.Node, path string) any {
 	switch n.Kind {
 	case yaml.MappingNode:
 		m := map[string]any{}

@@ -165,6 +165,11 @@ func (p *Project) image(r *recipe, env *Environment, vars map[string]string, ope
 	skip := foreignKeys
 	if r.builders != nil {
 		skip = append([]string{"type", "name"}, skip...)
+		for _, e := range entries {
+			if slices.Contains(foreignKeys, follow(e.key).Value) {
+				d.problems.AddHint(d.src.at(e.key), "it belongs beside builders", "unknown key %q", follow(e.key).Value)
+			}
+		}
 	}
 	d.structure(img.Pos, entries, reflect.ValueOf(img).Elem(), "", skip...)
 	d.refused = nil

@@ -14,6 +14,7 @@ import (
 
 	"github.com/goldline-dev/goldline/internal/diag"
 	"github.com/goldline-dev/goldline/internal/fail"
+	"github.com/goldline-dev/goldline/internal/tags"
 )
 
 // Project is a folder of definitions, read and parsed. Its methods may be
@@ -64,6 +65,7 @@ func Load(dir string, v Vocabulary) (*Project, error) {
 	root := p.readSource(RootFile)
 	p.loadEnvironments()
 	p.loadRoot(root)
+	p.fillTags(root)
 	p.loadRecipes()
 	p.loadDefinitions()
 	p.loadPipelines()
@@ -71,10 +73,10 @@ func Load(dir string, v Vocabulary) (*Project, error) {
 	return p, p.problems.Err()
 }
 
-// decoder decodes a file outside recipes, topology and pipelines, where the
-// project's name is the only thing that can be named.
+// decoder decodes a file outside recipes, topology and pipelines, where names
+// stay as they are written.
 func (p *Project) decoder(s *source) *decoder {
-	return &decoder{src: s, problems: &p.problems, scope: &scope{project: p.Name, later: []string{"var", "environment", "index", "each"}, keepEscapes: true}}
+	return &decoder{src: s, problems: &p.problems, scope: &scope{project: p.Name, later: []string{"var", "environment", "project", "index", "each"}, keepEscapes: true}}
 }
 
 // single is the one mapping that a file holds, or nil with the problem
@@ -167,6 +169,31 @@ func (p *Project) loadEnvironments() {
 		}
 		d := p.decoder(s)
 		d.structure(s.at(n), d.entries(n), reflect.ValueOf(env).Elem(), "")
+		env.src = s
+	}
+}
+
+// fillTags replaces the names in the tags of the project and the environments.
+// They hold for whatever is made, so they cannot follow a variable.
+func (p *Project) fillTags(root *source) {
+	fill := func(s *source, set map[string]string, sc *scope) {
+		for _, key := range tags.Keys(set) {
+			set[key] = rewrite(set[key], true, func(expr string) (string, bool) {
+				m := sc.mean(expr)
+				if m.outcome == found {
+					return m.node.Value, true
+				}
+				at := s.locate(diag.Pos{File: s.file, Line: 1, Col: 1}, "${"+expr+"}", 0)
+				p.problems.AddHint(at, m.hint, "${%s} cannot be used in tags of everything", expr)
+				return "", false
+			})
+		}
+	}
+	fill(root, p.Tags, &scope{project: p.Name, later: []string{"var", "environment"}})
+	for _, env := range p.Environments() {
+		if env.src != nil {
+			fill(env.src, env.Tags, &scope{project: p.Name, env: env, later: []string{"var"}})
+		}
 	}
 }
 

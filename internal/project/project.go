@@ -70,6 +70,8 @@ type Environment struct {
 	Protected bool              `yaml:"protected" doc:"Changes and destruction ask first."`
 	Vars      map[string]string `yaml:"vars" doc:"Values for ${var.NAME}."`
 	Tags      map[string]string `yaml:"tags" tags:"true" doc:"Tags on everything in this environment."`
+
+	src *source
 }
 
 // Topology is the resources of an environment: every repeated definition

@@ -1,12 +1,15 @@
 package project
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
 
-	"golang.org/x/tools/txtar"
+	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/goldline-dev/goldline/internal/diag"
 )
@@ -142,4 +145,40 @@ func render(p *Project, err error) string {
 		return problems.Render(p.Read)
 	}
 	return err.Error()
+}
+
+// diff is empty for equal values, and otherwise shows both.
+func diff(want, got any) string {
+	if reflect.DeepEqual(want, got) {
+		return ""
+	}
+	show := func(x any) string {
+		text, err := json.MarshalIndent(x, "", "  ")
+		if err != nil {
+			return fmt.Sprintf("%#v", x)
+		}
+		return fmt.Sprintf("%T %s", x, text)
+	}
+	return "got " + show(got) + "\nwant " + show(want)
+}
+
+// withoutPos takes the positions out of stages.
+func withoutPos(stages []*Stage) []*Stage {
+	var clear func(v reflect.Value)
+	clear = func(v reflect.Value) {
+		switch {
+		case v.Kind() == reflect.Pointer && !v.IsNil():
+			clear(v.Elem())
+		case v.Type() == reflect.TypeFor[diag.Pos]():
+			v.SetZero()
+		case v.Kind() == reflect.Struct:
+			for i := range v.NumField() {
+				clear(v.Field(i))
+			}
+		}
+	}
+	for _, s := range stages {
+		clear(reflect.ValueOf(s))
+	}
+	return stages
 }

@@ -120,7 +120,7 @@ func (d *decoder) special(n *yaml.Node, v reflect.Value) (func(), bool) {
 		return func() { *target = d.duration(n) }, true
 	case *json.RawMessage:
 		return func() {
-			if b, err := json.Marshal(d.any(n, "")); err == nil {
+			if b, err := json.Marshal(d.settledAny(n, "")); err == nil {
 				*target = b
 			} else {
 				d.problems.Addf(d.src.at(n), "cannot be written as JSON: %v", err)

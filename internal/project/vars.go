@@ -54,6 +54,7 @@ type meaning struct {
 	node    *yaml.Node // found: its value
 	message string     // wrong
 	hint    string
+	ring    bool // wrong: the value needs itself
 }
 
 func scalarNode(text string) *yaml.Node { return &yaml.Node{Kind: yaml.ScalarNode, Value: text} }
@@ -98,7 +99,7 @@ func (s *scope) variable(name string, within []string) meaning {
 		}
 		if slices.Contains(within, name) {
 			ring := append(append([]string(nil), within[slices.Index(within, name):]...), name)
-			return meaning{outcome: wrong, message: "the value of var." + name + " needs itself: " + strings.Join(ring, " -> ")}
+			return meaning{outcome: wrong, ring: true, message: "the value of var." + name + " needs itself: " + strings.Join(ring, " -> ")}
 		}
 		return s.expandValue(name, text, append(within, name))
 	}
@@ -125,7 +126,7 @@ func (s *scope) expandValue(name, text string, within []string) meaning {
 			return "", false
 		case m.outcome == wrong && result.outcome != wrong:
 			result = m
-			if len(within) == 1 {
+			if len(within) == 1 && !m.ring {
 				result.message += ", in the value of var." + name
 			}
 		case m.outcome == unknown && result.outcome == found:
