@@ -178,9 +178,14 @@ func (c *compiler) define(s *compiled) {
 			return
 		}
 		d.images = map[string]*project.Image{}
+		var ordered []string // an image stands after the one that it starts from
 		for _, image := range images {
 			d.images[image.Name] = image
+			if slices.Contains(s.items, image.Name) {
+				ordered = append(ordered, image.Name)
+			}
 		}
+		s.items = ordered
 	case KindLaunch, KindDestroy, KindRollback, KindCheck:
 		topology, err := c.options.Project.Topology(s.Environment, vars)
 		if c.collect(err) {

@@ -35,7 +35,7 @@ type PlannedStage struct {
 	Kind        string        `json:"kind"`
 	Environment string        `json:"environment,omitempty"`
 	Images      []string      `json:"images,omitempty"`
-	Timeout     time.Duration `json:"timeout,omitempty"` // of one node; 0 is none
+	Timeout     time.Duration `json:"timeout,omitempty"` // of one try of one node; 0 is none
 	Retry       int           `json:"retry,omitempty"`
 
 	stage *project.Stage
