@@ -1,0 +1,250 @@
+package bake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/goldline-dev/goldline/internal/cloud"
+	"github.com/goldline-dev/goldline/internal/event"
+	"github.com/goldline-dev/goldline/internal/fail"
+	"github.com/goldline-dev/goldline/internal/project"
+	"github.com/goldline-dev/goldline/internal/tags"
+	"golang.org/x/crypto/ssh"
+)
+
+// recipe is how a bake goes. It is read from top to bottom; clean-up goes the
+// other way.
+func recipe() []step {
+	return []step{
+		sweepStep{},       // remove what dead runs left
+		sourceStep{},      // find the source image
+		fingerprintStep{}, // take in every input
+		reuseStep{},       // end here if the build exists
+		together{"access", []step{
+			keyPairStep{},
+			securityGroupStep{},
+		}},
+		builderStep{}, // launch the builder, wait until it runs
+		connectStep{}, // SSH, with the host key known
+		provisionStep{},
+		sealStep{}, // take out of the file system what was put in to bake
+		stopStep{},
+		imageStep{},  // CreateImage
+		finishStep{}, // wait for the AMI while the builder is given back
+		recordStep{}, // remember the inputs, for --explain
+	}
+}
+
+// bake is one bake under way: what its steps share. Each field is written by
+// the step that it is listed under.
+type bake struct {
+	*Baker
+	image   *project.Image
+	cloud   *cloud.Cloud
+	sink    event.Sink
+	hide    redactor
+	started time.Time
+	version string
+
+	source types.Image // sourceStep
+
+	inputs      []Input // fingerprintStep
+	fingerprint string
+
+	build Build // reuseStep or finishStep
+
+	login     ssh.Signer // keyPairStep
+	keyName   string     // of the EC2 key pair that the builder gets
+	keyPair   made       // the temporary one
+	keyLine   string     // its public half as it stands in authorized_keys
+	groups    []string   // securityGroupStep: what the builder gets
+	group     made       // the temporary one
+	host      hostKey    // builderStep
+	builder   made
+	instance  types.Instance
+	remote    *remote  // connectStep
+	unremoved []string // provisionStep: what it could not remove from the builder
+	ami       made     // imageStep
+	amiName   string
+	finished  bool // finishStep: the AMI is a build
+
+	mu     sync.Mutex
+	steps  []StepTime
+	waited map[string]wait  // by step
+	stuck  map[string]error // by step: what could not be put back
+	err    error
+}
+
+type wait struct {
+	what string
+	took time.Duration
+}
+
+// made is something temporary in the cloud. tried says that a call to make it
+// was sent, so that it may exist even where id is not known.
+type made struct {
+	tried bool
+	id    string
+}
+
+// Bake gives the build of an image: an existing one whose inputs are the same,
+// or a new one. A recipe that starts from another recipe's image takes the
+// build that this Baker made of it, or else its newest.
+//
+// It may be called for many images at once. When ctx ends, whatever was made is
+// removed before Bake returns. An error carries its meaning (package fail): what
+// could not be removed is listed with the command that removes it.
+func (b *Baker) Bake(ctx context.Context, image *project.Image) (Build, error) {
+	leave, err := b.enter(ctx, image.Name)
+	if err != nil {
+		return Build{}, fmt.Errorf("bake %s: %w", image.Name, err)
+	}
+	defer leave()
+	k, err := b.begin(image)
+	if err == nil {
+		k.follow(ctx, recipe())
+		err = k.outcome(ctx)
+	}
+	if err != nil {
+		return k.build, fmt.Errorf("bake %s: %w", image.Name, err)
+	}
+	return k.build, nil
+}
+
+func (b *Baker) begin(image *project.Image) (*bake, error) {
+	k := &bake{
+		Baker:   b,
+		image:   image,
+		cloud:   b.options.Cloud,
+		hide:    newRedactor(image),
+		started: time.Now().UTC(),
+		waited:  map[string]wait{},
+		stuck:   map[string]error{},
+	}
+	k.sink = event.Scope(event.Func(func(e event.Event) {
+		e.Message = k.hide.text(e.Message)
+		b.options.Sink.Emit(e)
+	}), "", image.Name)
+	if image.Region != "" && image.Region != b.options.Cloud.Region {
+		return k, fail.Inputf("%s: the recipe's region is %s, but environment %s is in %s", image.At("region"), image.Region, b.options.Environment, b.options.Cloud.Region)
+	}
+	version, err := k.render("version", image.Version, nil)
+	if err != nil {
+		return k, err
+	}
+	if version == "" {
+		version = k.started.Format("20060102.150405")
+	}
+	k.version = version
+	return k, nil
+}
+
+// outcome is what became of the bake.
+func (b *bake) outcome(ctx context.Context) error {
+	b.build.Steps = b.steps
+	err := b.err
+	if err == nil && b.build.AMI == "" && ctx.Err() != nil {
+		err = ctx.Err()
+	}
+	cleanUp := b.cleanUpError()
+	switch {
+	case err == nil && cleanUp == nil:
+		return nil
+	case err == nil:
+		return fail.Dirty(fmt.Errorf("%s is ready, but not everything temporary was removed: %w", b.build.AMI, cleanUp))
+	case cleanUp != nil:
+		return fail.Dirty(fail.Join(err, cleanUp))
+	case ctx.Err() != nil && errors.Is(ctx.Err(), context.Canceled):
+		return fmt.Errorf("interrupted; everything was put back: %w", ctx.Err())
+	}
+	var coded interface{ ExitCode() int }
+	if errors.As(err, &coded) {
+		return err
+	}
+	return fail.Clean(err)
+}
+
+// stays is the error for something that could not be removed, with the command
+// that removes it.
+func (b *bake) stays(err error, what, command string, args ...any) error {
+	return fail.Dirty(err, fail.Left{
+		What:    what,
+		Command: "aws ec2 " + fmt.Sprintf(command, args...) + " --region " + b.cloud.Region,
+	})
+}
+
+func (b *bake) say(kind event.Kind, format string, args ...any) {
+	b.sink.Emit(event.Event{Kind: kind, Message: fmt.Sprintf(format, args...)})
+}
+
+// tell is say of something in the cloud, with its ID for the ledger.
+func (b *bake) tell(kind event.Kind, id, format string, args ...any) {
+	b.sink.Emit(event.Event{Kind: kind, Message: fmt.Sprintf(format, args...), Fields: map[string]string{"id": id}})
+}
+
+// uncleaned notes files on the builder that have still to be removed.
+func (b *bake) uncleaned(files []string) { b.unremoved = append(b.unremoved, files...) }
+
+// waitedFor notes what a step waited for, and for how long. The longest counts.
+func (b *bake) waitedFor(step, what string, since time.Time) {
+	took := time.Since(since)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if took > b.waited[step].took {
+		b.waited[step] = wait{what, took}
+	}
+}
+
+// temporary are the tags of what a bake makes besides the AMI.
+func (b *bake) temporary(extra map[string]string) map[string]string {
+	return tags.Merge(b.options.Tags, extra, map[string]string{
+		tags.Name:        "goldline bake " + b.image.Name,
+		tags.Project:     b.options.Project,
+		tags.Environment: b.options.Environment,
+		tags.Image:       b.image.Name,
+		tags.Run:         b.options.Run,
+		tags.Expires:     b.started.Add(b.selfDestruct() + 10*time.Minute).Format(time.RFC3339),
+	})
+}
+
+// selfDestruct is how long a builder lives that nobody removes.
+func (b *bake) selfDestruct() time.Duration { return b.image.SelfDestruct.Or(2 * time.Hour) }
+
+// temporaryName names what has to have a name of its own. It is the same for
+// the whole run, so that a repeated call finds what the first one made.
+func (b *bake) temporaryName() string {
+	return strings.Join([]string{"goldline", b.options.Project, b.image.Name, b.options.Run}, "-")
+}
+
+// mine are filters that find what this bake made.
+func (b *bake) mine() []types.Filter {
+	return []types.Filter{
+		cloud.Filter("tag:"+tags.Project, b.options.Project),
+		cloud.Filter("tag:"+tags.Image, b.image.Name),
+		cloud.Filter("tag:"+tags.Run, b.options.Run),
+	}
+}
+
+// buildOf describes an AMI as a build.
+func (b *bake) buildOf(ami types.Image, reused bool) Build {
+	set := cloud.TagSet(ami.Tags)
+	created, _ := time.Parse(time.RFC3339, aws.ToString(ami.CreationDate)) // zero where AWS gives none
+	return Build{
+		Image:       b.image.Name,
+		Region:      b.cloud.Region,
+		AMI:         aws.ToString(ami.ImageId),
+		Version:     set[tags.Version],
+		Fingerprint: set[tags.Fingerprint],
+		Name:        aws.ToString(ami.Name),
+		SourceAMI:   set[tags.SourceImage],
+		Reused:      reused,
+		Created:     created,
+		Inputs:      b.inputs,
+	}
+}

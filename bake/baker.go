@@ -1,0 +1,157 @@
+// Package bake turns a recipe into a build: it launches a builder instance from
+// the recipe's source image, provisions it over SSH and makes an AMI of it. It
+// speaks Packer's language (the keys of amazon-ebs, its provisioners and its
+// template functions) and is the only room that knows Packer.
+//
+// It promises: a build whose inputs are all unchanged is found by its
+// fingerprint and not baked again; the builder's host key is known before the
+// first connection; whatever a bake makes besides the AMI is gone when it ends,
+// however it ends, or is named in the error with the command that removes it,
+// carries its run and expiry in tags, and is removed by a later bake; nothing
+// that was put into the builder in order to bake is in the image.
+//
+// It never promotes, shares or launches what it made.
+package bake
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/goldline-dev/goldline/internal/cloud"
+	"github.com/goldline-dev/goldline/internal/event"
+)
+
+// Options say where and how a Baker bakes.
+type Options struct {
+	Project     string            // name
+	Dir         string            // the project's folder, absolute
+	Tags        map[string]string // the project's and the environment's
+	Environment string            // whose account and region the bake happens in
+	Cloud       *cloud.Cloud
+	Sink        event.Sink
+	Run         string // ID of the run
+	Rebake      bool   // bake even where an unchanged build exists
+	ToolVersion string
+	// CallerAddress says from where builders are reached, for the temporary
+	// security group of a recipe without temporary_security_group_source_cidrs.
+	// When nil it is found out as callerAddress describes.
+	CallerAddress func(context.Context) (netip.Addr, error)
+	// DeadRun tells whether a run is known to have ended, so that what it left
+	// may be removed before it expires. Nil knows of none.
+	DeadRun func(run string) bool
+}
+
+// Build is one AMI made from a recipe.
+type Build struct {
+	Image       string     `json:"image"`
+	Region      string     `json:"region"`
+	AMI         string     `json:"ami"`
+	Version     string     `json:"version"`
+	Fingerprint string     `json:"fingerprint"`
+	Name        string     `json:"name"`
+	SourceAMI   string     `json:"source_ami"`
+	Reused      bool       `json:"reused"`
+	Created     time.Time  `json:"created"`
+	Steps       []StepTime `json:"steps,omitempty"`
+	Inputs      []Input    `json:"inputs,omitempty"`
+}
+
+// StepTime is how long a step took, and what it waited for the longest.
+type StepTime struct {
+	Name    string  `json:"name"`
+	Seconds float64 `json:"seconds"`
+	Waited  string  `json:"waited,omitempty"`
+}
+
+// Input is one input of a fingerprint. Value is empty for a file and for
+// anything that may hold a secret.
+type Input struct {
+	Name   string `json:"name"`
+	Digest string `json:"digest"`
+	Value  string `json:"value,omitempty"`
+}
+
+// Baker bakes images in one account and region. It may be used from many
+// goroutines; the images that it bakes share what they look up.
+type Baker struct {
+	options Options
+
+	own    memo[[]types.Image] // builds of this project, all images, as the run began
+	swept  memo[struct{}]
+	caller memo[netip.Addr]
+
+	mu      sync.Mutex
+	sources map[string]*memo[[]types.Image] // by filter
+	made    []types.Image                   // builds since, and old ones that were waited for
+	gates   map[string]chan struct{}        // one bake of an image at a time
+}
+
+// New returns a Baker that has made no call yet.
+func New(o Options) *Baker {
+	if o.Sink == nil {
+		o.Sink = event.Discard
+	}
+	return &Baker{
+		options: o,
+		own:     newMemo[[]types.Image](),
+		swept:   newMemo[struct{}](),
+		caller:  newMemo[netip.Addr](),
+		sources: map[string]*memo[[]types.Image]{},
+		gates:   map[string]chan struct{}{},
+	}
+}
+
+// enter waits until no other bake of an image is under way here, so that the
+// second of two finds the first one's build.
+func (b *Baker) enter(ctx context.Context, image string) (leave func(), err error) {
+	b.mu.Lock()
+	gate, ok := b.gates[image]
+	if !ok {
+		gate = make(chan struct{}, 1)
+		b.gates[image] = gate
+	}
+	b.mu.Unlock()
+	select {
+	case gate <- struct{}{}:
+		return func() { <-gate }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// memo is a value that is looked up once, by whoever needs it first; the others
+// wait for that. A failure is not kept.
+type memo[T any] struct {
+	gate  chan struct{}
+	state *memoState[T]
+}
+
+type memoState[T any] struct {
+	known bool
+	value T
+}
+
+func newMemo[T any]() memo[T] {
+	return memo[T]{gate: make(chan struct{}, 1), state: &memoState[T]{}}
+}
+
+func (m memo[T]) get(ctx context.Context, find func(context.Context) (T, error)) (T, error) {
+	select {
+	case m.gate <- struct{}{}:
+		defer func() { <-m.gate }()
+	case <-ctx.Done():
+		var none T
+		return none, ctx.Err()
+	}
+	if m.state.known {
+		return m.state.value, nil
+	}
+	value, err := find(ctx)
+	if err == nil {
+		m.state.value, m.state.known = value, true
+	}
+	return value, err
+}

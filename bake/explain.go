@@ -1,0 +1,171 @@
+package bake
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/goldline-dev/goldline/internal/cloud"
+	"github.com/goldline-dev/goldline/internal/project"
+	"github.com/goldline-dev/goldline/internal/tags"
+)
+
+// Explanation says whether a bake would find an existing build, and if not, why.
+type Explanation struct {
+	Image       string        `json:"image"`
+	Fingerprint string        `json:"fingerprint"`
+	Hit         bool          `json:"hit"`
+	AMI         string        `json:"ami,omitempty"` // the build that is reused, or the newest, which Changed compares with
+	Changed     []InputChange `json:"changed,omitempty"`
+	// Note says why Changed is empty without a hit: there is no build yet, or the
+	// inputs of the newest are not known on this machine.
+	Note string `json:"note,omitempty"`
+}
+
+// InputChange is one input that differs. Was or Is is empty for an input that is
+// new or gone; for a file they are digests.
+type InputChange struct {
+	Name string `json:"name"`
+	Was  string `json:"was,omitempty"`
+	Is   string `json:"is,omitempty"`
+}
+
+// Explain compares the inputs of a recipe with those of the newest build of its
+// image. It changes nothing.
+func (b *Baker) Explain(ctx context.Context, image *project.Image) (Explanation, error) {
+	e, err := b.explain(ctx, image)
+	if err != nil {
+		err = fmt.Errorf("explain %s: %w", image.Name, err)
+	}
+	return e, err
+}
+
+func (b *Baker) explain(ctx context.Context, image *project.Image) (Explanation, error) {
+	e := Explanation{Image: image.Name}
+	k, err := b.begin(image)
+	if err != nil {
+		return e, err
+	}
+	for _, s := range []step{sourceStep{}, fingerprintStep{}} {
+		if err := s.run(ctx, k); err != nil {
+			return e, err
+		}
+	}
+	e.Fingerprint = k.fingerprint
+	builds, err := b.buildsOf(ctx, image.Name)
+	if err != nil {
+		return e, err
+	}
+	var newest *types.Image
+	for i, ami := range builds {
+		if ami.State != types.ImageStateAvailable && ami.State != types.ImageStatePending {
+			continue
+		}
+		if newest == nil {
+			newest = &builds[i]
+		}
+		if cloud.TagSet(ami.Tags)[tags.Fingerprint] == k.fingerprint {
+			e.Hit, e.AMI = true, aws.ToString(ami.ImageId)
+			return e, nil
+		}
+	}
+	if newest == nil {
+		e.Note = "there is no build of it yet"
+		return e, nil
+	}
+	e.AMI = aws.ToString(newest.ImageId)
+	earlier, err := loadInputs(b.options.Dir, cloud.TagSet(newest.Tags)[tags.Fingerprint])
+	if err != nil {
+		e.Note = fmt.Sprintf("the inputs of %s are %v", e.AMI, err)
+		return e, nil
+	}
+	e.Changed = compare(earlier, k.inputs)
+	return e, nil
+}
+
+// compare lists the inputs that differ: first, in their order, those that are,
+// then those that were.
+func compare(was, is []Input) []InputChange {
+	before := map[string]Input{}
+	for _, in := range was {
+		before[in.Name] = in
+	}
+	var changes []InputChange
+	now := map[string]bool{}
+	for _, in := range is {
+		now[in.Name] = true
+		old, known := before[in.Name]
+		if known && old.Digest == in.Digest {
+			continue
+		}
+		c := InputChange{Name: in.Name, Is: shown(in)}
+		if known {
+			c.Was = shown(old)
+		}
+		changes = append(changes, c)
+	}
+	for _, in := range was {
+		if !now[in.Name] {
+			changes = append(changes, InputChange{Name: in.Name, Was: shown(in)})
+		}
+	}
+	return changes
+}
+
+func shown(in Input) string {
+	if in.Value != "" {
+		return in.Value
+	}
+	return short(in.Digest)
+}
+
+// errUnknownInputs says that another machine made a build.
+var errUnknownInputs = errors.New("not known on this machine")
+
+// inputsFile is where the inputs of a build are kept. They are of use on this
+// machine only: elsewhere the files that they digest may not be there.
+func inputsFile(dir, fingerprint string) string {
+	return filepath.Join(dir, ".goldline", "builds", fingerprint+".json")
+}
+
+// saveInputs writes the whole file or none. Others may not read it: a digest of
+// a short secret is soon guessed.
+func saveInputs(dir, fingerprint string, inputs []Input) error {
+	path := inputsFile(dir, fingerprint)
+	text, err := json.Marshal(inputs)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".inputs-*") // with mode 0600
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		os.Remove(f.Name())
+	}
+	return err
+}
+
+func loadInputs(dir, fingerprint string) ([]Input, error) {
+	text, err := os.ReadFile(inputsFile(dir, fingerprint))
+	if err != nil {
+		return nil, errUnknownInputs
+	}
+	var inputs []Input
+	if err := json.Unmarshal(text, &inputs); err != nil {
+		return nil, errUnknownInputs
+	}
+	return inputs, nil
+}

@@ -1,0 +1,115 @@
+package bake
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sort"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/goldline-dev/goldline/internal/cloud"
+	"github.com/goldline-dev/goldline/internal/tags"
+)
+
+// describeAMIs gives all AMIs that match, the newest first.
+func describeAMIs(ctx context.Context, c *cloud.Cloud, in *ec2.DescribeImagesInput) ([]types.Image, error) {
+	in.IncludeDeprecated = aws.Bool(true)
+	if len(in.ImageIds) == 0 {
+		in.MaxResults = aws.Int32(1000)
+	}
+	var found []types.Image
+	pages := ec2.NewDescribeImagesPaginator(c.EC2, in)
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, page.Images...)
+	}
+	sortNewest(found)
+	return found, nil
+}
+
+// sortNewest puts the newest first, and of those of one second the one with the
+// greater ID, so that every run takes the same.
+func sortNewest(images []types.Image) {
+	sort.SliceStable(images, func(i, j int) bool {
+		a, b := images[i], images[j]
+		if at, bt := aws.ToString(a.CreationDate), aws.ToString(b.CreationDate); at != bt {
+			return at > bt
+		}
+		return aws.ToString(a.ImageId) > aws.ToString(b.ImageId)
+	})
+}
+
+// buildsOf gives the builds of an image, the newest first: those that were
+// there as the run began, which one call finds for all images, and those made
+// since.
+func (b *Baker) buildsOf(ctx context.Context, image string) ([]types.Image, error) {
+	c := b.options.Cloud
+	own, err := b.own.get(ctx, func(ctx context.Context) ([]types.Image, error) {
+		return describeAMIs(ctx, c, &ec2.DescribeImagesInput{
+			Owners:  []string{"self"},
+			Filters: []types.Filter{cloud.Filter("tag:"+tags.Project, b.options.Project), cloud.Filter("tag-key", tags.Fingerprint)},
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look for existing builds: %w", err)
+	}
+	b.mu.Lock()
+	known := append(append([]types.Image(nil), b.made...), own...)
+	b.mu.Unlock()
+	var builds []types.Image
+	seen := map[string]bool{}
+	for _, i := range known {
+		set := cloud.TagSet(i.Tags)
+		_, abandoned := set[tags.Expires]
+		if id := aws.ToString(i.ImageId); set[tags.Image] == image && !abandoned && !seen[id] {
+			seen[id] = true
+			builds = append(builds, i)
+		}
+	}
+	sortNewest(builds)
+	return builds, nil
+}
+
+// remember keeps a build that this Baker made or reused.
+func (b *Baker) remember(ami types.Image) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.made = append([]types.Image{ami}, b.made...)
+}
+
+// current is the build of an image that this Baker made or reused last. It
+// goes before a newer one that it has not: the recipe that it belongs to may
+// have been changed back.
+func (b *Baker) current(image string) (types.Image, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, ami := range b.made {
+		if cloud.TagSet(ami.Tags)[tags.Image] == image {
+			return ami, true
+		}
+	}
+	return types.Image{}, false
+}
+
+// sourcesFor gives the AMIs that match, with one call for all recipes that ask
+// for the same.
+func (b *Baker) sourcesFor(ctx context.Context, in *ec2.DescribeImagesInput) ([]types.Image, error) {
+	key, err := json.Marshal(in)
+	if err != nil {
+		return nil, fmt.Errorf("source filter: %w", err)
+	}
+	b.mu.Lock()
+	known, ok := b.sources[string(key)]
+	if !ok {
+		fresh := newMemo[[]types.Image]()
+		known = &fresh
+		b.sources[string(key)] = known
+	}
+	b.mu.Unlock()
+	return known.get(ctx, func(ctx context.Context) ([]types.Image, error) { return describeAMIs(ctx, b.options.Cloud, in) })
+}

@@ -1,0 +1,288 @@
+package bake
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/goldline-dev/goldline/internal/cloud"
+	"github.com/goldline-dev/goldline/internal/event"
+	"github.com/goldline-dev/goldline/internal/fail"
+	"github.com/goldline-dev/goldline/internal/project"
+	"github.com/goldline-dev/goldline/internal/tags"
+)
+
+// Deadlines of the waits, by the clock.
+const (
+	runningTime    = 10 * time.Minute
+	stoppedTime    = 15 * time.Minute
+	terminatedTime = 5 * time.Minute
+	imageTime      = 2 * time.Hour
+)
+
+// builderStep launches the builder and waits until it runs.
+type builderStep struct{}
+
+func (builderStep) name() string { return "builder" }
+
+func (builderStep) run(ctx context.Context, b *bake) error {
+	in, err := b.builderInput()
+	if err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := b.launch(ctx, in); err != nil {
+		return err
+	}
+	began := time.Now()
+	what := "builder " + b.builder.id + " to run"
+	b.instance, err = b.cloud.Instances.Wait(ctx, cloud.Wait[types.Instance]{
+		ID: b.builder.id, For: what, Deadline: runningTime,
+		Done: func(i types.Instance, found bool) (bool, error) {
+			if !found || state(i) == types.InstanceStateNamePending {
+				return false, nil
+			}
+			return true, mustBe(i, types.InstanceStateNameRunning)
+		},
+		Show:     func(i types.Instance) string { return string(state(i)) },
+		Progress: func(shown string) { b.say(event.Waiting, "builder %s is %s", b.builder.id, shown) },
+	})
+	b.waitedFor(builderStep{}.name(), what, began)
+	return err
+}
+
+func (b *bake) launch(ctx context.Context, in *ec2.RunInstancesInput) error {
+	ctx, cancel := outlive(ctx)
+	defer cancel()
+	b.builder.tried = true
+	return visible(ctx, func(ctx context.Context) error {
+		out, err := b.cloud.EC2.RunInstances(ctx, in)
+		if err != nil {
+			err = fmt.Errorf("launch builder (%s): %w", in.InstanceType, err)
+			if cloud.NoCapacity(err) {
+				err = fail.WithHint(err, "try another instance_type, availability_zone or subnet_id in %s", b.image.File)
+			}
+			return err
+		}
+		if len(out.Instances) == 0 {
+			return fmt.Errorf("launch builder: EC2 answered without an instance")
+		}
+		b.instance = out.Instances[0]
+		b.builder.id = aws.ToString(b.instance.InstanceId)
+		b.tell(event.Created, b.builder.id, "builder %s (%s) from %s", b.builder.id, in.InstanceType, aws.ToString(in.ImageId))
+		return nil
+	})
+}
+
+func (b *bake) builderInput() (*ec2.RunInstancesInput, error) {
+	var err error
+	if b.host, err = b.newHostKey(); err != nil {
+		return nil, err
+	}
+	data, err := b.builderUserData()
+	if err != nil {
+		return nil, err
+	}
+	own, err := b.renderTags("run_tags", b.image.RunTags)
+	if err != nil {
+		return nil, err
+	}
+	volumes, err := b.renderTags("run_volume_tags", b.image.RunVolumeTags)
+	if err != nil {
+		return nil, err
+	}
+	set := b.temporary(own)
+	in := &ec2.RunInstancesInput{
+		ImageId:      b.source.ImageId,
+		InstanceType: types.InstanceType(orText(b.image.InstanceType, "t3.micro")),
+		MinCount:     aws.Int32(1), MaxCount: aws.Int32(1),
+		// The same for every repetition of this one call and for no other: an
+		// earlier attempt's builder, terminated since, still holds its own.
+		ClientToken:                       aws.String(digestOf(b.options.Run, b.image.Name, b.fingerprint, b.started.Format(time.RFC3339Nano))[:32]),
+		UserData:                          aws.String(base64.StdEncoding.EncodeToString(data)),
+		InstanceInitiatedShutdownBehavior: types.ShutdownBehavior(orText(b.image.ShutdownBehavior, string(types.ShutdownBehaviorTerminate))),
+		MetadataOptions: &types.InstanceMetadataOptionsRequest{
+			HttpEndpoint:            types.InstanceMetadataEndpointStateEnabled,
+			HttpTokens:              types.HttpTokensStateRequired,
+			HttpPutResponseHopLimit: aws.Int32(1),
+		},
+		BlockDeviceMappings: builderDevices(b.image, b.source),
+		TagSpecifications: []types.TagSpecification{
+			cloud.TagSpec(types.ResourceTypeInstance, set),
+			cloud.TagSpec(types.ResourceTypeVolume, b.temporary(volumes)),
+			cloud.TagSpec(types.ResourceTypeNetworkInterface, set),
+		},
+	}
+	if b.keyName != "" {
+		in.KeyName = aws.String(b.keyName)
+	}
+	if b.image.EbsOptimized {
+		in.EbsOptimized = aws.Bool(true)
+	}
+	if profile := b.image.IAMInstanceProfile; profile != "" {
+		in.IamInstanceProfile = &types.IamInstanceProfileSpecification{Name: aws.String(profile)}
+	}
+	if zone := b.image.AvailabilityZone; zone != "" {
+		in.Placement = &types.Placement{AvailabilityZone: aws.String(zone)}
+	}
+	b.attachTo(in)
+	return in, nil
+}
+
+// attachTo says where in the network the builder goes. Whether it gets a public
+// address can only be said of a network interface.
+func (b *bake) attachTo(in *ec2.RunInstancesInput) {
+	var subnet *string
+	if id := b.image.SubnetID; id != "" {
+		subnet = aws.String(id)
+	}
+	if public := b.image.AssociatePublicIPAddress; public != nil {
+		in.NetworkInterfaces = []types.InstanceNetworkInterfaceSpecification{{
+			DeviceIndex: aws.Int32(0), AssociatePublicIpAddress: public,
+			DeleteOnTermination: aws.Bool(true), SubnetId: subnet, Groups: b.groups,
+		}}
+		return
+	}
+	in.SubnetId, in.SecurityGroupIds = subnet, b.groups
+}
+
+// builderDevices are the builder's volumes: an encrypted root, and what the
+// recipe says. All go with the builder, whatever the AMI says of them later.
+func builderDevices(image *project.Image, source types.Image) []types.BlockDeviceMapping {
+	var devices []types.BlockDeviceMapping
+	root := aws.ToString(source.RootDeviceName)
+	encrypt := image.EncryptBoot == nil || *image.EncryptBoot
+	rootGiven := false
+	for _, d := range image.LaunchBlockDeviceMappings {
+		m := device(d)
+		if m.Ebs != nil {
+			m.Ebs.DeleteOnTermination = aws.Bool(true)
+		}
+		if d.DeviceName == root {
+			rootGiven = true
+			if m.Ebs != nil && d.Encrypted == nil && encrypt {
+				encryptWith(m.Ebs, image.KmsKeyID)
+			}
+		}
+		devices = append(devices, m)
+	}
+	if !rootGiven && root != "" {
+		ebs := &types.EbsBlockDevice{DeleteOnTermination: aws.Bool(true)}
+		if encrypt {
+			encryptWith(ebs, image.KmsKeyID)
+		}
+		devices = append(devices, types.BlockDeviceMapping{DeviceName: aws.String(root), Ebs: ebs})
+	}
+	return devices
+}
+
+func encryptWith(ebs *types.EbsBlockDevice, key string) {
+	ebs.Encrypted = aws.Bool(true)
+	if key != "" {
+		ebs.KmsKeyId = aws.String(key)
+	}
+}
+
+// device is one of the recipe's block devices as EC2 takes it.
+func device(d project.BlockDevice) types.BlockDeviceMapping {
+	m := types.BlockDeviceMapping{DeviceName: aws.String(d.DeviceName)}
+	switch {
+	case d.NoDevice:
+		m.NoDevice = aws.String("")
+		return m
+	case d.VirtualName != "":
+		m.VirtualName = aws.String(d.VirtualName)
+		return m
+	}
+	ebs := &types.EbsBlockDevice{DeleteOnTermination: aws.Bool(d.DeleteOnTermination), Encrypted: d.Encrypted, VolumeType: types.VolumeType(d.VolumeType)}
+	if d.VolumeSize > 0 {
+		ebs.VolumeSize = aws.Int32(int32(d.VolumeSize))
+	}
+	if d.IOPS > 0 {
+		ebs.Iops = aws.Int32(int32(d.IOPS))
+	}
+	if d.Throughput > 0 {
+		ebs.Throughput = aws.Int32(int32(d.Throughput))
+	}
+	if d.KmsKeyID != "" {
+		ebs.KmsKeyId = aws.String(d.KmsKeyID)
+	}
+	if d.SnapshotID != "" {
+		ebs.SnapshotId = aws.String(d.SnapshotID)
+	}
+	m.Ebs = ebs
+	return m
+}
+
+func (builderStep) undo(ctx context.Context, b *bake) error {
+	if !b.builder.tried {
+		return nil
+	}
+	ids := []string{b.builder.id}
+	if b.builder.id == "" { // the answer to its launch was lost
+		found, err := liveInstances(ctx, b.cloud, b.mine()...)
+		if err != nil {
+			return b.stays(err, "perhaps an instance tagged "+tags.Run+"="+b.options.Run, "describe-instances --filters Name=tag:%s,Values=%s", tags.Run, b.options.Run)
+		}
+		if len(found) == 0 {
+			b.builder = made{}
+			return nil
+		}
+		ids = found
+		b.builder.id = found[0]
+	}
+	if _, err := b.cloud.EC2.TerminateInstances(ctx, &ec2.TerminateInstancesInput{InstanceIds: ids}); err != nil && !cloud.NotFound(err) {
+		return b.stays(fmt.Errorf("terminate builder %s: %w", ids[0], err), "instance "+ids[0], "terminate-instances --instance-ids %s", ids[0])
+	}
+	b.tell(event.Removed, ids[0], "builder %s", ids[0])
+	b.builder.tried = false // its ID stays: the security group waits for its end
+	return nil
+}
+
+// awaitTerminated waits until an instance is gone, and its network interface
+// with it.
+func (b *bake) awaitTerminated(ctx context.Context, step, id string) error {
+	began := time.Now()
+	what := "instance " + id + " to be terminated"
+	defer func() { b.waitedFor(step, what, began) }()
+	_, err := b.cloud.Instances.Wait(ctx, cloud.Wait[types.Instance]{
+		ID: id, For: what, Deadline: terminatedTime,
+		Done: func(i types.Instance, found bool) (bool, error) {
+			return !found || state(i) == types.InstanceStateNameTerminated, nil
+		},
+		Show: func(i types.Instance) string { return string(state(i)) },
+	})
+	return err
+}
+
+func state(i types.Instance) types.InstanceStateName {
+	if i.State == nil {
+		return ""
+	}
+	return i.State.Name
+}
+
+// mustBe is an error, with AWS's reason, for an instance in another state.
+func mustBe(i types.Instance, want types.InstanceStateName) error {
+	if state(i) == want {
+		return nil
+	}
+	text := fmt.Sprintf("builder %s is %s", aws.ToString(i.InstanceId), state(i))
+	if r := i.StateReason; r != nil {
+		text += ": " + aws.ToString(r.Message)
+	}
+	return fmt.Errorf("%s", text)
+}
+
+func orText(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}

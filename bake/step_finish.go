@@ -1,0 +1,123 @@
+package bake
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/goldline-dev/goldline/internal/cloud"
+	"github.com/goldline-dev/goldline/internal/event"
+	"github.com/goldline-dev/goldline/internal/graph"
+)
+
+// finishStep waits for the AMI. Meanwhile the builder and what goes with it are
+// given back: as soon as the AMI names its snapshots, for a snapshot holds its
+// volume as it was when it was begun, whatever becomes of the volume later.
+type finishStep struct{}
+
+func (finishStep) name() string                      { return "image available" }
+func (finishStep) undo(context.Context, *bake) error { return nil }
+
+func (finishStep) run(ctx context.Context, b *bake) error {
+	if err := b.awaitSnapshots(ctx); err != nil {
+		return err
+	}
+	// Its clean-up has a life of its own: an interrupt does not stop it.
+	back := graph.Background(func() error {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTime)
+		defer cancel()
+		for _, s := range []step{builderStep{}, together{"access", []step{keyPairStep{}, securityGroupStep{}}}} {
+			b.putBack(ctx, s)
+		}
+		return nil
+	})
+	telling, stop := context.WithCancel(ctx)
+	told := graph.Background(func() error { return b.tellProgress(telling) })
+	ami, err := b.awaitAMI(ctx, finishStep{}.name(), b.ami.id)
+	stop()
+	_, _ = told(), back() // what goes wrong there is noted where it happens
+	if err != nil {
+		return err
+	}
+	if err := b.requireIMDSv2(ctx, &ami); err != nil {
+		return err
+	}
+	b.finished = true
+	b.remember(ami)
+	b.build = b.buildOf(ami, false)
+	return nil
+}
+
+// awaitSnapshots waits until the AMI names a snapshot for each of the builder's
+// volumes that it shows, or is available.
+func (b *bake) awaitSnapshots(ctx context.Context) error {
+	what := "snapshots of image " + b.ami.id
+	_, err := b.cloud.Images.Wait(ctx, cloud.Wait[types.Image]{
+		ID: b.ami.id, For: what, Deadline: imageTime,
+		Done: func(ami types.Image, found bool) (bool, error) {
+			switch {
+			case !found:
+				return false, nil
+			case ami.State != types.ImageStatePending:
+				return true, nil
+			}
+			begun := snapshotsOf(ami)
+			return len(begun) > 0 && len(begun) >= len(b.instance.BlockDeviceMappings), nil
+		},
+		Show: func(ami types.Image) string { return string(ami.State) },
+	})
+	return err
+}
+
+// progressEvery is the time between two looks at how far the snapshots are.
+const progressEvery = 20 * time.Second
+
+// tellProgress tells how far the snapshots are, for as long as ctx lives. It
+// asks nothing about a wait that is over before the first interval.
+func (b *bake) tellProgress(ctx context.Context) error {
+	for cloud.Sleep(ctx, progressEvery) == nil {
+		found, err := b.cloud.EC2.DescribeSnapshots(ctx, &ec2.DescribeSnapshotsInput{OwnerIds: []string{"self"}, Filters: b.mine()})
+		if err != nil {
+			continue // it is but a report; the wait itself says what is wrong
+		}
+		for _, s := range found.Snapshots {
+			b.say(event.Waiting, "snapshot %s is %s, %s", aws.ToString(s.SnapshotId), s.State, aws.ToString(s.Progress))
+		}
+	}
+	return nil
+}
+
+// requireIMDSv2 makes instances of the AMI take IMDSv2 alone. An AMI has that
+// from the source image, or gets it here; so does a build that is reused and
+// whose bake died before it came to this.
+func (b *bake) requireIMDSv2(ctx context.Context, ami *types.Image) error {
+	if ami.ImdsSupport == types.ImdsSupportValuesV20 {
+		return nil
+	}
+	_, err := b.cloud.EC2.ModifyImageAttribute(ctx, &ec2.ModifyImageAttributeInput{
+		ImageId:     ami.ImageId,
+		ImdsSupport: &types.AttributeValue{Value: aws.String(string(types.ImdsSupportValuesV20))},
+	})
+	if err != nil {
+		return fmt.Errorf("require IMDSv2 of instances of %s: %w", aws.ToString(ami.ImageId), err)
+	}
+	ami.ImdsSupport = types.ImdsSupportValuesV20
+	return nil
+}
+
+// recordStep keeps the inputs of the build, so that a later run can say which of
+// them differs.
+type recordStep struct{}
+
+func (recordStep) name() string                      { return "record" }
+func (recordStep) undo(context.Context, *bake) error { return nil }
+
+func (recordStep) run(_ context.Context, b *bake) error {
+	if err := saveInputs(b.options.Dir, b.fingerprint, b.inputs); err != nil {
+		b.say(event.Warning, "the build's inputs could not be kept for --explain: %v", err)
+	}
+	return nil
+}

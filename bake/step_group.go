@@ -1,0 +1,200 @@
+package bake
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/goldline-dev/goldline/internal/cloud"
+	"github.com/goldline-dev/goldline/internal/event"
+	"github.com/goldline-dev/goldline/internal/fail"
+)
+
+// securityGroupStep makes the temporary security group, which lets the caller
+// alone in, to SSH alone; or takes the recipe's groups.
+type securityGroupStep struct{}
+
+func (securityGroupStep) name() string { return "security group" }
+
+func (securityGroupStep) run(ctx context.Context, b *bake) error {
+	b.groups = append([]string(nil), b.image.SecurityGroupIDs...)
+	if id := b.image.SecurityGroupID; id != "" {
+		b.groups = append(b.groups, id)
+	}
+	if len(b.groups) > 0 {
+		return nil
+	}
+	cidrs, err := b.sourceCIDRs(ctx)
+	if err != nil {
+		return err
+	}
+	vpc, err := b.vpc(ctx)
+	if err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	ctx, cancel := outlive(ctx)
+	defer cancel()
+	b.group.tried = true
+	if b.group.id, err = b.createGroup(ctx, vpc); err != nil {
+		err = fmt.Errorf("temporary security group: %w", err)
+		if code := cloud.Code(err); code == "VPCIdNotSpecified" || code == "DefaultVpcDoesNotExist" {
+			err = fail.WithHint(err, "the region has no default VPC: give subnet_id in %s", b.image.File)
+		}
+		return err
+	}
+	b.groups = []string{b.group.id}
+	b.tell(event.Created, b.group.id, "security group %s, open to %s", b.group.id, strings.Join(cidrs, ", "))
+	if err := b.openGroup(ctx, cidrs); err != nil {
+		return fmt.Errorf("temporary security group %s: let %s in: %w", b.group.id, strings.Join(cidrs, ", "), err)
+	}
+	return nil
+}
+
+// vpc is where the group belongs; empty is the default VPC, which needs no
+// call to find.
+func (b *bake) vpc(ctx context.Context) (string, error) {
+	if b.image.VpcID != "" || b.image.SubnetID == "" {
+		return b.image.VpcID, nil
+	}
+	out, err := b.cloud.EC2.DescribeSubnets(ctx, &ec2.DescribeSubnetsInput{Filters: []types.Filter{cloud.Filter("subnet-id", b.image.SubnetID)}})
+	if err != nil {
+		return "", fmt.Errorf("subnet %s: %w", b.image.SubnetID, err)
+	}
+	if len(out.Subnets) == 0 {
+		return "", fmt.Errorf("%s: subnet_id %s is not there in %s", b.image.At("subnet_id"), b.image.SubnetID, b.cloud.Region)
+	}
+	return aws.ToString(out.Subnets[0].VpcId), nil
+}
+
+func (b *bake) createGroup(ctx context.Context, vpc string) (string, error) {
+	in := &ec2.CreateSecurityGroupInput{
+		GroupName:         aws.String(b.temporaryName()),
+		Description:       aws.String("Temporary: goldline bake " + b.image.Name),
+		TagSpecifications: []types.TagSpecification{cloud.TagSpec(types.ResourceTypeSecurityGroup, b.temporary(nil))},
+	}
+	if vpc != "" {
+		in.VpcId = aws.String(vpc)
+	}
+	id, err := cloud.Once(ctx, b.findGroup, func(ctx context.Context) (string, error) {
+		out, err := b.cloud.EC2.CreateSecurityGroup(ctx, in)
+		if err != nil {
+			return "", err
+		}
+		return aws.ToString(out.GroupId), nil
+	})
+	if !cloud.AlreadyExists(err) {
+		return id, err
+	}
+	found, ok, lookErr := b.findGroup(ctx) // left by an earlier attempt of this run
+	if lookErr != nil || !ok {
+		return "", err
+	}
+	return found, nil
+}
+
+func (b *bake) findGroup(ctx context.Context) (id string, ok bool, err error) {
+	out, err := b.cloud.EC2.DescribeSecurityGroups(ctx, &ec2.DescribeSecurityGroupsInput{Filters: append(b.mine(), cloud.Filter("group-name", b.temporaryName()))})
+	if err != nil || len(out.SecurityGroups) == 0 {
+		return "", false, err
+	}
+	return aws.ToString(out.SecurityGroups[0].GroupId), true, nil
+}
+
+func (b *bake) openGroup(ctx context.Context, cidrs []string) error {
+	rule := types.IpPermission{
+		IpProtocol: aws.String("tcp"),
+		FromPort:   aws.Int32(int32(b.port())),
+		ToPort:     aws.Int32(int32(b.port())),
+	}
+	for _, cidr := range cidrs {
+		if strings.Contains(cidr, ":") {
+			rule.Ipv6Ranges = append(rule.Ipv6Ranges, types.Ipv6Range{CidrIpv6: aws.String(cidr)})
+		} else {
+			rule.IpRanges = append(rule.IpRanges, types.IpRange{CidrIp: aws.String(cidr)})
+		}
+	}
+	open := func(ctx context.Context) error {
+		_, err := b.cloud.EC2.AuthorizeSecurityGroupIngress(ctx, &ec2.AuthorizeSecurityGroupIngressInput{
+			GroupId: aws.String(b.group.id), IpPermissions: []types.IpPermission{rule},
+		})
+		if cloud.AlreadyExists(err) {
+			return nil
+		}
+		return err
+	}
+	err := visible(ctx, open)
+	if cloud.Ambiguous(err) {
+		err = open(ctx) // a rule cannot be there twice
+	}
+	return err
+}
+
+func (securityGroupStep) undo(ctx context.Context, b *bake) error {
+	if !b.group.tried {
+		return nil
+	}
+	id := b.group.id
+	if id == "" { // the answer to its making was lost
+		found, ok, err := b.findGroup(ctx)
+		if err != nil {
+			return b.stays(fmt.Errorf("look for security group %s: %w", b.temporaryName(), err), "security group "+b.temporaryName(),
+				"delete-security-group --group-name %s", b.temporaryName())
+		}
+		if !ok {
+			b.group = made{}
+			return nil
+		}
+		id = found
+	}
+	err := b.deleteGroup(ctx, id)
+	if err != nil {
+		return b.stays(fmt.Errorf("delete security group %s: %w", id, err), "security group "+id, "delete-security-group --group-id %s", id)
+	}
+	b.tell(event.Removed, id, "security group %s", id)
+	b.group = made{}
+	return nil
+}
+
+// deleteGroup waits for the builder to be gone, since its network interface
+// keeps the group in use.
+func (b *bake) deleteGroup(ctx context.Context, id string) error {
+	if b.builder.id != "" {
+		if err := b.awaitTerminated(ctx, securityGroupStep{}.name(), b.builder.id); err != nil {
+			return err
+		}
+	}
+	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
+		_, err := b.cloud.EC2.DeleteSecurityGroup(ctx, &ec2.DeleteSecurityGroupInput{GroupId: aws.String(id)})
+		switch {
+		case err == nil || cloud.NotFound(err):
+			return nil
+		case !cloud.InUse(err):
+			return err
+		}
+		if cloud.Sleep(ctx, pause) != nil {
+			return err
+		}
+	}
+}
+
+// visible repeats a call about something made moments ago for as long as EC2
+// may not know of it yet.
+func visible(ctx context.Context, call func(context.Context) error) error {
+	var err error
+	for _, pause := range []time.Duration{0, 200 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second} {
+		if cloud.Sleep(ctx, pause) != nil {
+			return err
+		}
+		if err = call(ctx); !cloud.NotFound(err) {
+			return err
+		}
+	}
+	return err
+}

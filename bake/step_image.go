@@ -1,0 +1,257 @@
+package bake
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/goldline-dev/goldline/internal/cloud"
+	"github.com/goldline-dev/goldline/internal/event"
+	"github.com/goldline-dev/goldline/internal/fail"
+	"github.com/goldline-dev/goldline/internal/project"
+	"github.com/goldline-dev/goldline/internal/tags"
+	"github.com/google/uuid"
+)
+
+// imageStep makes the AMI, with all of its tags. From here on a bake that dies
+// leaves a build that the next one finds and finishes.
+type imageStep struct{}
+
+func (imageStep) name() string { return "create image" }
+
+func (imageStep) run(ctx context.Context, b *bake) error {
+	in, err := b.imageInput()
+	if err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	ctx, cancel := outlive(ctx)
+	defer cancel()
+	b.ami.tried = true
+	b.ami.id, err = b.createImage(ctx, in)
+	if cloud.AlreadyExists(err) {
+		if err = b.makeWay(ctx); err == nil && b.ami.id == "" {
+			b.ami.id, err = b.createImage(ctx, in)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("create image %q: %w", b.amiName, err)
+	}
+	b.tell(event.Created, b.ami.id, "image %s (%s)", b.ami.id, b.amiName)
+	return nil
+}
+
+func (b *bake) createImage(ctx context.Context, in *ec2.CreateImageInput) (string, error) {
+	return cloud.Once(ctx, func(ctx context.Context) (string, bool, error) {
+		found, err := b.named(ctx)
+		if err != nil || len(found) == 0 || cloud.TagSet(found[0].Tags)[tags.Run] != b.options.Run {
+			return "", false, err
+		}
+		return aws.ToString(found[0].ImageId), true, nil
+	}, func(ctx context.Context) (string, error) {
+		out, err := b.cloud.EC2.CreateImage(ctx, in)
+		if err != nil {
+			return "", err
+		}
+		return aws.ToString(out.ImageId), nil
+	})
+}
+
+// named gives the AMI of this bake's name. Names are unique in an account and
+// region.
+func (b *bake) named(ctx context.Context) ([]types.Image, error) {
+	return describeAMIs(ctx, b.cloud, &ec2.DescribeImagesInput{Owners: []string{"self"}, Filters: []types.Filter{cloud.Filter("name", b.amiName)}})
+}
+
+// makeWay deals with an AMI that has the name already: this run's own is the
+// one; another one goes if the recipe says so.
+func (b *bake) makeWay(ctx context.Context) error {
+	found, err := b.named(ctx)
+	if err != nil {
+		return err
+	}
+	if len(found) == 0 {
+		return fmt.Errorf("the name is taken, but by no AMI that can be seen")
+	}
+	old := found[0]
+	set := cloud.TagSet(old.Tags)
+	switch {
+	case set[tags.Run] == b.options.Run && set[tags.Fingerprint] == b.fingerprint:
+		b.ami.id = aws.ToString(old.ImageId)
+		return nil
+	case b.image.ForceDeregister:
+		return b.removeAMI(ctx, old, b.image.ForceDeleteSnapshot)
+	}
+	err = fmt.Errorf("the name is taken by %s", aws.ToString(old.ImageId))
+	return fail.WithHint(err, "give ami_name a part that changes, such as {{timestamp}}, or force_deregister: true, in %s", b.image.File)
+}
+
+func (b *bake) imageInput() (*ec2.CreateImageInput, error) {
+	var err error
+	if b.amiName, err = b.nameOfAMI(); err != nil {
+		return nil, err
+	}
+	description, err := b.render("ami_description", b.image.AMIDescription, b.sourceData())
+	if err != nil {
+		return nil, err
+	}
+	onAMI, err := b.renderTags("tags", b.image.Tags)
+	if err != nil {
+		return nil, err
+	}
+	onSnapshot, err := b.renderTags("snapshot_tags", b.image.SnapshotTags)
+	if err != nil {
+		return nil, err
+	}
+	set := b.buildTags(onAMI)
+	in := &ec2.CreateImageInput{
+		InstanceId:          aws.String(b.builder.id),
+		Name:                aws.String(b.amiName),
+		BlockDeviceMappings: imageDevices(b.image),
+		TagSpecifications: []types.TagSpecification{
+			cloud.TagSpec(types.ResourceTypeImage, set),
+			cloud.TagSpec(types.ResourceTypeSnapshot, tags.Merge(set, onSnapshot)),
+		},
+	}
+	if description != "" {
+		in.Description = aws.String(description)
+	}
+	return in, nil
+}
+
+func (b *bake) nameOfAMI() (string, error) {
+	if b.image.AMIName != "" {
+		name, err := b.render("ami_name", b.image.AMIName, b.sourceData())
+		if err == nil {
+			if err = checkName(name); err != nil {
+				err = fail.Inputf("%s: ami_name: %w", b.image.At("ami_name"), err)
+			}
+		}
+		return name, err
+	}
+	end := "-" + short(b.fingerprint)
+	if b.options.Rebake {
+		end += "-" + short(digestOf(b.options.Run, b.started.Format(time.RFC3339Nano))) // the first one keeps its name
+	}
+	name := cleanName(b.options.Project + "/" + b.image.Name + "/" + b.version)
+	return name[:min(len(name), 128-len(end))] + end, nil
+}
+
+// buildTags are the AMI's, by which it is found, recognised and promoted.
+func (b *bake) buildTags(own map[string]string) map[string]string {
+	identity := b.options.Project + "/" + b.image.Name + "/" + b.amiName
+	return tags.Merge(map[string]string{tags.Name: b.amiName}, b.options.Tags, own, map[string]string{
+		tags.Project:     b.options.Project,
+		tags.Environment: b.options.Environment,
+		tags.Image:       b.image.Name,
+		tags.Version:     b.version,
+		tags.Fingerprint: b.fingerprint,
+		tags.SourceImage: aws.ToString(b.source.ImageId),
+		tags.Run:         b.options.Run,
+		tags.UUID:        uuid.NewSHA1(uuid.NameSpaceURL, []byte("goldline:image:"+identity)).String(),
+		tags.AutoCleanup: "true",
+	})
+}
+
+// imageDevices are what the AMI says of volumes besides what the builder has:
+// the recipe's own, and whether a builder's volume stays when an instance of the
+// AMI ends, which is the one thing that CreateImage may change of one.
+func imageDevices(image *project.Image) []types.BlockDeviceMapping {
+	var devices []types.BlockDeviceMapping
+	given := map[string]bool{}
+	for _, d := range image.AMIBlockDeviceMappings {
+		given[d.DeviceName] = true
+		devices = append(devices, device(d))
+	}
+	for _, d := range image.LaunchBlockDeviceMappings {
+		if given[d.DeviceName] || d.DeleteOnTermination || d.NoDevice || d.VirtualName != "" {
+			continue
+		}
+		devices = append(devices, types.BlockDeviceMapping{
+			DeviceName: aws.String(d.DeviceName),
+			Ebs:        &types.EbsBlockDevice{DeleteOnTermination: aws.Bool(false)},
+		})
+	}
+	return devices
+}
+
+func (imageStep) undo(ctx context.Context, b *bake) error {
+	if !b.ami.tried || b.finished {
+		return nil
+	}
+	found, err := b.named(ctx)
+	if err == nil && b.ami.id != "" && len(found) == 0 { // made moments ago, and not to be seen by name yet
+		found, err = describeAMIs(ctx, b.cloud, &ec2.DescribeImagesInput{ImageIds: []string{b.ami.id}})
+	}
+	if err == nil && len(found) > 0 && cloud.TagSet(found[0].Tags)[tags.Run] == b.options.Run {
+		err = b.removeAMI(ctx, found[0], true)
+	}
+	if err != nil && !cloud.NotFound(err) {
+		what := orText(b.ami.id, "perhaps image "+b.amiName)
+		return b.stays(fmt.Errorf("remove %s: %w", what, err), what, "deregister-image --image-id %s", orText(b.ami.id, "AMI"))
+	}
+	b.ami = made{}
+	return nil
+}
+
+// removeAMI deregisters an AMI, and deletes its snapshots, which EC2 keeps. They
+// are marked as temporary first: whoever dies in between leaves them to the
+// next sweep.
+func (b *bake) removeAMI(ctx context.Context, ami types.Image, withSnapshots bool) error {
+	id := aws.ToString(ami.ImageId)
+	snapshots := snapshotsOf(ami)
+	if withSnapshots {
+		mark := map[string]string{tags.Expires: time.Now().UTC().Format(time.RFC3339)}
+		if _, err := b.cloud.EC2.CreateTags(ctx, &ec2.CreateTagsInput{Resources: append([]string{id}, snapshots...), Tags: cloud.Tags(mark)}); err != nil && !cloud.NotFound(err) {
+			return err
+		}
+	}
+	if _, err := b.cloud.EC2.DeregisterImage(ctx, &ec2.DeregisterImageInput{ImageId: ami.ImageId}); err != nil && !cloud.NotFound(err) && !cloud.Ambiguous(err) {
+		return err
+	} else if cloud.Ambiguous(err) {
+		if _, err := b.cloud.EC2.DeregisterImage(ctx, &ec2.DeregisterImageInput{ImageId: ami.ImageId}); err != nil && !cloud.NotFound(err) {
+			return err
+		}
+	}
+	b.tell(event.Removed, id, "image %s", id)
+	if !withSnapshots {
+		return nil
+	}
+	for _, snapshot := range snapshots {
+		if err := b.deleteSnapshot(ctx, snapshot); err != nil {
+			return fmt.Errorf("delete %s: %w", snapshot, err)
+		}
+		b.tell(event.Removed, snapshot, "snapshot %s", snapshot)
+	}
+	return nil
+}
+
+// deleteSnapshot tries for a moment, since a deregistration takes one to be
+// known everywhere.
+func (b *bake) deleteSnapshot(ctx context.Context, id string) error {
+	for pause := 100 * time.Millisecond; ; pause *= 2 {
+		_, err := b.cloud.EC2.DeleteSnapshot(ctx, &ec2.DeleteSnapshotInput{SnapshotId: aws.String(id)})
+		if err == nil || cloud.NotFound(err) {
+			return nil
+		}
+		if !cloud.InUse(err) || pause > 5*time.Second || cloud.Sleep(ctx, pause) != nil {
+			return err
+		}
+	}
+}
+
+// snapshotsOf lists the snapshots of an AMI that are known yet.
+func snapshotsOf(ami types.Image) []string {
+	var ids []string
+	for _, m := range ami.BlockDeviceMappings {
+		if m.Ebs != nil && aws.ToString(m.Ebs.SnapshotId) != "" {
+			ids = append(ids, aws.ToString(m.Ebs.SnapshotId))
+		}
+	}
+	return ids
+}

@@ -1,0 +1,101 @@
+package bake
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/goldline-dev/goldline/internal/cloud"
+	"github.com/goldline-dev/goldline/internal/event"
+	"github.com/goldline-dev/goldline/internal/fail"
+	"golang.org/x/crypto/ssh"
+)
+
+// keyPairStep makes the temporary key pair, or reads the recipe's own key. The
+// private half never leaves this process.
+type keyPairStep struct{}
+
+func (keyPairStep) name() string { return "key pair" }
+
+func (keyPairStep) run(ctx context.Context, b *bake) error {
+	if file := b.image.SSHPrivateKeyFile; file != "" {
+		text, err := os.ReadFile(resolve(b.image, file))
+		if err != nil {
+			return fail.Inputf("%s: ssh_private_key_file: %w", b.image.At("ssh_private_key_file"), err)
+		}
+		signer, err := ssh.ParsePrivateKey(text)
+		if err != nil {
+			return fail.Inputf("%s: ssh_private_key_file %s: not a private key that can be read without a passphrase", b.image.At("ssh_private_key_file"), file)
+		}
+		b.login, b.keyName = signer, b.image.SSHKeypairName
+		return nil
+	}
+	_, signer, err := newKey(b.image.TemporaryKeyPairType)
+	if err != nil {
+		return fmt.Errorf("temporary key: %w", err)
+	}
+	b.login = signer
+	b.keyName = b.temporaryName()
+	b.keyLine = authorizedLine(signer.PublicKey(), b.keyName)
+	return b.importKeyPair(ctx)
+}
+
+func (b *bake) importKeyPair(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	ctx, cancel := outlive(ctx)
+	defer cancel()
+	b.keyPair.tried = true
+	id, err := cloud.Once(ctx, b.findKeyPair, func(ctx context.Context) (string, error) {
+		out, err := b.cloud.EC2.ImportKeyPair(ctx, &ec2.ImportKeyPairInput{
+			KeyName:           aws.String(b.keyName),
+			PublicKeyMaterial: []byte(b.keyLine),
+			TagSpecifications: []types.TagSpecification{cloud.TagSpec(types.ResourceTypeKeyPair, b.temporary(nil))},
+		})
+		if err != nil {
+			return "", err
+		}
+		return aws.ToString(out.KeyPairId), nil
+	})
+	if cloud.AlreadyExists(err) {
+		// Left by an earlier attempt of this run, with another key in it.
+		if _, err := b.cloud.EC2.DeleteKeyPair(ctx, &ec2.DeleteKeyPairInput{KeyName: aws.String(b.keyName)}); err != nil {
+			return fmt.Errorf("replace key pair %s: %w", b.keyName, err)
+		}
+		return b.importKeyPair(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("temporary key pair: %w", err)
+	}
+	b.keyPair.id = id
+	b.tell(event.Created, id, "key pair %s", id)
+	return nil
+}
+
+func (b *bake) findKeyPair(ctx context.Context) (id string, ok bool, err error) {
+	out, err := b.cloud.EC2.DescribeKeyPairs(ctx, &ec2.DescribeKeyPairsInput{Filters: []types.Filter{cloud.Filter("key-name", b.keyName)}})
+	if err != nil || len(out.KeyPairs) == 0 {
+		return "", false, err
+	}
+	return aws.ToString(out.KeyPairs[0].KeyPairId), true, nil
+}
+
+func (keyPairStep) undo(ctx context.Context, b *bake) error {
+	if !b.keyPair.tried {
+		return nil
+	}
+	// Deleting by name works also when the answer to its making was lost, and
+	// deleting what is not there is no error.
+	if _, err := b.cloud.EC2.DeleteKeyPair(ctx, &ec2.DeleteKeyPairInput{KeyName: aws.String(b.keyName)}); err != nil && !cloud.NotFound(err) {
+		return b.stays(fmt.Errorf("delete key pair %s: %w", b.keyName, err), "key pair "+b.keyName, "delete-key-pair --key-name %s", b.keyName)
+	}
+	if b.keyPair.id != "" {
+		b.tell(event.Removed, b.keyPair.id, "key pair %s", b.keyPair.id)
+	}
+	b.keyPair = made{}
+	return nil
+}

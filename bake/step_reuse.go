@@ -1,0 +1,102 @@
+package bake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/goldline-dev/goldline/internal/cloud"
+	"github.com/goldline-dev/goldline/internal/event"
+	"github.com/goldline-dev/goldline/internal/tags"
+)
+
+// reuseStep ends the bake when a build with its fingerprint exists. One that AWS
+// is still making, by a bake that died since or goes on elsewhere, is waited
+// for.
+type reuseStep struct{}
+
+func (reuseStep) name() string                      { return "existing build" }
+func (reuseStep) undo(context.Context, *bake) error { return nil }
+
+func (reuseStep) run(ctx context.Context, b *bake) error {
+	builds, err := b.buildsOf(ctx, b.image.Name)
+	if err != nil {
+		return err
+	}
+	for _, ami := range builds {
+		set := cloud.TagSet(ami.Tags)
+		if set[tags.Fingerprint] != b.fingerprint || b.options.Rebake && set[tags.Run] != b.options.Run {
+			continue
+		}
+		if ami.State == types.ImageStatePending {
+			b.say(event.Progress, "%s has this fingerprint and is being made", aws.ToString(ami.ImageId))
+			ami, err = b.awaitAMI(ctx, reuseStep{}.name(), aws.ToString(ami.ImageId))
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			var broken *brokenAMI
+			if err != nil && !errors.As(err, &broken) {
+				return err
+			}
+			if err != nil {
+				b.say(event.Warning, "%v; baking anew", err)
+				continue
+			}
+		}
+		if ami.State == types.ImageStateAvailable {
+			return b.reuse(ctx, ami)
+		}
+	}
+	return nil
+}
+
+func (b *bake) reuse(ctx context.Context, ami types.Image) error {
+	if err := b.requireIMDSv2(ctx, &ami); err != nil {
+		return err
+	}
+	b.remember(ami)
+	b.build = b.buildOf(ami, true)
+	b.tell(event.Progress, b.build.AMI, "unchanged: %s (%s) has fingerprint %s", b.build.AMI, b.build.Version, short(b.fingerprint))
+	return errDone
+}
+
+// awaitAMI waits until an AMI is available.
+func (b *bake) awaitAMI(ctx context.Context, step, id string) (types.Image, error) {
+	began := time.Now()
+	what := "image " + id + " to be available"
+	defer func() { b.waitedFor(step, what, began) }()
+	return b.cloud.Images.Wait(ctx, cloud.Wait[types.Image]{
+		ID: id, For: what, Deadline: imageTime,
+		Done: func(ami types.Image, found bool) (bool, error) {
+			switch {
+			case !found || ami.State == types.ImageStatePending:
+				return false, nil
+			case ami.State == types.ImageStateAvailable:
+				return true, nil
+			}
+			return false, &brokenAMI{id: id, state: string(ami.State), reason: ami.StateReason}
+		},
+		Show:     func(ami types.Image) string { return string(ami.State) },
+		Progress: func(shown string) { b.say(event.Waiting, "image %s is %s", id, shown) },
+	})
+}
+
+// brokenAMI is an AMI that AWS gave up on.
+type brokenAMI struct {
+	id, state string
+	reason    *types.StateReason
+}
+
+func (e *brokenAMI) Error() string {
+	text := fmt.Sprintf("image %s is %s", e.id, e.state)
+	if e.reason != nil {
+		text += ": " + aws.ToString(e.reason.Message)
+		if code := aws.ToString(e.reason.Code); code != "" {
+			text += " (" + code + ")"
+		}
+	}
+	return text
+}

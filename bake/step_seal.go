@@ -1,0 +1,105 @@
+package bake
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/goldline-dev/goldline/internal/event"
+)
+
+// sealStep takes out of the builder's file system what was put in to bake: the
+// host key, the authorised key, cloud-init's record of this instance (which
+// holds the user data, and the host key in it), scripts that could not be
+// removed, and the shells' histories. It is best effort: a builder without root
+// or sudo gives a warning.
+type sealStep struct{}
+
+func (sealStep) name() string                      { return "seal" }
+func (sealStep) undo(context.Context, *bake) error { return nil }
+
+func (sealStep) run(ctx context.Context, b *bake) error {
+	script := sealScript(b.host, b.keyLine, b.unremoved)
+	if script == "" {
+		return nil
+	}
+	sealed := false
+	var said []string
+	code, err := b.remote.run(ctx, asRoot(script), func(line string) {
+		if line == sealedMark {
+			sealed = true
+			return
+		}
+		said = append(said, line)
+	})
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	switch {
+	case err != nil:
+		b.say(event.Warning, "what was put into the builder to bake could not be taken out: %v", err)
+	case code != 0 || !sealed:
+		b.say(event.Warning, "not all that was put into the builder to bake could be taken out (exit status %d): %s", code, strings.Join(said, "; "))
+	}
+	return nil
+}
+
+// sealedMark is what the script prints when all of it worked.
+const sealedMark = "goldline: sealed"
+
+// asRoot runs a script as root where that is possible without a password.
+func asRoot(script string) string {
+	quoted := quote(script)
+	return `if [ "$(id -u)" = 0 ]; then sh -c ` + quoted +
+		`; elif command -v sudo >/dev/null 2>&1 && sudo -n true >/dev/null 2>&1; then sudo -n sh -c ` + quoted +
+		`; else echo "neither root nor sudo"; sh -c ` + quoted + `; fi`
+}
+
+// sealScript is plain POSIX shell. Only where the builder proved itself by this
+// bake's host key is it certain that nobody else's machine answers: without
+// that, no more than this bake's own key and scripts is touched.
+func sealScript(host hostKey, keyLine string, scripts []string) string {
+	var body strings.Builder
+	if blob := keyBlob(keyLine); blob != "" {
+		fmt.Fprintf(&body, sealAuthorized, blob)
+	}
+	for _, s := range scripts {
+		fmt.Fprintf(&body, "rm -f %s || failed=1\n", quote(s))
+	}
+	if host.given() {
+		fmt.Fprintf(&body, sealOwnBuilder, keyBlob(host.line))
+	}
+	if body.Len() == 0 {
+		return ""
+	}
+	return "failed=0\n" + body.String() + "if [ $failed = 0 ]; then echo \"" + sealedMark + "\"; else exit 1; fi\n"
+}
+
+// keyBlob is the part of a public key's line that no other key has.
+func keyBlob(line string) string {
+	if fields := strings.Fields(line); len(fields) > 1 {
+		return fields[1]
+	}
+	return ""
+}
+
+// sealAuthorized removes a key from whoever may log in with it. cloud-init gives
+// it to root as well, with a notice.
+const sealAuthorized = `for file in /root/.ssh/authorized_keys /home/*/.ssh/authorized_keys "$HOME/.ssh/authorized_keys"; do
+  if [ -f "$file" ] && grep -q -F '%[1]s' "$file"; then
+    rest=$(grep -v -F '%[1]s' "$file")
+    if [ -n "$rest" ]; then printf '%%s\n' "$rest" > "$file" || failed=1; else rm -f "$file" || failed=1; fi
+  fi
+done
+`
+
+// sealOwnBuilder removes what only this builder's own boot and bake can have
+// left. Scripts that an image brings for cloud-init, under scripts/, stay.
+const sealOwnBuilder = `for file in /etc/ssh/ssh_host_*_key.pub; do
+  if [ -f "$file" ] && grep -q -F '%[1]s' "$file"; then rm -f "$file" "${file%%.pub}" || failed=1; fi
+done
+rm -rf /var/lib/cloud/instance /var/lib/cloud/instances /var/lib/cloud/data /var/lib/cloud/sem || failed=1
+for home in /root /home/* "$HOME"; do
+  rm -f "$home/.bash_history" "$home/.ash_history" "$home/.sh_history" "$home/.zsh_history" || failed=1
+done
+`

@@ -1,0 +1,121 @@
+package bake
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/goldline-dev/goldline/internal/cloud"
+	"github.com/goldline-dev/goldline/internal/fail"
+	"github.com/goldline-dev/goldline/internal/project"
+	"github.com/goldline-dev/goldline/internal/tags"
+)
+
+// sourceStep finds the AMI that the recipe starts from.
+type sourceStep struct{}
+
+func (sourceStep) name() string                      { return "source image" }
+func (sourceStep) undo(context.Context, *bake) error { return nil }
+
+func (sourceStep) run(ctx context.Context, b *bake) error {
+	var err error
+	switch {
+	case b.image.SourceImage != "":
+		b.source, err = b.sourceBuild(ctx)
+	case b.image.SourceAMI != "":
+		b.source, err = b.sourceAMI(ctx)
+	case b.image.SourceAMIFilter != nil:
+		b.source, err = b.sourceByFilter(ctx, b.image.SourceAMIFilter)
+	default:
+		err = fail.Inputf("%s: no source: give source_image, source_ami or source_ami_filter", b.image.Pos)
+	}
+	return err
+}
+
+// sourceBuild is the newest build of another recipe. One that this Baker made
+// or reused is that.
+func (b *bake) sourceBuild(ctx context.Context) (types.Image, error) {
+	name := b.image.SourceImage
+	if ami, ok := b.current(name); ok {
+		return ami, nil
+	}
+	builds, err := b.buildsOf(ctx, name)
+	if err != nil {
+		return types.Image{}, err
+	}
+	for _, ami := range builds {
+		if ami.State == types.ImageStateAvailable {
+			return ami, nil
+		}
+	}
+	err = fail.Inputf("%s: source_image %q has no build in %s yet", b.image.At("source_image"), name, b.cloud.Region)
+	return types.Image{}, fail.WithHint(err, "bake it first, or together: goldline bake %s %s", name, b.image.Name)
+}
+
+func (b *bake) sourceAMI(ctx context.Context) (types.Image, error) {
+	id, err := b.render("source_ami", b.image.SourceAMI, nil)
+	if err != nil {
+		return types.Image{}, err
+	}
+	found, err := b.sourcesFor(ctx, &ec2.DescribeImagesInput{Filters: []types.Filter{cloud.Filter("image-id", id)}})
+	if err != nil {
+		return types.Image{}, fmt.Errorf("source image %s: %w", id, err)
+	}
+	if len(found) == 0 {
+		return types.Image{}, fmt.Errorf("%s: source_ami %s is not there in %s, or account %s may not use it", b.image.At("source_ami"), id, b.cloud.Region, b.cloud.Account)
+	}
+	return found[0], nil
+}
+
+func (b *bake) sourceByFilter(ctx context.Context, f *project.AMIFilter) (types.Image, error) {
+	in := &ec2.DescribeImagesInput{Owners: f.Owners}
+	for _, name := range tags.Keys(f.Filters) {
+		value, err := b.render("source_ami_filter.filters."+name, f.Filters[name], nil)
+		if err != nil {
+			return types.Image{}, err
+		}
+		in.Filters = append(in.Filters, cloud.Filter(name, value))
+	}
+	if _, given := f.Filters["state"]; !given {
+		in.Filters = append(in.Filters, cloud.Filter("state", "available"))
+	}
+	found, err := b.sourcesFor(ctx, in)
+	at := b.image.At("source_ami_filter")
+	switch {
+	case err != nil:
+		return types.Image{}, fmt.Errorf("source image: %w", err)
+	case len(found) == 0:
+		return types.Image{}, fmt.Errorf("%s: no source image in %s matches %s", at, b.cloud.Region, showFilter(in))
+	case len(found) > 1 && !f.MostRecent:
+		err := fmt.Errorf("%s: %d source images in %s match %s", at, len(found), b.cloud.Region, showFilter(in))
+		return types.Image{}, fail.WithHint(err, "narrow source_ami_filter, or take the newest with most_recent: true")
+	}
+	return found[0], nil
+}
+
+func showFilter(in *ec2.DescribeImagesInput) string {
+	parts := make([]string, len(in.Filters))
+	for i, f := range in.Filters {
+		parts[i] = aws.ToString(f.Name) + "=" + strings.Join(f.Values, ",")
+	}
+	sort.Strings(parts)
+	return strings.Join(parts, ", ") + ", owned by " + strings.Join(in.Owners, " or ")
+}
+
+// sourceData is what a template may ask about the source image.
+func (b *bake) sourceData() map[string]string { return sourceData(b.cloud.Region, b.source) }
+
+func sourceData(region string, source types.Image) map[string]string {
+	return map[string]string{
+		"BuildRegion":           region,
+		"SourceAMI":             aws.ToString(source.ImageId),
+		"SourceAMIName":         aws.ToString(source.Name),
+		"SourceAMIOwner":        aws.ToString(source.OwnerId),
+		"SourceAMIOwnerName":    aws.ToString(source.ImageOwnerAlias),
+		"SourceAMICreationDate": aws.ToString(source.CreationDate),
+	}
+}
