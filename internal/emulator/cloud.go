@@ -65,14 +65,15 @@ type Cloud struct {
 	ssm         *ssmService
 	hooks       hooks
 
-	unlock  func() error
-	life    context.Context // ends when the cloud closes
-	end     context.CancelFunc
-	work    sync.WaitGroup // what spawn has started
-	opened  bool
-	closing atomic.Bool
-	once    sync.Once
-	closed  error
+	unlock   func() error
+	life     context.Context // ends when the cloud closes
+	end      context.CancelFunc
+	spawning sync.Mutex
+	work     sync.WaitGroup // what spawn has started
+	opened   bool
+	closing  atomic.Bool
+	once     sync.Once
+	closed   error
 }
 
 // hooks are how resources reach beyond their tables. EC2 fills them in newEC2.
@@ -132,6 +133,9 @@ func newCloud(ctx context.Context, o Options) (_ *Cloud, err error) {
 	c.ssm = newSSM(c)
 	c.ec2 = newEC2(c)
 	if err := c.store.load(); err != nil {
+		return nil, err
+	}
+	if err := c.checkTransitions(); err != nil {
 		return nil, err
 	}
 	if err := c.chooseKind(ctx, settings); err != nil {
@@ -232,7 +236,9 @@ func (c *Cloud) Close() error {
 				errs = append(errs, c.hooks.close[i](ctx))
 			}
 		}
+		c.spawning.Lock()
 		c.end()
+		c.spawning.Unlock()
 		c.work.Wait()
 		errs = append(errs, c.store.close(), c.unlock())
 		c.closed = errors.Join(errs...)
@@ -248,6 +254,8 @@ func (c *Cloud) onClose(f func(context.Context) error) { c.hooks.close = append(
 // closes; Close waits for it. A settler or handler starts it with
 // store.afterCommit, so that it never runs for what was undone.
 func (c *Cloud) spawn(f func(ctx context.Context)) {
+	c.spawning.Lock()
+	defer c.spawning.Unlock()
 	if c.life.Err() != nil {
 		return
 	}

@@ -79,9 +79,10 @@ func (s *Session) agree() error {
 	if asked == "" || asked == has {
 		return nil
 	}
+	pid := s.remote.pid
 	s.remote.leave()
 	s.remote = nil
-	return fmt.Errorf("%w with machine kind %s, not %s: end that process first", ErrOwned, has, asked)
+	return fmt.Errorf("%w with machine kind %s, not %s: end process %d first", ErrOwned, has, asked, pid)
 }
 
 // take waits for the turn.
@@ -229,6 +230,7 @@ func (s *Session) Serve(ctx context.Context, l net.Listener) error {
 	return serveHTTP(ctx, l, &httputil.ReverseProxy{
 		Rewrite:   func(r *httputil.ProxyRequest) { r.Out.URL, r.Out.Host = withHost(r.In.URL, "goldline"), r.In.Host },
 		Transport: s.Transport(),
+		ErrorLog:  silent(),
 		ErrorHandler: func(http.ResponseWriter, *http.Request, error) {
 			panic(http.ErrAbortHandler) // a broken connection stays one
 		},
@@ -267,7 +269,10 @@ func (s *Session) Close(ctx context.Context) error {
 	if err := s.take(context.WithoutCancel(ctx)); err != nil {
 		return err
 	}
-	s.closed = true
+	closed, s.closed = s.closed, true
 	s.give()
+	if closed {
+		return nil // another Close has been here meanwhile
+	}
 	return owned.close()
 }

@@ -254,3 +254,52 @@ func TestDial(t *testing.T) {
 		}
 	}
 }
+
+// A folder that cannot be opened is free again at once.
+func TestOpenFailsCleanly(t *testing.T) {
+	dir := t.TempDir()
+	journal := filepath.Join(dir, "journal")
+	if err := os.WriteFile(journal, []byte("{\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := Join(t.Context(), Options{Dir: dir, Machine: NoMachines}); err == nil || !strings.Contains(err.Error(), "damaged at line 1") {
+			t.Errorf("error is %v", err)
+		}
+	}
+	if err := os.Remove(journal); err != nil {
+		t.Fatal(err)
+	}
+	if err := joinCloud(t, dir).Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// What serves a session goes on when the owner behind it changes.
+func TestSessionServes(t *testing.T) {
+	dir := t.TempDir()
+	first := startChild(t, dir)
+	first.want("joined true")
+	s := joinCloud(t, dir)
+	defer s.Close(t.Context())
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(ctx, l) }()
+	cfg := configOf(nil, "AKID", "", testRegion)
+	url := "http://" + l.Addr().String()
+	cfg.BaseEndpoint, cfg.HTTPClient = &url, nil
+	client := ssm.NewFromConfig(cfg)
+	if err := putNew(t.Context(), client, "a"); err != nil {
+		t.Error(err)
+	}
+	first.kill()
+	wantCode(t, putNew(t.Context(), client, "a"), "ParameterAlreadyExists")
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}

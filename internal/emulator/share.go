@@ -207,6 +207,7 @@ func (l *leases) wait(ctx context.Context) {
 
 // remote is a cloud that another process owns.
 type remote struct {
+	pid  int
 	kind machine.Kind
 	http *http.Transport
 	held net.Conn // the lease
@@ -242,7 +243,7 @@ func borrow(ctx context.Context, o Options) (*remote, error) {
 	if err := takeLease(held); err != nil {
 		return nil, errors.Join(err, held.Close())
 	}
-	return &remote{kind: card.Machine, held: held, http: &http.Transport{
+	return &remote{pid: card.PID, kind: card.Machine, held: held, http: &http.Transport{
 		// Every call has a connection of its own, so that one that is refused
 		// certainly was not carried out.
 		DisableKeepAlives:  true,

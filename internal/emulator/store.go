@@ -32,7 +32,8 @@ func parseWorld(key string) world {
 // store keeps every table in memory and each transaction as one line of an
 // append-only journal. A process that dies at any instant loses at most the
 // transaction that it was writing, which then never happened: a torn last line
-// is dropped on load. The journal is rewritten as a snapshot on open.
+// is dropped on load. The journal is rewritten as a snapshot on open,
+// and when it has grown too far.
 type store struct {
 	mu      sync.Mutex
 	dir     string
@@ -41,10 +42,15 @@ type store struct {
 	journal *os.File
 	closed  bool
 	size    int64    // of the journal, up to the last whole transaction
+	limit   int64    // the size at which the journal is rewritten
 	broken  error    // the journal could not be brought back to size
 	done    []change // what the running transaction has changed, in order
 	after   []func() // to run once the running transaction is kept
 }
+
+// journalLimit is the least size at which a journal is rewritten while it is
+// in use.
+const journalLimit = 8 << 20
 
 // rows is a table as the store sees it: values as JSON.
 type rows interface {
@@ -225,7 +231,9 @@ func (s *store) commit() error {
 	}
 	n, err := s.journal.Write(append(line, '\n'))
 	if err == nil {
-		s.size += int64(n)
+		if s.size += int64(n); s.size > s.limit {
+			s.renew()
+		}
 		return nil
 	}
 	err = fmt.Errorf("write the local cloud's journal: %w", err)
@@ -243,14 +251,20 @@ func (s *store) load() error {
 	if s.dir == "" {
 		return nil
 	}
-	path := filepath.Join(s.dir, "journal")
-	if err := s.replay(path); err != nil {
+	if err := s.replay(s.path()); err != nil {
 		return err
 	}
-	if err := s.compact(path); err != nil {
+	if err := s.compact(s.path()); err != nil {
 		return err
 	}
-	journal, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0o600)
+	return s.reopen()
+}
+
+func (s *store) path() string { return filepath.Join(s.dir, "journal") }
+
+// reopen goes on with the journal that compact has written.
+func (s *store) reopen() error {
+	journal, err := os.OpenFile(s.path(), os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
@@ -259,7 +273,24 @@ func (s *store) load() error {
 		return errors.Join(err, journal.Close())
 	}
 	s.journal, s.size = journal, info.Size()
+	s.limit = max(journalLimit, 4*s.size)
 	return nil
+}
+
+// renew rewrites a journal that has grown far beyond what it describes. What
+// was just written is safe in the old one, so if there is no room for a new one
+// the old one goes on.
+func (s *store) renew() {
+	old := s.journal
+	if s.compact(s.path()) != nil {
+		s.limit *= 2
+		return
+	}
+	if err := s.reopen(); err != nil {
+		s.broken = fmt.Errorf("reopen the local cloud's journal: %w", err)
+		return
+	}
+	_ = old.Close() // all of it was written
 }
 
 func (s *store) replay(path string) error {

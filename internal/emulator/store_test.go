@@ -146,3 +146,32 @@ func TestStoreIsClosed(t *testing.T) {
 		t.Errorf("error is %v", err)
 	}
 }
+
+// A journal in use does not grow without end, and nothing is lost as it is
+// rewritten.
+func TestStoreRenewsItsJournal(t *testing.T) {
+	here, dir := world{"1", "r"}, t.TempDir()
+	s, notes := openNotes(t, dir)
+	s.limit = 1000
+	for i := range 200 {
+		if err := s.transact(func() error {
+			notes.put(here, "same", note{strings.Repeat("x", i)})
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		s.limit = 1000
+	}
+	info, err := os.Stat(filepath.Join(dir, "journal"))
+	if err != nil || info.Size() != s.size || s.size > 1500 {
+		t.Errorf("the journal has %v bytes, its store thinks %d (%v)", info, s.size, err)
+	}
+	if err := s.close(); err != nil {
+		t.Fatal(err)
+	}
+	s, notes = openNotes(t, dir)
+	defer s.close()
+	if row, _ := notes.get(here, "same"); len(row.Text) != 199 {
+		t.Errorf("the row is %q", row.Text)
+	}
+}

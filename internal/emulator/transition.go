@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"fmt"
 	"sort"
 	"time"
 )
@@ -43,6 +44,18 @@ func (c *Cloud) settle(w world) {
 		c.transitions.remove(w, t.ID)
 		c.settlers[t.Kind](w, t.Item)
 	}
+}
+
+// checkTransitions refuses a store with transitions that nobody can carry out.
+func (c *Cloud) checkTransitions() error {
+	for _, w := range c.transitions.worlds() {
+		for _, t := range c.transitions.all(w) {
+			if c.settlers[t.Kind] == nil {
+				return fmt.Errorf("the local cloud in %s was written by another version of goldline (transition %q)", c.dir, t.Kind)
+			}
+		}
+	}
+	return nil
 }
 
 // settleAll settles every world.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/netip"
@@ -71,8 +72,12 @@ func (c *Cloud) Serve(ctx context.Context, l net.Listener) error {
 	return serveHTTP(ctx, l, c.Handler())
 }
 
+// silent is a log of servers that goes nowhere: what callers do wrong is told
+// to them.
+func silent() *log.Logger { return log.New(io.Discard, "", 0) }
+
 func serveHTTP(ctx context.Context, l net.Listener, h http.Handler) error {
-	server := &http.Server{Handler: h, ReadHeaderTimeout: time.Minute}
+	server := &http.Server{Handler: h, ReadHeaderTimeout: time.Minute, ErrorLog: silent()}
 	ended := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(ended)
