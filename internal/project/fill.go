@@ -141,5 +141,8 @@ func textReference(expr string) (Ref, bool) {
 	if m == nil {
 		return Ref{}, false
 	}
+	if m[1] == "image" {
+		return Ref{Kind: m[1], Address: m[2], Attribute: m[3]}, true
+	}
 	return Ref{Kind: m[1], Address: m[1] + "." + m[2], Attribute: m[3]}, true
 }

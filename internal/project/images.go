@@ -150,14 +150,15 @@ func (p *Project) image(r *recipe, env *Environment, vars map[string]string, ope
 		Dir:       filepath.Dir(filepath.Join(p.Dir, filepath.FromSlash(r.src.file))),
 		positions: map[string]diag.Pos{},
 	}
-	sc := &scope{project: p.Name, env: env, given: vars, open: open, set: p.environmentsWithout}
+	sc := &scope{project: p.Name, env: env, given: vars, open: open}
 	if env != nil {
 		sc.layers = []map[string]string{env.Vars}
+		sc.set = func(string) []string { return []string{env.Pos.File} }
 	}
 	if r.builders != nil {
 		sc.later = []string{"var", "environment", "project"} // a template is Packer's: ${...} is text there
 	}
-	d := &decoder{src: r.src, problems: problems, scope: sc, weak: true, positions: img.positions}
+	d := &decoder{src: r.src, problems: problems, scope: sc, weak: true, positions: img.positions, hidden: map[*yaml.Node]bool{}}
 	sc.user = p.userVariables(d, r)
 	img.Variables, img.SensitiveVariables = sc.user.resolved()
 	d.refused = d.packerKey

@@ -169,3 +169,21 @@ func TestImagesAreCheckedByTheRoomThatBakes(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestSensitiveValuesAreNotShown: neither by the variable's name nor by way of
+// another one.
+func TestSensitiveValuesAreNotShown(t *testing.T) {
+	p := load(t, `
+-- images/a.yaml --
+variables: {secret: null, both: "x{{user `+"`secret`"+`}}"}
+sensitive_variables: [secret]
+source_ami: ami-12345678
+ssh_port: "{{user `+"`secret`"+`}}"
+ssh_timeout: "{{user `+"`both`"+`}}"
+communicator: "{{user `+"`secret`"+`}}"
+`)
+	_, err := p.Images("", map[string]string{"secret": "hunter2"})
+	if err == nil || strings.Contains(render(p, err), "hunter2") || strings.Count(err.Error(), "a sensitive value") != 3 {
+		t.Errorf("%v", err)
+	}
+}

@@ -32,6 +32,7 @@ type Project struct {
 	definitions  []*definition
 	lostNames    []string // the same for resources
 	pipelines    map[string]*source
+	sources      []*source
 	problems     diag.List
 	getenv       func(string) string
 }

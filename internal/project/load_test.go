@@ -2,6 +2,8 @@ package project
 
 import (
 	"testing"
+
+	"github.com/goldline-dev/goldline/internal/fail"
 )
 
 func TestEnvironments(t *testing.T) {
@@ -123,5 +125,43 @@ cidr_block: x
 		if m := p.topologyScope(env, nil).mean(expr); m.outcome != wrong || m.message != want {
 			t.Errorf("%s: %+v", expr, m)
 		}
+	}
+}
+
+func TestCheckVars(t *testing.T) {
+	p := load(t, `
+-- images/a.json --
+{"variables": {"declared": ""}, "builders": [{"type": "amazon-ebs", "ssh_username": "{{user \"declared\"}}"}]}
+-- topology/volumes/a.yaml --
+size: ${var.used}
+-- pipelines/a.yaml --
+vars: {set: 1}
+stages: [{name: a, run: "echo ${var.set}"}]
+`)
+	if err := p.CheckVars(map[string]string{"declared": "", "used": "", "set": "", "size": ""}); err != nil {
+		t.Error(err)
+	}
+	err := p.CheckVars(map[string]string{"sise": "1", "qqqqqq": ""})
+	if err == nil || err.Error() != "no definition uses a variable \"qqqqqq\"\nno definition uses a variable \"sise\"" || fail.ExitCode(err) != fail.CodeInput {
+		t.Errorf("%v (code %d)", err, fail.ExitCode(err))
+	}
+	if hints := fail.Hints(err); len(hints) != 1 || hints[0] != `did you mean "size"?` {
+		t.Error(hints)
+	}
+}
+
+func TestTagsOfEverythingNameTheEnvironment(t *testing.T) {
+	p := load(t, `
+-- environments/test.yaml --
+account: "000000000001"
+region: eu-west-1
+tags: {where: "${environment.name} in ${environment.region}", what: "${project.name}"}
+-- topology/volumes/a.yaml --
+size: 1
+tags: {what: "a of ${environment.name}"}
+`)
+	want := map[string]string{"team": "shop", "where": "test in eu-west-1", "what": "a of test"}
+	if d := diff(want, topology(t, p, "test", nil)["volume.a"].Tags); d != "" {
+		t.Error(d)
 	}
 }

@@ -2,7 +2,6 @@ package project
 
 import (
 	"encoding"
-	"encoding/json"
 	"fmt"
 	"math"
 	"reflect"
@@ -62,6 +61,9 @@ func (d *decoder) substitute(n *yaml.Node) (_ *yaml.Node, ok bool) {
 	}
 	result := *n
 	result.Value = text
+	if d.scope.user != nil && d.scope.user.shows(n.Value) {
+		d.hidden[&result] = true
+	}
 	if n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) == 0 && text != n.Value {
 		result.Tag = "" // plain text has the type that it looks like
 	}
@@ -104,80 +106,6 @@ func moved(n, place *yaml.Node) *yaml.Node {
 		c.Content[i] = moved(n.Content[i], place)
 	}
 	return &c
-}
-
-// special gives the way to decode types that have their own form.
-func (d *decoder) special(n *yaml.Node, v reflect.Value) (func(), bool) {
-	if !v.CanAddr() {
-		return nil, false
-	}
-	switch target := v.Addr().Interface().(type) {
-	case *Names:
-		return func() { d.names(n, target) }, true
-	case *Duration:
-		return func() { *target = Duration(d.duration(n)) }, true
-	case *time.Duration:
-		return func() { *target = d.duration(n) }, true
-	case *json.RawMessage:
-		return func() {
-			if b, err := json.Marshal(d.settledAny(n, "")); err == nil {
-				*target = b
-			} else {
-				d.problems.Addf(d.src.at(n), "cannot be written as JSON: %v", err)
-			}
-		}, true
-	case yaml.Unmarshaler:
-		return func() {
-			if err := target.UnmarshalYAML(n); err != nil {
-				d.problems.Addf(d.src.at(n), "%v", err)
-			}
-		}, true
-	case encoding.TextUnmarshaler:
-		return func() {
-			if n.Kind != yaml.ScalarNode {
-				d.mismatch(n, "text")
-			} else if err := target.UnmarshalText([]byte(n.Value)); err != nil {
-				d.problems.Addf(d.src.at(n), "%v", err)
-			}
-		}, true
-	}
-	return nil, false
-}
-
-func (d *decoder) duration(n *yaml.Node) time.Duration {
-	if n.Kind != yaml.ScalarNode {
-		d.mismatch(n, "a duration")
-		return 0
-	}
-	span, err := time.ParseDuration(n.Value)
-	switch {
-	case err != nil:
-		d.problems.AddHint(d.src.at(n), "write it with units: 90s, 5m, 1h30m", "expected a duration, found %s", describe(n))
-	case span < 0:
-		d.problems.Addf(d.src.at(n), "a duration cannot be negative, found %s", n.Value)
-	}
-	return span
-}
-
-func (d *decoder) names(n *yaml.Node, target *Names) {
-	target.Pos = d.src.at(n)
-	var names []string
-	switch n.Kind {
-	case yaml.ScalarNode:
-		names = []string{n.Value}
-	case yaml.SequenceNode:
-		d.decodeSlice(n, reflect.ValueOf(&names).Elem(), field{}, "")
-	default:
-		d.mismatch(n, "a list of names, one name, or all")
-	}
-	if slices.Contains(names, "all") {
-		target.All = true
-		if len(names) > 1 {
-			d.problems.Addf(d.src.at(n), "all stands alone: it names every image already")
-		}
-		return
-	}
-	target.Names = names
 }
 
 func isScalar(t reflect.Type) bool {
@@ -287,10 +215,10 @@ func (d *decoder) boolean(n *yaml.Node, v reflect.Value, tag string) bool {
 	}
 	switch strings.ToLower(n.Value) {
 	case "yes", "on", "y":
-		d.problems.AddHint(d.src.at(n), "write true", "expected true or false, found %s", describe(n))
+		d.problems.AddHint(d.src.at(n), "write true", "expected true or false, found %s", d.describe(n))
 		return true
 	case "no", "off", "n":
-		d.problems.AddHint(d.src.at(n), "write false", "expected true or false, found %s", describe(n))
+		d.problems.AddHint(d.src.at(n), "write false", "expected true or false, found %s", d.describe(n))
 		return true
 	}
 	return false
@@ -300,10 +228,10 @@ func (d *decoder) boolean(n *yaml.Node, v reflect.Value, tag string) bool {
 func (d *decoder) constrain(n *yaml.Node, f field) {
 	if len(f.enum) > 0 && !slices.Contains(f.enum, n.Value) && !(d.weak && n.Value == "") {
 		hint := diag.DidYouMean(n.Value, f.enum)
-		d.problems.AddHint(d.src.at(n), hint, "expected %s, found %s", oneOf(f.enum), describe(n))
+		d.problems.AddHint(d.src.at(n), hint, "expected %s, found %s", oneOf(f.enum), d.describe(n))
 	}
 	if f.pattern != nil && !f.pattern.MatchString(n.Value) {
-		d.problems.AddHint(d.src.at(n), f.says(), "expected text of the form %s, found %s", f.pattern, describe(n))
+		d.problems.AddHint(d.src.at(n), f.says(), "expected text of the form %s, found %s", f.pattern, d.describe(n))
 	}
 	if f.required && n.Value == "" {
 		d.problems.Addf(d.src.at(n), "%q must not be empty", f.key)

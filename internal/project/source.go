@@ -130,6 +130,7 @@ func (p *Project) readTree(folder string) []*source {
 // parsed.
 func (p *Project) readSource(file string) *source {
 	s := &source{file: file}
+	p.sources = append(p.sources, s)
 	text, err := os.ReadFile(filepath.Join(p.Dir, filepath.FromSlash(file)))
 	if err != nil {
 		s.broken = true

@@ -24,24 +24,23 @@ type userVariables struct {
 	known  map[string]bool // declared, with a value or without
 	names  []string        // declared, sorted
 	hide   []string
-	getenv func(string) string
+	// tainted are the variables whose values hold a sensitive one's.
+	tainted map[string]bool
+	getenv  func(string) string
 }
 
 func (p *Project) userVariables(d *decoder, r *recipe) *userVariables {
-	u := &userVariables{values: map[string]string{}, known: map[string]bool{}, getenv: p.getenv}
+	u := &userVariables{values: map[string]string{}, known: map[string]bool{}, tainted: map[string]bool{}, getenv: p.getenv}
+	if r.secrets != nil {
+		d.decode(r.secrets, reflect.ValueOf(&u.hide).Elem(), field{}, "sensitive_variables")
+	}
 	if r.vars != nil {
 		u.declare(d, follow(r.vars))
 	}
-	if r.secrets != nil {
-		d.decode(r.secrets, reflect.ValueOf(&u.hide).Elem(), field{}, "sensitive_variables")
-		for i, n := range u.hide {
-			if !u.known[n] {
-				at, ok := d.positions[fmt.Sprintf("sensitive_variables[%d]", i)]
-				if !ok {
-					at = d.src.at(r.secrets)
-				}
-				d.problems.AddHint(at, diag.DidYouMean(n, u.names), "no variable %q to keep secret", n)
-			}
+	for i, n := range u.hide {
+		if !u.known[n] {
+			at := d.positions[fmt.Sprintf("sensitive_variables[%d]", i)]
+			d.problems.AddHint(at, diag.DidYouMean(n, u.names), "no variable %q to keep secret", n)
 		}
 	}
 	return u
@@ -105,6 +104,7 @@ func (r *variableResolver) resolve(name string, within []string) {
 		})
 		if ok {
 			r.u.values[name] = text
+			r.u.tainted[name] = r.u.shows(n.Value)
 		}
 	}
 }
@@ -196,6 +196,18 @@ func (u *userVariables) rewriteActions(d *decoder, n *yaml.Node, text string, ca
 		})
 	})
 	return text, ok
+}
+
+// shows tells whether a text uses a sensitive variable, itself or by way of
+// another one.
+func (u *userVariables) shows(text string) bool {
+	for _, m := range call.FindAllStringSubmatch(text, -1) {
+		name := strings.Trim(m[2], "`\"")
+		if slices.Contains(u.hide, name) || u.tainted[name] {
+			return true
+		}
+	}
+	return false
 }
 
 // resolved gives what the image says of its variables.
