@@ -63,9 +63,21 @@ func (p *Project) loadDefinitions() {
 		for _, n := range s.docs {
 			if f := p.definition(s, follow(n), folder); f != nil {
 				p.definitions = append(p.definitions, f)
+			} else {
+				p.lostNames = append(p.lostNames, "."+nameGiven(s, follow(n)))
 			}
 		}
 	}
+}
+
+// nameGiven is the name of a definition that has a problem with its kind.
+func nameGiven(s *source, n *yaml.Node) string {
+	for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == "name" {
+			return follow(n.Content[i+1]).Value
+		}
+	}
+	return s.base()
 }
 
 // kindOfFolder is the kind that a folder's name is the singular or plural of.

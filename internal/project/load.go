@@ -30,7 +30,7 @@ type Project struct {
 	recipes      []*recipe
 	lostImages   []string // named by files that could not be parsed
 	definitions  []*definition
-	lostNames    []string // the same for resources
+	lostNames    []string // the same for resources: addresses, or .NAME where the kind is not known
 	pipelines    map[string]*source
 	sources      []*source
 	problems     diag.List

@@ -151,7 +151,7 @@ func (e *expansion) missing(ref Ref, problems *diag.List) {
 	base, index, indexed := strings.Cut(strings.TrimSuffix(ref.Address, "]"), "[")
 	f := e.definitions[base]
 	switch {
-	case f == nil && slices.Contains(e.project.lostNames, base), f != nil && e.unknown[base]:
+	case f == nil && e.project.lost(base), f != nil && e.unknown[base]:
 		return // its own problem is reported
 	case f == nil:
 		problems.AddHint(ref.Pos, e.near(ref.Kind, base), "no resource %s", base)
@@ -172,6 +172,12 @@ func (e *expansion) missing(ref Ref, problems *diag.List) {
 		}
 		problems.AddHint(ref.Pos, hint, "no resource %s", ref.Address)
 	}
+}
+
+// lost tells whether a resource may be one whose definition could not be read,
+// which has been reported.
+func (p *Project) lost(address string) bool {
+	return slices.Contains(p.lostNames, address) || slices.Contains(p.lostNames, address[strings.Index(address, "."):])
 }
 
 func span(indices []string) string {

@@ -1,6 +1,7 @@
 package project
 
 import (
+	"errors"
 	"reflect"
 	"strings"
 	"testing"
@@ -267,6 +268,24 @@ func TestRead(t *testing.T) {
 	for _, file := range []string{"../x", "/etc/passwd"} {
 		if _, err := p.Read(file); err == nil {
 			t.Errorf("Read(%s) reads beyond the project", file)
+		}
+	}
+}
+
+// TestOneMistakeIsOneProblem: what refers to a definition that has a problem
+// is not reported as well.
+func TestOneMistakeIsOneProblem(t *testing.T) {
+	const instance = "-- topology/instances/a.yaml --\nsubnet: a\n"
+	for name, subnet := range map[string]string{
+		"a kind that is misspelt": "-- topology/subents/a.yaml --\nvpc: vpc-12345678\ncidr_block: x\n",
+		"YAML that is none":       "-- topology/subnets/a.yaml --\nvpc: [\n",
+		"a wrong key":             "-- topology/subnets/a.yaml --\nvpc: vpc-12345678\ncidr_block: x\nvcp: y\n",
+		"a key that is missing":   "-- topology/subnets/a.yaml --\nvpc: vpc-12345678\n",
+	} {
+		p, _ := Load(write(t, base+instance+subnet), testVocabulary())
+		var all *diag.Error
+		if err := p.Validate(nil); !errors.As(err, &all) || len(all.Problems) != 1 {
+			t.Errorf("%s:\n%v", name, err)
 		}
 	}
 }
