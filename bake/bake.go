@@ -72,7 +72,8 @@ type bake struct {
 	unremoved []string // provisionStep: what it could not remove from the builder
 	ami       made     // imageStep
 	amiName   string
-	finished  bool // finishStep: the AMI is a build
+	untagged  []types.Tag // tags that the snapshots have still to get
+	finished  bool        // finishStep: the AMI is a build
 
 	mu     sync.Mutex
 	steps  []StepTime

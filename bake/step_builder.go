@@ -173,13 +173,24 @@ func builderDevices(image *project.Image, source types.Image) []types.BlockDevic
 		devices = append(devices, m)
 	}
 	if !rootGiven && root != "" {
-		ebs := &types.EbsBlockDevice{DeleteOnTermination: aws.Bool(true)}
+		ebs := &types.EbsBlockDevice{DeleteOnTermination: aws.Bool(true), VolumeSize: rootSize(source)}
 		if encrypt {
 			encryptWith(ebs, image.KmsKeyID)
 		}
 		devices = append(devices, types.BlockDeviceMapping{DeviceName: aws.String(root), Ebs: ebs})
 	}
 	return devices
+}
+
+// rootSize is the size of the source's root volume. EC2 takes it from there by
+// itself, others that speak its language do not.
+func rootSize(source types.Image) *int32 {
+	for _, m := range source.BlockDeviceMappings {
+		if aws.ToString(m.DeviceName) == aws.ToString(source.RootDeviceName) && m.Ebs != nil {
+			return m.Ebs.VolumeSize
+		}
+	}
+	return nil
 }
 
 func encryptWith(ebs *types.EbsBlockDevice, key string) {

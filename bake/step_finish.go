@@ -45,9 +45,25 @@ func (finishStep) run(ctx context.Context, b *bake) error {
 	if err := b.requireIMDSv2(ctx, &ami); err != nil {
 		return err
 	}
+	if err := b.tagSnapshots(ctx, ami); err != nil {
+		return err
+	}
 	b.finished = true
 	b.remember(ami)
 	b.build = b.buildOf(ami, false)
+	return nil
+}
+
+// tagSnapshots tags the snapshots of an AMI where that was not done as they
+// were made.
+func (b *bake) tagSnapshots(ctx context.Context, ami types.Image) error {
+	snapshots := snapshotsOf(ami)
+	if len(b.untagged) == 0 || len(snapshots) == 0 {
+		return nil
+	}
+	if _, err := b.cloud.EC2.CreateTags(ctx, &ec2.CreateTagsInput{Resources: snapshots, Tags: b.untagged}); err != nil {
+		return fmt.Errorf("tag the snapshots of %s: %w", aws.ToString(ami.ImageId), err)
+	}
 	return nil
 }
 

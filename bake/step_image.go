@@ -2,12 +2,14 @@ package bake
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/event"
 	"github.com/goldline-dev/goldline/internal/fail"
@@ -55,11 +57,23 @@ func (b *bake) createImage(ctx context.Context, in *ec2.CreateImageInput) (strin
 		return aws.ToString(found[0].ImageId), true, nil
 	}, func(ctx context.Context) (string, error) {
 		out, err := b.cloud.EC2.CreateImage(ctx, in)
+		if brokeDown(err) {
+			// Not every endpoint that speaks EC2's language can tag snapshots here.
+			in.TagSpecifications, b.untagged = in.TagSpecifications[:1], in.TagSpecifications[1].Tags
+			out, err = b.cloud.EC2.CreateImage(ctx, in)
+		}
 		if err != nil {
 			return "", err
 		}
 		return aws.ToString(out.ImageId), nil
 	})
+}
+
+// brokeDown tells whether an endpoint answered, but as nothing that belongs to
+// AWS does.
+func brokeDown(err error) bool {
+	var answer *smithyhttp.ResponseError
+	return errors.As(err, &answer) && answer.HTTPStatusCode() >= 500 && cloud.Code(err) == ""
 }
 
 // named gives the AMI of this bake's name. Names are unique in an account and

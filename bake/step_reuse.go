@@ -54,8 +54,11 @@ func (reuseStep) run(ctx context.Context, b *bake) error {
 }
 
 func (b *bake) reuse(ctx context.Context, ami types.Image) error {
-	if err := b.requireIMDSv2(ctx, &ami); err != nil {
-		return err
+	// A bake that came to its end here kept its inputs: then nothing is missing.
+	if _, err := loadInputs(b.options.Dir, b.fingerprint); err != nil {
+		if err := b.requireIMDSv2(ctx, &ami); err != nil {
+			return err
+		}
 	}
 	b.remember(ami)
 	b.build = b.buildOf(ami, true)

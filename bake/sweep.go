@@ -49,9 +49,11 @@ func (b *bake) sweep(ctx context.Context) error {
 	if err != nil || len(found) == 0 {
 		return err
 	}
-	ids := make([]string, len(found))
-	for i, f := range found {
-		ids[i] = f.id
+	var ids []string
+	for _, f := range found {
+		if b.options.DeadRun != nil || expired(f) {
+			ids = append(ids, f.id)
+		}
 	}
 	var dead []leftover
 	err = cloud.Batches(ids, 200, func(ids []string) error {
@@ -105,8 +107,12 @@ func (b *bake) dead(l leftover) bool {
 	if b.options.DeadRun != nil && b.options.DeadRun(l.tags[tags.Run]) {
 		return true
 	}
-	expires, err := time.Parse(time.RFC3339, l.tags[tags.Expires])
-	return err == nil && time.Now().After(expires)
+	return expired(l)
+}
+
+func expired(l leftover) bool {
+	at, err := time.Parse(time.RFC3339, l.tags[tags.Expires])
+	return err == nil && time.Now().After(at)
 }
 
 // sweepInstances terminates the builders that dead left-overs belong to.

@@ -1,0 +1,162 @@
+package bake
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	gliderssh "github.com/gliderlabs/ssh"
+	"github.com/goldline-dev/goldline/internal/cloud"
+	"github.com/goldline-dev/goldline/internal/event"
+	"github.com/goldline-dev/goldline/internal/graph"
+	"github.com/goldline-dev/goldline/internal/project"
+	"golang.org/x/crypto/ssh"
+)
+
+// An EC2 of other people's making, whose instances run nothing, and an SSH
+// server on loopback in their place.
+func TestBakeAgainstMoto(t *testing.T) {
+	endpoint := startMoto(t)
+	for name, value := range map[string]string{
+		"AWS_ENDPOINT_URL": endpoint, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
+		"AWS_REGION": "eu-central-1", "AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull, "AWS_EC2_METADATA_DISABLED": "true",
+	} {
+		t.Setenv(name, value)
+	}
+	provider := cloud.NewProvider(cloud.Config{PollMin: 20 * time.Millisecond, PollMax: 100 * time.Millisecond})
+	c, err := provider.For(context.Background(), cloud.Target{Region: "eu-central-1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	host, port, hostKey, keyFile := startSSH(t)
+	source, err := c.EC2.DescribeImages(context.Background(), &ec2.DescribeImagesInput{Owners: []string{"amazon"}, Filters: []types.Filter{cloud.Filter("architecture", "x86_64")}})
+	if err != nil || len(source.Images) == 0 {
+		t.Fatalf("moto's images: %v", err)
+	}
+	dir := folder(t, map[string]string{"web.sh": "echo provisioned by $PACKER_BUILD_NAME"})
+	image := &project.Image{
+		Name: "web", Dir: dir, File: "images/web.yaml", SSHUsername: "root", SourceAMI: aws.ToString(source.Images[0].ImageId),
+		SSHHost: host, SSHPort: port, SSHHostPublicKey: hostKey, SSHPrivateKeyFile: keyFile, AMIName: "web-{{timestamp}}",
+		Provisioners: []*project.Provisioner{{Type: "shell", Options: &Shell{Script: "web.sh", RemoteFolder: t.TempDir()}}},
+	}
+	var said bytes.Buffer
+	options := Options{Project: "shop", Dir: dir, Environment: "dev", Cloud: c, Run: "r1", Sink: lockedSink(&said)}
+	before := provider.Calls().Total()
+	build, err := New(options).Bake(context.Background(), image)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, said.String())
+	}
+	if calls := provider.Calls().Total() - before; calls > 18 {
+		t.Errorf("a bake took %d calls, want at most 18: %v", calls, provider.Calls().ByAction())
+	}
+	if !strings.Contains(said.String(), "provisioned by web") {
+		t.Errorf("no output of the script in\n%s", said.String())
+	}
+	before = provider.Calls().Total()
+	again, err := New(options).Bake(context.Background(), image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if calls := provider.Calls().Total() - before; !again.Reused || again.AMI != build.AMI || calls > 3 {
+		t.Errorf("second bake %+v with %d calls, want %s reused with at most 3", again, calls, build.AMI)
+	}
+}
+
+func lockedSink(to io.Writer) event.Sink {
+	gate := make(chan struct{}, 1)
+	return event.Func(func(e event.Event) {
+		gate <- struct{}{}
+		defer func() { <-gate }()
+		fmt.Fprintf(to, "[%s] %s %s\n", e.Item, e.Kind, e.Message)
+	})
+}
+
+func startMoto(t *testing.T) string {
+	t.Helper()
+	program, err := exec.LookPath("moto_server")
+	if err != nil {
+		t.Skip("moto_server is not installed: nothing is tried against an independent EC2")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	l.Close()
+	cmd := exec.CommandContext(t.Context(), program, "-H", "127.0.0.1", "-p", port)
+	ownGroup(cmd)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Wait() }) // the test's context has ended it by then
+	endpoint := "http://127.0.0.1:" + port
+	for deadline := time.Now().Add(30 * time.Second); ; {
+		answer, err := http.Get(endpoint + "/moto-api/")
+		if err == nil {
+			answer.Body.Close()
+			return endpoint
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("moto_server does not answer: %v", err)
+		}
+		if err := cloud.Sleep(context.Background(), 50*time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// startSSH serves SSH on loopback: what it is asked to run it runs with sh.
+func startSSH(t *testing.T) (host string, port int, hostKey, keyFile string) {
+	t.Helper()
+	if _, err := exec.LookPath("scp"); err != nil {
+		t.Skip("scp is not installed: an SSH server cannot take files")
+	}
+	_, hostSigner, err := newKey("ed25519")
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, login, err := newKey("ed25519")
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyFile = filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(keyFile, []byte(private), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &gliderssh.Server{
+		Handler: func(s gliderssh.Session) {
+			cmd := exec.Command("/bin/sh", "-c", s.RawCommand())
+			cmd.Stdin, cmd.Stdout, cmd.Stderr = s, s, s.Stderr()
+			cmd.WaitDelay = 100 * time.Millisecond
+			_ = cmd.Run()
+			_ = s.Exit(cmd.ProcessState.ExitCode())
+		},
+		PublicKeyHandler: func(_ gliderssh.Context, key gliderssh.PublicKey) bool {
+			return bytes.Equal(key.Marshal(), login.PublicKey().Marshal())
+		},
+	}
+	server.AddHostKey(hostSigner)
+	served := graph.Background(func() error { return server.Serve(l) })
+	t.Cleanup(func() {
+		server.Close()
+		_ = served()
+	})
+	address := l.Addr().(*net.TCPAddr)
+	return "127.0.0.1", address.Port, string(ssh.MarshalAuthorizedKey(hostSigner.PublicKey())), keyFile
+}
