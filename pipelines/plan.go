@@ -91,6 +91,26 @@ func (p *Plan) Destroys() []string {
 	return names
 }
 
+// Secrets are the values of sensitive variables in what the plan bakes, for
+// whoever writes down what a run says.
+func (p *Plan) Secrets() []string {
+	var values []string
+	for _, s := range p.Stages {
+		for _, name := range s.Images {
+			image := p.definitions[s.Name].images[name]
+			if image == nil {
+				continue
+			}
+			for _, variable := range image.SensitiveVariables {
+				if value := image.Variables[variable]; value != "" && !slices.Contains(values, value) {
+					values = append(values, value)
+				}
+			}
+		}
+	}
+	return values
+}
+
 func (p *Plan) stage(name string) PlannedStage {
 	for _, s := range p.Stages {
 		if s.Name == name {

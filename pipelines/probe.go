@@ -113,43 +113,50 @@ func (c *checking) http(i launch.Instance) probe {
 		// The answer itself is checked, not where it points to.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	return func(ctx context.Context) (bool, string, error) {
-		saw := "it has no address"
-		for _, ip := range []string{i.PrivateIP, i.PublicIP} {
-			if ip == "" {
-				continue
-			}
-			var ok bool
-			address := "http://" + net.JoinHostPort(ip, strconv.Itoa(port)) + path
-			if ok, saw = ask(ctx, client, address, status, contains); ok {
-				return true, "", nil
-			}
+	var addresses []string
+	for _, ip := range []string{i.PrivateIP, i.PublicIP} {
+		if ip != "" {
+			addresses = append(addresses, "http://"+net.JoinHostPort(ip, strconv.Itoa(port))+path)
 		}
-		return false, saw, nil
+	}
+	return func(ctx context.Context) (bool, string, error) {
+		saw := []string{}
+		for _, address := range addresses {
+			answered, ok, what := ask(ctx, client, address, status, contains)
+			if answered {
+				addresses = []string{address} // the others are roads that lead nowhere from here
+				return ok, what, nil
+			}
+			saw = append(saw, what)
+		}
+		if len(saw) == 0 {
+			return false, "it has no address", nil
+		}
+		return false, strings.Join(saw, "; "), nil
 	}
 }
 
-// ask makes one request and says what came back.
-func ask(ctx context.Context, client *http.Client, address string, status int, contains string) (bool, string) {
+// ask makes one request and says what came back, if anything did.
+func ask(ctx context.Context, client *http.Client, address string, status int, contains string) (answered, ok bool, saw string) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return false, err.Error()
+		return false, false, err.Error()
 	}
 	answer, err := client.Do(request)
 	if err != nil {
-		return false, err.Error()
+		return false, false, err.Error()
 	}
 	defer answer.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(answer.Body, bodyLimit))
 	switch {
 	case err != nil:
-		return false, fmt.Sprintf("%s: %v", address, err)
+		return true, false, fmt.Sprintf("%s: %v", address, err)
 	case answer.StatusCode != status:
-		return false, fmt.Sprintf("%s answers %s, not %d; %s", address, answer.Status, status, tail(string(body), consoleTail))
+		return true, false, fmt.Sprintf("%s answers %s, not %d; %s", address, answer.Status, status, tail(string(body), consoleTail))
 	case !strings.Contains(string(body), contains):
-		return false, fmt.Sprintf("%s answers without %q; %s", address, contains, tail(string(body), consoleTail))
+		return true, false, fmt.Sprintf("%s answers without %q; %s", address, contains, tail(string(body), consoleTail))
 	}
-	return true, ""
+	return true, true, ""
 }
 
 // command runs a local command until it exits 0.

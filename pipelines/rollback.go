@@ -111,6 +111,7 @@ func (b *goBack) forward(ctx context.Context, images []string, to string) (*laun
 				return nil, launch.Result{}, clean(err)
 			}
 			if found {
+				move.Changed = true // by the earlier run: this one takes it back if it cannot finish it
 				b.moves = append(b.moves, move)
 				continue
 			}
