@@ -1,12 +1,159 @@
 package emulator
 
-// ec2Service holds the tables of EC2 and carries out its actions.
+import (
+	"context"
+	"time"
+)
+
+// ec2Service holds the tables of EC2 and carries out its actions. Rows whose
+// world has an account are that account's alone; images and snapshots, which
+// accounts share, live in their region's world with an empty account and carry
+// their owner.
 type ec2Service struct {
 	cloud *Cloud
+	hosts *hosts
+
+	// births are when this process made things, for the window in which reads
+	// don't see them yet. Like the tables, it's used within transactions alone.
+	births map[string]time.Time
+
+	honours map[string]honoured // by action
+
+	furnished     *table[furniture]
+	tags          *table[tagRow]
+	tokens        *table[tokenRow]
+	vpcs          *table[vpcRow]
+	subnets       *table[subnetRow]
+	gateways      *table[gatewayRow]
+	routeTables   *table[routeTableRow]
+	acls          *table[aclRow]
+	groups        *table[groupRow]
+	rules         *table[ruleRow]
+	keys          *table[keyRow]
+	volumes       *table[volumeRow]
+	modifications *table[modificationRow]
+	snapshots     *table[snapshotRow]
+	images        *table[imageRow]
+	instances     *table[instanceRow]
+	addresses     *table[addressRow]
 }
 
 // newEC2 adds EC2's tables to the store, its actions to the registry and its
 // settlers to the cloud. It is called before the store is loaded.
 func newEC2(c *Cloud) *ec2Service {
-	return &ec2Service{cloud: c}
+	s := &ec2Service{
+		cloud:         c,
+		births:        map[string]time.Time{},
+		honours:       map[string]honoured{},
+		furnished:     newTable[furniture](c.store, "ec2-furnished"),
+		tags:          newTable[tagRow](c.store, "ec2-tags"),
+		tokens:        newTable[tokenRow](c.store, "ec2-tokens"),
+		vpcs:          newTable[vpcRow](c.store, "ec2-vpcs"),
+		subnets:       newTable[subnetRow](c.store, "ec2-subnets"),
+		gateways:      newTable[gatewayRow](c.store, "ec2-internet-gateways"),
+		routeTables:   newTable[routeTableRow](c.store, "ec2-route-tables"),
+		acls:          newTable[aclRow](c.store, "ec2-network-acls"),
+		groups:        newTable[groupRow](c.store, "ec2-security-groups"),
+		rules:         newTable[ruleRow](c.store, "ec2-security-group-rules"),
+		keys:          newTable[keyRow](c.store, "ec2-key-pairs"),
+		volumes:       newTable[volumeRow](c.store, "ec2-volumes"),
+		modifications: newTable[modificationRow](c.store, "ec2-volume-modifications"),
+		snapshots:     newTable[snapshotRow](c.store, "ec2-snapshots"),
+		images:        newTable[imageRow](c.store, "ec2-images"),
+		instances:     newTable[instanceRow](c.store, "ec2-instances"),
+		addresses:     newTable[addressRow](c.store, "ec2-addresses"),
+	}
+	s.hosts = newHosts(s)
+	s.addPlaces()
+	s.addTags()
+	s.addVPCs()
+	s.addSubnets()
+	s.addGateways()
+	s.addRouteTables()
+	s.addSecurityGroups()
+	s.addSecurityGroupRules()
+	s.addKeyPairs()
+	s.addVolumes()
+	s.addVolumeChanges()
+	s.addSnapshots()
+	s.addImages()
+	s.addImageAttributes()
+	s.addInstances()
+	s.addInstanceStates()
+	s.addInstanceAttributes()
+	s.addInstanceTypes()
+	s.addAddresses()
+	s.addInventory()
+	return s
+}
+
+// ec2Call is one call as a handler sees it.
+type ec2Call struct {
+	caller
+	w   world // the caller's account in the call's region
+	now time.Time
+}
+
+// shared is the world of what a region's accounts share: images, snapshots.
+func (c ec2Call) shared() world { return world{Region: c.Region} }
+
+// on adds an action. honours lists the parameters that the handler knows how
+// to carry out (see honoured); others are refused before the handler runs.
+func on[I, O any](s *ec2Service, action, honours string, f func(ec2Call, *I) (*O, error)) {
+	known := parseHonoured(honours)
+	s.honours[action] = known
+	handle(s.cloud.registry, "ec2", action, func(ctx context.Context, in *I) (*O, error) {
+		if err := known.check(in); err != nil {
+			return nil, err
+		}
+		who := callerOf(ctx)
+		c := ec2Call{caller: who, w: who.world(), now: s.cloud.clock.Now()}
+		s.furnish(c)
+		return f(c, in)
+	})
+}
+
+// addInventory lists what a user makes and has to remove again. What comes with
+// an account, a VPC or an instance is left out.
+func (s *ec2Service) addInventory() {
+	c := s.cloud
+	inventory(c, "vpc", s.vpcs, func(r vpcRow) (string, bool) { return *r.Vpc.VpcId + " " + *r.Vpc.CidrBlock, !deref(r.Vpc.IsDefault) })
+	inventory(c, "subnet", s.subnets, func(r subnetRow) (string, bool) {
+		return *r.Subnet.SubnetId + " " + *r.Subnet.CidrBlock, !deref(r.Subnet.DefaultForAz)
+	})
+	inventory(c, "internet-gateway", s.gateways, func(r gatewayRow) (string, bool) {
+		return *r.Gateway.InternetGatewayId + " " + r.attachedTo(), !r.Default
+	})
+	inventory(c, "route-table", s.routeTables, func(r routeTableRow) (string, bool) { return *r.Table.RouteTableId, !r.isMain() })
+	inventory(c, "security-group", s.groups, func(r groupRow) (string, bool) { return r.ID + " " + r.Name, r.Name != "default" })
+	inventory(c, "key-pair", s.keys, func(r keyRow) (string, bool) { return *r.Key.KeyName, true })
+	inventory(c, "volume", s.volumes, func(r volumeRow) (string, bool) { return r.id() + " " + string(r.Volume.State), true })
+	inventory(c, "snapshot", s.snapshots, func(r snapshotRow) (string, bool) { return r.id() + " " + string(r.Snapshot.State), true })
+	inventory(c, "image", s.images, func(r imageRow) (string, bool) {
+		return r.id() + " " + *r.Image.Name + " " + string(r.Image.State), true
+	})
+	inventory(c, "instance", s.instances, func(r instanceRow) (string, bool) { return r.ID + " " + string(r.State), r.State != stateTerminated })
+	inventory(c, "address", s.addresses, func(r addressRow) (string, bool) { return *r.Address.AllocationId, true })
+}
+
+// settler adds a function that schedule can name.
+func (s *ec2Service) settler(kind string, f settler) {
+	if s.cloud.settlers == nil {
+		s.cloud.settlers = map[string]settler{}
+	}
+	s.cloud.settlers[kind] = f
+}
+
+// later is how long a change of state takes here.
+func (s *ec2Service) later() time.Duration { return s.cloud.options.Transition }
+
+// until is the time that is left to a moment, none if it has passed.
+func (s *ec2Service) until(at time.Time) time.Duration {
+	return max(0, at.Sub(s.cloud.clock.Now()))
+}
+
+// seen says whether reads see a thing: what's new may stay invisible for a while.
+func (s *ec2Service) seen(id string) bool {
+	born, known := s.births[id]
+	return !known || s.cloud.visible(born)
 }
