@@ -1,0 +1,383 @@
+package launch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/goldline-dev/goldline/internal/cloud"
+	"github.com/goldline-dev/goldline/internal/event"
+	"github.com/goldline-dev/goldline/internal/fail"
+	"github.com/goldline-dev/goldline/internal/graph"
+)
+
+// restoreDeadline bounds how long a failed replacement is put back, also after
+// an interrupt.
+const restoreDeadline = 5 * time.Minute
+
+// Apply carries out a plan, also one of destruction. The first error stops new
+// work; what is under way ends and is recorded. What then remains is listed in
+// the error, and carries its tags: the same command goes on from there.
+func Apply(ctx context.Context, o Options, plan *Plan) (Result, error) {
+	if plan.steps == nil {
+		now, err := NewPlan(ctx, o)
+		if err != nil {
+			return Result{}, err
+		}
+		if now.Digest != plan.Digest {
+			return Result{}, fail.WithHint(fail.Inputf("launch %s: the definitions or the cloud are not what they were when the plan was made", plan.Environment),
+				"make the plan anew and look at it again")
+		}
+		plan = now
+	}
+	e := newExecution(o, plan)
+	nodes := e.steps()
+	if err := acyclic(nodes); err != nil {
+		return Result{}, fail.Clean(fmt.Errorf("%s: %w", e.title(), err))
+	}
+	results := graph.Walk(ctx, nodes, graph.Options{})
+	return e.result(), e.outcome(ctx, results)
+}
+
+func acyclic(nodes []graph.Node) error {
+	var names []string
+	needs := map[string][]string{}
+	for _, n := range nodes {
+		names = append(names, n.Name)
+		needs[n.Name] = n.Needs
+	}
+	if _, cycle := graph.Order(names, func(n string) []string { return needs[n] }); cycle != nil {
+		return fmt.Errorf("no order works for these changes, since each waits for the next: %v; make them in two launches", cycle)
+	}
+	return nil
+}
+
+// execution is a plan that is being carried out.
+type execution struct {
+	*planner
+	plan    *Plan
+	sink    event.Sink
+	started time.Time
+	owner   map[string]*item  // whose old generations the things that go are, by ID
+	tagged  map[string]string // the step that mends the tags of an address
+	address map[string]string // of each step
+
+	mu       sync.Mutex
+	current  map[string]*found // by address
+	new      []*found          // what this run made and is there
+	changed  []*found          // what this run has changed, perhaps not to the end
+	touched  bool              // this run has removed something
+	finished map[string]bool   // steps that ended well
+}
+
+func newExecution(o Options, plan *Plan) *execution {
+	e := &execution{
+		planner: plan.steps, plan: plan, sink: o.sink(), started: time.Now(),
+		owner: map[string]*item{}, tagged: map[string]string{}, address: map[string]string{},
+		current: map[string]*found{}, finished: map[string]bool{},
+	}
+	for _, it := range e.items {
+		if it.have != nil && it.action != Replace {
+			e.current[it.Address] = it.have
+		}
+		if it.action == Replace {
+			e.owner[it.have.id] = it
+		}
+		for _, f := range it.stale {
+			e.owner[f.id] = it
+		}
+	}
+	return e
+}
+
+func (e *execution) title() string {
+	if e.plan.destroy {
+		return "destroy " + e.environment
+	}
+	return "launch " + e.environment
+}
+
+func (e *execution) command() string { return "goldline " + e.title() }
+
+// node is a step that is recorded when it ends.
+func (e *execution) node(name, address string, needs []string, run func(ctx context.Context) error) graph.Node {
+	e.address[name] = address
+	return graph.Node{Name: name, Needs: needs, Run: func(ctx context.Context) error {
+		err := graph.Guard(func() error { return run(ctx) })
+		if err != nil {
+			e.sink.Emit(event.Event{Item: address, Kind: event.Failed, Message: err.Error()})
+			return err
+		}
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.finished[name] = true
+		return nil
+	}}
+}
+
+func (e *execution) task(address string) *task {
+	return &task{world: e.world, address: address, sink: e.sink, started: e.started}
+}
+
+func (e *execution) now(address string) *found {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.current[address]
+}
+
+func (e *execution) set(address string, f *found) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.current[address] = f
+}
+
+// change notes that something is being changed.
+func (e *execution) change(f *found) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.changed = append(e.changed, f)
+}
+
+func (e *execution) touch() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.touched = true
+}
+
+// make makes an item, or changes it.
+func (e *execution) make(ctx context.Context, it *item) error {
+	spec, err := e.fill(it)
+	if err != nil {
+		return err
+	}
+	t := e.resourceTask(it, spec)
+	if !it.made() {
+		if it.late() {
+			return nil // join changes it
+		}
+		return e.converge(ctx, t, it, spec)
+	}
+	t.emit(event.Started, nil, "%s", it.action)
+	err = e.create(ctx, t, it, spec)
+	if err == nil && !it.late() {
+		err = e.converge(ctx, t, it, spec)
+	}
+	if err != nil && len(t.old) > 0 && it.action == Replace {
+		return e.restore(ctx, t, it, err)
+	}
+	return err
+}
+
+func (e *execution) create(ctx context.Context, t *task, it *item, spec any) error {
+	var made *found
+	err := t.eventually(ctx, func() (err error) {
+		made, err = it.kind.create(ctx, t, it.Resource, spec)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	e.mu.Lock()
+	e.current[it.Address] = made
+	e.new = append(e.new, made)
+	e.mu.Unlock()
+	t.emit(event.Created, map[string]string{"id": made.id, "kind": it.Kind}, "%s is made", made.id)
+	return nil
+}
+
+// join carries out what had to wait for others that are made at the same time.
+func (e *execution) join(ctx context.Context, it *item) error {
+	spec, err := e.fill(it)
+	if err != nil {
+		return err
+	}
+	return e.converge(ctx, e.resourceTask(it, spec), it, spec)
+}
+
+// converge changes in place what differs, and waits until the item is of use.
+func (e *execution) converge(ctx context.Context, t *task, it *item, spec any) error {
+	have := e.now(it.Address)
+	if d := it.kind.compare(e.world, it.Resource, spec, have).inPlace(); len(d) > 0 {
+		if !it.made() {
+			e.change(have)
+		}
+		if err := t.eventually(ctx, func() error { return it.kind.update(ctx, t, it.Resource, spec, have, d) }); err != nil {
+			return err
+		}
+		if !it.made() {
+			t.emit(event.Changed, map[string]string{"id": have.id, "kind": it.Kind}, "%s is changed: %s", have.id, it.change().Reason)
+		}
+	}
+	settled, err := it.kind.settle(ctx, t, have)
+	if err != nil {
+		return err
+	}
+	e.set(it.Address, settled)
+	t.emit(event.Succeeded, map[string]string{"id": have.id, "kind": it.Kind}, "%s is as defined", have.id)
+	return nil
+}
+
+func (e *execution) settle(ctx context.Context, it *item) error {
+	settled, err := it.kind.settle(ctx, e.task(it.Address), it.have)
+	if err == nil {
+		e.set(it.Address, settled)
+	}
+	return err
+}
+
+// restore puts a failed replacement back, on a context of its own, so that an
+// interrupt doesn't leave the old resource without what was taken from it.
+func (e *execution) restore(ctx context.Context, t *task, it *item, cause error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), restoreDeadline)
+	defer cancel()
+	done, err := it.kind.restore(ctx, t)
+	if err != nil {
+		e.touch()
+		return fail.Join(cause, fmt.Errorf("put %s back: %w", it.have.id, err))
+	}
+	if !done {
+		return cause
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if made := e.current[it.Address]; made != nil {
+		for i, f := range e.new {
+			if f == made {
+				e.new = append(e.new[:i:i], e.new[i+1:]...)
+				break
+			}
+		}
+	}
+	e.current[it.Address] = it.have
+	t.emit(event.Warning, map[string]string{"id": it.have.id, "kind": it.Kind}, "%s is put back in its place", it.have.id)
+	return cause
+}
+
+func (e *execution) tag(ctx context.Context, items []*item) error {
+	var ids []string
+	for _, it := range items {
+		ids = append(ids, it.have.id)
+	}
+	err := cloud.Batches(ids, 1000, func(ids []string) error {
+		_, err := e.Cloud.EC2.CreateTags(ctx, &ec2.CreateTagsInput{Resources: ids, Tags: cloud.Tags(items[0].retag)})
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("tags: %w", err)
+	}
+	for _, it := range items {
+		e.change(it.have)
+		e.task(it.Address).emit(event.Changed, map[string]string{"id": it.have.id, "kind": it.Kind}, "%s has its tags", it.have.id)
+	}
+	return nil
+}
+
+func (e *execution) loosen(ctx context.Context, f *found) error {
+	e.touch()
+	return f.kind.loosen(ctx, e.task(f.address()), f)
+}
+
+func (e *execution) drop(ctx context.Context, f *found) error {
+	t := e.task(f.address())
+	t.replacing = e.owner[f.id] != nil
+	if err := f.kind.remove(ctx, t, f); err != nil {
+		return fmt.Errorf("remove %s: %w", f.id, err)
+	}
+	e.touch()
+	t.emit(event.Removed, map[string]string{"id": f.id, "kind": f.kindName()}, "%s is removed", f.id)
+	return nil
+}
+
+// outcome is the error of a walk, with its named end state.
+func (e *execution) outcome(ctx context.Context, results []graph.Result) error {
+	var errs []error
+	skipped := false
+	for _, r := range results {
+		if r.Err != nil {
+			errs = append(errs, fmt.Errorf("%s: %s: %w", e.title(), e.address[r.Name], r.Err))
+		}
+		skipped = skipped || r.Skipped
+	}
+	err := fail.Join(errs...)
+	if err == nil && skipped {
+		err = fmt.Errorf("%s: interrupted: %w", e.title(), context.Cause(ctx))
+	}
+	if err == nil {
+		return nil
+	}
+	if left := e.left(); len(left) > 0 {
+		return fail.WithHint(fail.Dirty(err, left...), "run `%s` again: it goes on from here", e.command())
+	}
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	return fail.Clean(err)
+}
+
+// left is what a run that failed leaves: what it made, and what it was to
+// remove and has not.
+func (e *execution) left() []fail.Left {
+	var left []fail.Left
+	add := func(f *found, what string) {
+		left = append(left, fail.Left{What: f.address() + " " + f.id + what, Command: e.command()})
+	}
+	for _, f := range e.new {
+		add(f, "")
+	}
+	for _, f := range e.changed {
+		add(f, " (changed)")
+	}
+	if len(left) == 0 && !e.touched {
+		return nil
+	}
+	for _, f := range e.going() {
+		owner := e.owner[f.id]
+		if !e.finished[dropStep(f)] && (owner == nil || e.finished[owner.last()]) {
+			add(f, " (to be removed)")
+		}
+	}
+	if len(left) == 0 {
+		left = append(left, fail.Left{What: "the rest of the plan for " + e.environment, Command: e.command()})
+	}
+	return left
+}
+
+// result is what was carried out.
+func (e *execution) result() Result {
+	r := Result{Changes: []Change{}, Instances: []Instance{}}
+	for _, c := range e.plan.Changes {
+		if !e.carriedOut(c) {
+			continue
+		}
+		if it := e.byAddress[c.Address]; it != nil && c.Action != Delete {
+			c.ID = e.current[c.Address].id
+		}
+		r.Changes = append(r.Changes, c)
+	}
+	var list []*found
+	for _, it := range e.items {
+		if f := e.current[it.Address]; f != nil {
+			list = append(list, f)
+		}
+	}
+	r.Instances = shown(list)
+	return r
+}
+
+func (e *execution) carriedOut(c Change) bool {
+	if c.Action == Delete {
+		return e.finished["drop "+c.ID]
+	}
+	it := e.byAddress[c.Address]
+	if it == nil || e.current[c.Address] == nil {
+		return false
+	}
+	if step := it.last(); step != "" && !e.finished[step] {
+		return false
+	}
+	step := e.tagged[c.Address]
+	return step == "" || e.finished[step]
+}

@@ -1,0 +1,87 @@
+package launch
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// difference is one value that is not as it should be.
+type difference struct {
+	path, old, new string
+	// replace says why the resource has to be replaced for it; empty where it
+	// can be changed in place.
+	replace string
+	// refuse says why it cannot be carried out at all.
+	refuse string
+}
+
+// differences are all of a resource, in the order of the kind's fields.
+type differences []difference
+
+// set notes a value that can be changed in place.
+func (d *differences) set(path, old, new string) {
+	if old != new {
+		*d = append(*d, difference{path: path, old: old, new: new})
+	}
+}
+
+// flag is set for a switch; a nil want states nothing.
+func (d *differences) flag(path string, old bool, want *bool) {
+	if want != nil {
+		d.set(path, fmt.Sprint(old), fmt.Sprint(*want))
+	}
+}
+
+// fixed notes a value that EC2 does not change; reason defaults to saying so.
+func (d *differences) fixed(path, old, new, reason string) {
+	if old == new {
+		return
+	}
+	if reason == "" {
+		reason = fmt.Sprintf("%s: %s -> %s", path, orNothing(old), orNothing(new))
+	}
+	*d = append(*d, difference{path: path, old: old, new: new, replace: reason})
+}
+
+func (d differences) has(path string) bool {
+	return slices.ContainsFunc(d, func(x difference) bool { return x.path == path })
+}
+
+// below tells whether anything at or below a path differs.
+func (d differences) below(path string) bool {
+	return slices.ContainsFunc(d, func(x difference) bool {
+		return x.path == path || strings.HasPrefix(x.path, path+".") || strings.HasPrefix(x.path, path+"[")
+	})
+}
+
+// replaces are the reasons to replace the resource.
+func (d differences) replaces() []string {
+	var reasons []string
+	for _, x := range d {
+		if x.replace != "" && !slices.Contains(reasons, x.replace) {
+			reasons = append(reasons, x.replace)
+		}
+	}
+	return reasons
+}
+
+// inPlace are the differences that need no replacement.
+func (d differences) inPlace() differences {
+	return slices.DeleteFunc(slices.Clone(d), func(x difference) bool { return x.replace != "" || x.refuse != "" })
+}
+
+func (d differences) fields() []FieldChange {
+	var fields []FieldChange
+	for _, x := range d {
+		fields = append(fields, FieldChange{Path: x.path, Old: x.old, New: x.new})
+	}
+	return fields
+}
+
+func orNothing(s string) string {
+	if s == "" {
+		return "nothing"
+	}
+	return s
+}

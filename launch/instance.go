@@ -1,0 +1,355 @@
+package launch
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/goldline-dev/goldline/internal/cloud"
+	"github.com/goldline-dev/goldline/internal/project"
+	"github.com/goldline-dev/goldline/internal/tags"
+	"github.com/goldline-dev/goldline/userdata"
+)
+
+type instanceSpec struct {
+	Image                    string           `yaml:"image" ref:"image" doc:"The image whose build is current in the environment."`
+	AMI                      string           `yaml:"ami" pattern:"^(ami-[0-9a-f]+|\\$\\{.*)$" doc:"ID of the AMI, in place of an image."`
+	InstanceType             string           `yaml:"instance_type" required:"true" doc:"Type of the instance: t3.micro."`
+	Subnet                   string           `yaml:"subnet" ref:"subnet" doc:"The subnet that the instance lies in; by default one of the default VPC's."`
+	SecurityGroups           []string         `yaml:"security_groups" ref:"security_group" doc:"The groups that the instance is a member of; by default that of its VPC."`
+	PrivateIP                string           `yaml:"private_ip" doc:"Its private address; by default a free one of the subnet."`
+	AssociatePublicIPAddress *bool            `yaml:"associate_public_ip_address" doc:"Whether it gets a public address; by default what the subnet says."`
+	SourceDestCheck          *bool            `yaml:"source_dest_check" doc:"Whether traffic must be from or to the instance itself." default:"true"`
+	KeyName                  string           `yaml:"key_name" doc:"EC2 key pair for logging in."`
+	IAMInstanceProfile       string           `yaml:"iam_instance_profile" doc:"Name of the instance profile."`
+	UserData                 *userDataSpec    `yaml:"user_data" doc:"What the instance is told beside its own name and place."`
+	Volumes                  []attachmentSpec `yaml:"volumes" doc:"Volumes that are attached to it. They move to its successor with their contents."`
+	RootBlockDevice          *rootSpec        `yaml:"root_block_device" doc:"The root volume; by default as the image has it."`
+	MetadataOptions          *metadataSpec    `yaml:"metadata_options" doc:"How the instance reads its metadata."`
+	Monitoring               *bool            `yaml:"monitoring" doc:"Whether CloudWatch looks at it every minute." default:"false"`
+	EBSOptimized             *bool            `yaml:"ebs_optimized" doc:"Whether it is EBS optimised."`
+	DisableAPITermination    *bool            `yaml:"disable_api_termination" doc:"Whether EC2 refuses to terminate it." default:"false"`
+	ShutdownBehavior         string           `yaml:"instance_initiated_shutdown_behavior" enum:"stop,terminate" doc:"What becomes of it when it shuts itself down." default:"stop"`
+	Tenancy                  string           `yaml:"tenancy" enum:"default,dedicated,host" doc:"Whether other customers' instances share its hardware." default:"default"`
+}
+
+type userDataSpec struct {
+	Extra map[string]any `yaml:"extra" doc:"Any values, with references such as ${volume.data.id}."`
+}
+
+type attachmentSpec struct {
+	Volume string `yaml:"volume" ref:"volume" required:"true" doc:"The volume."`
+	Device string `yaml:"device" required:"true" doc:"The device that it is attached as: /dev/sdf."`
+}
+
+type rootSpec struct {
+	Size       int    `yaml:"size" min:"1" doc:"Size in GiB; by default the image's."`
+	VolumeType string `yaml:"volume_type" enum:"gp2,gp3,io1,io2,st1,sc1,standard" doc:"Type of the volume."`
+	IOPS       int    `yaml:"iops" doc:"Input and output operations a second."`
+	Throughput int    `yaml:"throughput" doc:"Throughput in MiB/s, with gp3."`
+	Encrypted  *bool  `yaml:"encrypted" doc:"Whether it is encrypted."`
+	KmsKeyID   string `yaml:"kms_key_id" doc:"Key of the encryption."`
+}
+
+type metadataSpec struct {
+	HTTPTokens              string `yaml:"http_tokens" enum:"required,optional" doc:"Whether only IMDSv2 answers." default:"required"`
+	HTTPPutResponseHopLimit int    `yaml:"http_put_response_hop_limit" min:"1" max:"64" doc:"How many hops a token may travel: 2 for containers." default:"1"`
+	InstanceMetadataTags    string `yaml:"instance_metadata_tags" enum:"enabled,disabled" doc:"Whether the instance can read its tags there." default:"disabled"`
+}
+
+// instance is an EC2 instance with those attributes that EC2 gives only one by
+// one, where its definition states them.
+type instance struct {
+	types.Instance
+	protected bool
+	shutdown  string
+	digest    string // of its user data, where the tag that says it is missing
+}
+
+type instances struct{}
+
+func (instances) about() project.Kind {
+	return project.Kind{Name: "instance", Doc: "A server.", Attributes: []string{"id", "private_ip", "public_ip", "availability_zone", "ami", "subnet_id"}}
+}
+
+func (instances) list(ctx context.Context, q query) ([]instance, error) {
+	var all []instance
+	err := each(ctx, ec2.NewDescribeInstancesPaginator(q.cloud.EC2, &ec2.DescribeInstancesInput{Filters: q.filters, MaxResults: aws.Int32(pageSize)}), func(page *ec2.DescribeInstancesOutput) {
+		for _, r := range page.Reservations {
+			for _, i := range r.Instances {
+				all = append(all, instance{Instance: i})
+			}
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return all, readInstanceAttributes(ctx, q, all)
+}
+
+// over tells whether an instance is terminated, or is going to be.
+func over(i types.Instance) bool {
+	return i.State != nil && (i.State.Name == types.InstanceStateNameTerminated || i.State.Name == types.InstanceStateNameShuttingDown)
+}
+
+func stateOf(i types.Instance) types.InstanceStateName {
+	if i.State == nil {
+		return ""
+	}
+	return i.State.Name
+}
+
+func (instances) read(i instance) state {
+	s := state{
+		id: aws.ToString(i.InstanceId), tags: cloud.TagSet(i.Tags), gone: over(i.Instance),
+		attributes: map[string]string{
+			"private_ip": aws.ToString(i.PrivateIpAddress), "public_ip": aws.ToString(i.PublicIpAddress),
+			"ami": aws.ToString(i.ImageId), "subnet_id": aws.ToString(i.SubnetId),
+		},
+		uses: []string{aws.ToString(i.SubnetId), aws.ToString(i.VpcId)},
+	}
+	if i.Placement != nil {
+		s.attributes["availability_zone"] = aws.ToString(i.Placement.AvailabilityZone)
+	}
+	s.uses = append(s.uses, groupsOf(i.Instance)...)
+	for _, id := range attachmentsOf(i.Instance) {
+		s.uses = append(s.uses, id)
+	}
+	sort.Strings(s.uses)
+	if i.PublicIpAddress != nil {
+		s.mapped = aws.ToString(i.VpcId)
+	}
+	return s
+}
+
+func groupsOf(i types.Instance) []string {
+	var ids []string
+	for _, g := range i.SecurityGroups {
+		ids = append(ids, aws.ToString(g.GroupId))
+	}
+	sort.Strings(ids)
+	return ids
+}
+
+// attachmentsOf are the volumes on an instance by device, but for the root's
+// and those that go with the instance: they are the image's.
+func attachmentsOf(i types.Instance) map[string]string {
+	all := map[string]string{}
+	for _, m := range i.BlockDeviceMappings {
+		device := aws.ToString(m.DeviceName)
+		if m.Ebs == nil || device == aws.ToString(i.RootDeviceName) || aws.ToBool(m.Ebs.DeleteOnTermination) {
+			continue
+		}
+		if m.Ebs.Status == types.AttachmentStatusDetached || m.Ebs.Status == types.AttachmentStatusDetaching {
+			continue
+		}
+		all[device] = aws.ToString(m.Ebs.VolumeId)
+	}
+	return all
+}
+
+func (instances) compare(w want[instanceSpec], i instance) (d differences) {
+	s := w.spec
+	if ami := w.world.ami(s); ami != aws.ToString(i.ImageId) {
+		d.fixed("ami", aws.ToString(i.ImageId), ami, w.world.imageReason(s, aws.ToString(i.ImageId)))
+	}
+	d.fixed("instance_type", string(i.InstanceType), s.InstanceType, "")
+	if s.Subnet != "" {
+		d.fixed("subnet", aws.ToString(i.SubnetId), s.Subnet, "")
+	}
+	if s.PrivateIP != "" {
+		d.fixed("private_ip", aws.ToString(i.PrivateIpAddress), s.PrivateIP, "")
+	}
+	d.fixed("key_name", aws.ToString(i.KeyName), s.KeyName, "")
+	d.fixed("iam_instance_profile", profileOf(i.Instance), s.IAMInstanceProfile, "")
+	if s.EBSOptimized != nil {
+		d.fixed("ebs_optimized", fmt.Sprint(aws.ToBool(i.EbsOptimized)), fmt.Sprint(*s.EBSOptimized), "")
+	}
+	if s.Tenancy != "" && i.Placement != nil {
+		d.fixed("tenancy", string(i.Placement.Tenancy), s.Tenancy, "")
+	}
+	compareInputs(&d, w, i)
+	if len(s.SecurityGroups) > 0 {
+		wanted := slices.Sorted(slices.Values(s.SecurityGroups))
+		d.set("security_groups", strings.Join(groupsOf(i.Instance), ", "), strings.Join(slices.Compact(wanted), ", "))
+	}
+	d.flag("source_dest_check", aws.ToBool(i.SourceDestCheck), s.SourceDestCheck)
+	d.flag("monitoring", i.Monitoring != nil && (i.Monitoring.State == types.MonitoringStateEnabled || i.Monitoring.State == types.MonitoringStatePending), s.Monitoring)
+	d.flag("disable_api_termination", i.protected, s.DisableAPITermination)
+	if s.ShutdownBehavior != "" {
+		d.set("instance_initiated_shutdown_behavior", i.shutdown, s.ShutdownBehavior)
+	}
+	compareMetadata(&d, s.metadata(), i.MetadataOptions)
+	compareAttachments(&d, w, i)
+	if state := stateOf(i.Instance); state == types.InstanceStateNameStopped || state == types.InstanceStateNameStopping {
+		d.set("state", string(state), string(types.InstanceStateNameRunning))
+	}
+	return d
+}
+
+// compareInputs compares what EC2 doesn't give back, or only in a call for each
+// instance, by the digest that the instance carries on a tag.
+func compareInputs(d *differences, w want[instanceSpec], i instance) {
+	old := cloud.TagSet(i.Tags)[tags.Digest]
+	if old == "" {
+		old = i.digest
+	}
+	new := w.world.inputs(w.Resource, w.spec)
+	if old == new {
+		return
+	}
+	was, is := inputParts(old), inputParts(new)
+	for _, part := range union(was, is) {
+		if was[part] == is[part] || old == i.digest && part != "user_data" {
+			continue // without the tag only the user data is known
+		}
+		reason := strings.ReplaceAll(part, "_", " ") + " changed"
+		if part == "user_data" && w.world.ami(w.spec) != aws.ToString(i.ImageId) {
+			reason = d.replaces()[0] // the image's version is part of the user data
+		}
+		*d = append(*d, difference{path: part, old: was[part], new: is[part], replace: reason})
+	}
+}
+
+func compareAttachments(d *differences, w want[instanceSpec], i instance) {
+	have, wanted := attachmentsOf(i.Instance), map[string]string{}
+	for _, a := range w.spec.Volumes {
+		wanted[a.Device] = a.Volume
+	}
+	for _, device := range union(have, wanted) {
+		if wanted[device] == "" && !w.world.ours(have[device]) {
+			continue // attached by hand: none of our business
+		}
+		d.set("volumes["+device+"]", have[device], wanted[device])
+	}
+}
+
+func compareMetadata(d *differences, want metadataSpec, have *types.InstanceMetadataOptionsResponse) {
+	if have == nil {
+		return
+	}
+	d.set("metadata_options.http_tokens", string(have.HttpTokens), want.HTTPTokens)
+	if want.HTTPPutResponseHopLimit != 0 {
+		d.set("metadata_options.http_put_response_hop_limit", strconv.Itoa(int(aws.ToInt32(have.HttpPutResponseHopLimit))), strconv.Itoa(want.HTTPPutResponseHopLimit))
+	}
+	if want.InstanceMetadataTags != "" {
+		d.set("metadata_options.instance_metadata_tags", string(have.InstanceMetadataTags), want.InstanceMetadataTags)
+	}
+}
+
+// metadata are the options with the default that differs from EC2's.
+func (s *instanceSpec) metadata() metadataSpec {
+	m := metadataSpec{}
+	if s.MetadataOptions != nil {
+		m = *s.MetadataOptions
+	}
+	if m.HTTPTokens == "" {
+		m.HTTPTokens = string(types.HttpTokensStateRequired)
+	}
+	return m
+}
+
+// profileOf is the name of an instance's profile.
+func profileOf(i types.Instance) string {
+	if i.IamInstanceProfile == nil {
+		return ""
+	}
+	arn := aws.ToString(i.IamInstanceProfile.Arn)
+	return arn[strings.LastIndexByte(arn, '/')+1:]
+}
+
+// tags make an instance tell what it runs, so that nobody has to look up its
+// image, and hold the digest.
+func (instances) tags(w want[instanceSpec]) map[string]string {
+	set := map[string]string{tags.Digest: w.world.inputs(w.Resource, w.spec)}
+	if w.spec.Image != "" {
+		set[tags.Image] = w.spec.Image
+		if b, ok := w.world.builds[w.spec.Image]; ok && b.version != "" {
+			set[tags.Version] = b.version
+		}
+	}
+	return set
+}
+
+// excludes: a private address cannot be given twice, and a volume is on one
+// instance at a time. From its own predecessor an instance takes volumes over
+// while both exist.
+func (instances) excludes(w want[instanceSpec], i instance) bool {
+	s := w.spec
+	if s.PrivateIP != "" && aws.ToString(i.SubnetId) == s.Subnet && aws.ToString(i.PrivateIpAddress) == s.PrivateIP {
+		return true
+	}
+	if len(s.Volumes) == 0 || cloud.TagSet(i.Tags)[tags.UUID] == w.UUID {
+		return false
+	}
+	on := volumesOn(i)
+	return slices.ContainsFunc(s.Volumes, func(a attachmentSpec) bool { return has(on, a.Volume) })
+}
+
+// inputs is the digest of what an instance was launched with that EC2 doesn't
+// give back: name=digest, as tags can hold it. It is Unknown if the user data
+// holds something that is not known yet.
+func (w *world) inputs(r *project.Resource, s *instanceSpec) string {
+	document, err := w.userData(r, s)
+	if err != nil || strings.Contains(string(document), Unknown) {
+		return Unknown
+	}
+	parts := []string{"user_data=" + shortDigest(document)}
+	if s.RootBlockDevice != nil {
+		text, _ := json.Marshal(s.RootBlockDevice) // numbers and strings: it cannot fail
+		parts = append(parts, "root_block_device="+shortDigest(text))
+	}
+	if s.AssociatePublicIPAddress != nil {
+		parts = append(parts, "associate_public_ip_address="+strconv.FormatBool(*s.AssociatePublicIPAddress))
+	}
+	return strings.Join(parts, " ")
+}
+
+func inputParts(digest string) map[string]string {
+	if digest == Unknown {
+		return map[string]string{"user_data": Unknown}
+	}
+	parts := map[string]string{}
+	for _, part := range strings.Fields(digest) {
+		if name, value, ok := strings.Cut(part, "="); ok {
+			parts[name] = value
+		}
+	}
+	return parts
+}
+
+func shortDigest(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:10])
+}
+
+// userData renders the document that an instance is launched with.
+func (w *world) userData(r *project.Resource, s *instanceSpec) ([]byte, error) {
+	d := userdata.Document{
+		Project: w.Project, Environment: w.environment, Region: w.region, Image: s.Image,
+		Version: w.build(s).version, Address: r.Address, UUID: r.UUID,
+	}
+	if s.UserData != nil {
+		d.Extra = s.UserData.Extra
+	}
+	return d.Render()
+}
+
+// digestOf is the digest of user data as EC2 gives it back.
+func digestOf(encoded string) string {
+	raw, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil {
+		return ""
+	}
+	return "user_data=" + shortDigest(raw)
+}

@@ -1,0 +1,112 @@
+package launch
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"regexp"
+
+	"github.com/goldline-dev/goldline/internal/project"
+	"github.com/goldline-dev/goldline/userdata"
+)
+
+// device is how EC2 names devices that volumes can be attached as.
+// https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/device_naming.html
+var device = regexp.MustCompile(`^/dev/(sd[b-z]([1-9]|1[0-5])?|xvd[b-d][a-z]|xvd[b-z])$`)
+
+var instanceType = regexp.MustCompile(`^[a-z0-9-]+\.[a-z0-9-]+$`)
+
+func (instances) check(c *checker, d definition[instanceSpec]) {
+	s := d.spec
+	if (s.Image == "") == (s.AMI == "") {
+		c.problems.AddHint(d.Pos, "give image or ami", "an instance needs one of image and ami")
+	}
+	if !instanceType.MatchString(s.InstanceType) && !unresolved(s.InstanceType) {
+		c.problems.AddHint(d.At("instance_type"), "as in t3.micro", "%q is no instance type", s.InstanceType)
+	}
+	checkAddress(c, d)
+	checkAttachments(c, d)
+	if r := s.RootBlockDevice; r != nil {
+		kind := r.VolumeType
+		if kind == "" && (r.IOPS != 0 || r.Throughput != 0) {
+			c.problems.Addf(d.At("root_block_device"), "iops and throughput need a volume_type")
+		} else {
+			checkVolume(c, d.Resource, "root_block_device.", kind, r.Size, r.IOPS, r.Throughput)
+		}
+	}
+	checkUserData(c, d)
+}
+
+func checkAddress(c *checker, d definition[instanceSpec]) {
+	if d.spec.PrivateIP == "" || unresolved(d.spec.PrivateIP) {
+		return
+	}
+	ip, err := netip.ParseAddr(d.spec.PrivateIP)
+	if err != nil {
+		c.problems.Addf(d.At("private_ip"), "%q is no address", d.spec.PrivateIP)
+		return
+	}
+	if s, r, ok := referred[subnetSpec](c, d.Resource, "subnet"); ok {
+		if block, err := netip.ParsePrefix(s.CIDRBlock); err == nil && !block.Contains(ip) {
+			c.problems.AddHint(d.At("private_ip"), fmt.Sprintf("the block of %s is %s", r.Address, block), "%s lies outside %s", ip, r.Address)
+		}
+	}
+	for _, other := range c.before(d.Resource) {
+		if s, ok := other.Spec.(*instanceSpec); ok && s.PrivateIP == d.spec.PrivateIP && c.target(other, "subnet") == c.target(d.Resource, "subnet") {
+			c.problems.Addf(d.At("private_ip"), "%s has the address %s already", other.Address, ip)
+		}
+	}
+}
+
+func checkAttachments(c *checker, d definition[instanceSpec]) {
+	zone := ""
+	if s, _, ok := referred[subnetSpec](c, d.Resource, "subnet"); ok {
+		zone = zoneName(c.region, s.AvailabilityZone)
+	}
+	devices := map[string]bool{}
+	for i, a := range d.spec.Volumes {
+		path := fmt.Sprintf("volumes[%d]", i)
+		if !device.MatchString(a.Device) && !unresolved(a.Device) {
+			c.problems.AddHint(d.At(path+".device"), "as in /dev/sdf", "%q is no device that a volume can be attached as", a.Device)
+		}
+		if devices[a.Device] {
+			c.problems.Addf(d.At(path+".device"), "two volumes as %s", a.Device)
+		}
+		devices[a.Device] = true
+		v, r, ok := referred[volumeSpec](c, d.Resource, path+".volume")
+		if !ok {
+			continue
+		}
+		if theirs := zoneName(c.region, v.AvailabilityZone); zone != "" && !unresolved(theirs) && !unresolved(zone) && theirs != zone {
+			c.problems.AddHint(d.At(path+".volume"), "an instance takes volumes of its own zone only", "%s lies in zone %s, and the instance in %s", r.Address, theirs, zone)
+		}
+		c.attached(d.Resource, path+".volume", r)
+	}
+}
+
+// attached notes who a volume is attached to and reports a second one.
+func (c *checker) attached(by *project.Resource, path string, volume *project.Resource) {
+	if other := c.attachments[volume.Address]; other != nil {
+		c.problems.Addf(by.At(path), "%s is attached to %s already", volume.Address, other.Address)
+		return
+	}
+	c.attachments[volume.Address] = by
+}
+
+// checkUserData renders the user data without what is not known yet: what is
+// too large already does not get smaller.
+func checkUserData(c *checker, d definition[instanceSpec]) {
+	if d.spec.UserData == nil {
+		return
+	}
+	_, err := userdata.Document{
+		Project: "-", Environment: c.environment, Address: d.Address, UUID: d.UUID, Image: d.spec.Image, Extra: d.spec.UserData.Extra,
+	}.Render()
+	var large *userdata.TooLargeError
+	switch {
+	case errors.As(err, &large):
+		c.problems.AddHint(d.At("user_data"), "keep large values elsewhere, and give the instance their name", "the user data is %d bytes: EC2 takes %d", large.Size, userdata.Limit)
+	case err != nil:
+		c.problems.Addf(d.At("user_data"), "%v", err)
+	}
+}

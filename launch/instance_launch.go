@@ -1,0 +1,223 @@
+package launch
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/goldline-dev/goldline/internal/cloud"
+	"github.com/goldline-dev/goldline/internal/fail"
+	"github.com/goldline-dev/goldline/internal/graph"
+)
+
+type instanceAPI interface {
+	RunInstances(context.Context, *ec2.RunInstancesInput, ...func(*ec2.Options)) (*ec2.RunInstancesOutput, error)
+	StartInstances(context.Context, *ec2.StartInstancesInput, ...func(*ec2.Options)) (*ec2.StartInstancesOutput, error)
+	StopInstances(context.Context, *ec2.StopInstancesInput, ...func(*ec2.Options)) (*ec2.StopInstancesOutput, error)
+	TerminateInstances(context.Context, *ec2.TerminateInstancesInput, ...func(*ec2.Options)) (*ec2.TerminateInstancesOutput, error)
+	DescribeInstanceAttribute(context.Context, *ec2.DescribeInstanceAttributeInput, ...func(*ec2.Options)) (*ec2.DescribeInstanceAttributeOutput, error)
+}
+
+func (instances) api(c *cloud.Cloud) instanceAPI { return c.EC2 }
+
+// How long things may take before the launch gives up on them.
+const (
+	runDeadline    = 10 * time.Minute
+	statusDeadline = 15 * time.Minute
+	stopDeadline   = 10 * time.Minute
+	volumeDeadline = 10 * time.Minute
+)
+
+// readInstanceAttributes asks for what EC2 gives only one by one, and only
+// where a definition states it.
+func readInstanceAttributes(ctx context.Context, q query, all []instance) error {
+	return graph.Each(ctx, 0, len(all), func(ctx context.Context, n int) error {
+		i := &all[n]
+		s := stated[instanceSpec](q, i.Tags)
+		if over(i.Instance) {
+			return nil
+		}
+		ask := func(name types.InstanceAttributeName, take func(*ec2.DescribeInstanceAttributeOutput)) error {
+			out, err := instances{}.api(q.cloud).DescribeInstanceAttribute(ctx, &ec2.DescribeInstanceAttributeInput{InstanceId: i.InstanceId, Attribute: name})
+			if err == nil {
+				take(out)
+			}
+			if cloud.NotFound(err) {
+				return nil
+			}
+			return err
+		}
+		var errs []error
+		if s.DisableAPITermination != nil {
+			errs = append(errs, ask(types.InstanceAttributeNameDisableApiTermination, func(o *ec2.DescribeInstanceAttributeOutput) {
+				i.protected = o.DisableApiTermination != nil && aws.ToBool(o.DisableApiTermination.Value)
+			}))
+		}
+		if s.ShutdownBehavior != "" {
+			errs = append(errs, ask(types.InstanceAttributeNameInstanceInitiatedShutdownBehavior, func(o *ec2.DescribeInstanceAttributeOutput) {
+				if o.InstanceInitiatedShutdownBehavior != nil {
+					i.shutdown = aws.ToString(o.InstanceInitiatedShutdownBehavior.Value)
+				}
+			}))
+		}
+		if needsDigest(q, i.Tags) {
+			errs = append(errs, ask(types.InstanceAttributeNameUserData, func(o *ec2.DescribeInstanceAttributeOutput) {
+				if o.UserData != nil {
+					i.digest = digestOf(aws.ToString(o.UserData.Value))
+				}
+			}))
+		}
+		return fail.Join(errs...)
+	})
+}
+
+func (k instances) create(ctx context.Context, t *task, w want[instanceSpec]) (instance, error) {
+	if err := k.handOver(ctx, t, w); err != nil {
+		return instance{}, err
+	}
+	in, err := runInput(t, w)
+	if err != nil {
+		return instance{}, err
+	}
+	out, err := k.api(t.Cloud).RunInstances(ctx, in)
+	if err != nil {
+		if cloud.NoCapacity(err) {
+			err = fail.WithHint(err, "EC2 has no %s to give here now, or the account may have no more: try later, another instance_type or another zone, or raise the limit; then run the same command again", w.spec.InstanceType)
+		}
+		return instance{}, err
+	}
+	i, err := t.running(ctx, aws.ToString(out.Instances[0].InstanceId))
+	if errors.Is(err, errOver) && out.Instances[0].LaunchTime != nil && out.Instances[0].LaunchTime.Before(t.started.Add(-time.Minute)) {
+		return instance{Instance: i}, nil // the token's earlier instance, which is terminated
+	}
+	r := instance{Instance: i, shutdown: string(in.InstanceInitiatedShutdownBehavior), protected: aws.ToBool(in.DisableApiTermination)}
+	if r.shutdown == "" {
+		r.shutdown = string(types.ShutdownBehaviorStop)
+	}
+	return r, err
+}
+
+func runInput(t *task, w want[instanceSpec]) (*ec2.RunInstancesInput, error) {
+	s := w.spec
+	document, err := w.world.userData(w.Resource, s)
+	if err != nil {
+		return nil, err
+	}
+	metadata := s.metadata()
+	in := &ec2.RunInstancesInput{
+		ImageId: aws.String(w.world.ami(s)), InstanceType: types.InstanceType(s.InstanceType), MinCount: aws.Int32(1), MaxCount: aws.Int32(1),
+		ClientToken: t.token(), KeyName: optional(s.KeyName), UserData: aws.String(base64.StdEncoding.EncodeToString(document)),
+		TagSpecifications: append(t.birthTags(types.ResourceTypeInstance), t.birthTags(types.ResourceTypeVolume)...),
+		Monitoring:        monitoring(s.Monitoring), EbsOptimized: s.EBSOptimized, DisableApiTermination: s.DisableAPITermination,
+		InstanceInitiatedShutdownBehavior: types.ShutdownBehavior(s.ShutdownBehavior),
+		MetadataOptions: &types.InstanceMetadataOptionsRequest{
+			HttpTokens: types.HttpTokensState(metadata.HTTPTokens), HttpPutResponseHopLimit: number(metadata.HTTPPutResponseHopLimit),
+			InstanceMetadataTags: types.InstanceMetadataTagsState(metadata.InstanceMetadataTags),
+		},
+		BlockDeviceMappings: rootMapping(w.world.build(s).root, s.RootBlockDevice),
+	}
+	if s.IAMInstanceProfile != "" {
+		in.IamInstanceProfile = &types.IamInstanceProfileSpecification{Name: aws.String(s.IAMInstanceProfile)}
+	}
+	if s.Tenancy != "" {
+		in.Placement = &types.Placement{Tenancy: types.Tenancy(s.Tenancy)}
+	}
+	// Whether there is a public address can be said only of a network interface,
+	// and then all that concerns the network must be said there.
+	if s.AssociatePublicIPAddress != nil {
+		in.NetworkInterfaces = []types.InstanceNetworkInterfaceSpecification{{
+			DeviceIndex: aws.Int32(0), SubnetId: optional(s.Subnet), Groups: s.SecurityGroups, PrivateIpAddress: optional(s.PrivateIP),
+			AssociatePublicIpAddress: s.AssociatePublicIPAddress, DeleteOnTermination: aws.Bool(true),
+		}}
+	} else {
+		in.SubnetId, in.SecurityGroupIds, in.PrivateIpAddress = optional(s.Subnet), s.SecurityGroups, optional(s.PrivateIP)
+	}
+	return in, nil
+}
+
+func monitoring(on *bool) *types.RunInstancesMonitoringEnabled {
+	if on == nil {
+		return nil
+	}
+	return &types.RunInstancesMonitoringEnabled{Enabled: on}
+}
+
+func rootMapping(name string, r *rootSpec) []types.BlockDeviceMapping {
+	if r == nil {
+		return nil
+	}
+	return []types.BlockDeviceMapping{{DeviceName: aws.String(name), Ebs: &types.EbsBlockDevice{
+		DeleteOnTermination: aws.Bool(true), VolumeSize: number(r.Size), VolumeType: types.VolumeType(r.VolumeType),
+		Iops: number(r.IOPS), Throughput: number(r.Throughput), Encrypted: r.Encrypted, KmsKeyId: optional(r.KmsKeyID),
+	}}}
+}
+
+var errOver = errors.New("it is terminated")
+
+// running waits until an instance runs. One that ends instead is an error with
+// the reason that EC2 gives.
+func (t *task) running(ctx context.Context, id string) (types.Instance, error) {
+	return t.instance(ctx, id, "run", runDeadline, func(i types.Instance, found bool) (bool, error) {
+		if found && over(i) {
+			reason := aws.ToString(i.StateTransitionReason)
+			if i.StateReason != nil {
+				reason = aws.ToString(i.StateReason.Message)
+			}
+			return true, fmt.Errorf("instance %s: %w: %s", id, errOver, orNothing(reason))
+		}
+		return found && stateOf(i) == types.InstanceStateNameRunning, nil
+	})
+}
+
+// instance waits for an instance.
+func (t *task) instance(ctx context.Context, id, what string, deadline time.Duration, done func(i types.Instance, found bool) (bool, error)) (types.Instance, error) {
+	return t.Cloud.Instances.Wait(ctx, cloud.Wait[types.Instance]{
+		ID: id, For: "instance " + id + " to " + what, Deadline: deadline, Done: done,
+		Show: func(i types.Instance) string { return string(stateOf(i)) }, Progress: t.waiting("instance " + id),
+	})
+}
+
+// settle waits until the instance answers its status checks.
+func (k instances) settle(ctx context.Context, t *task, i instance) (instance, error) {
+	id := aws.ToString(i.InstanceId)
+	now, err := t.running(ctx, id)
+	if err != nil {
+		return i, err
+	}
+	i.Instance = now
+	_, err = t.Cloud.Statuses.Wait(ctx, cloud.Wait[types.InstanceStatus]{
+		ID: id, For: "the status checks of instance " + id, Deadline: statusDeadline,
+		Done: func(s types.InstanceStatus, found bool) (bool, error) {
+			if !found {
+				return false, nil
+			}
+			if s.InstanceState != nil && (s.InstanceState.Name == types.InstanceStateNameTerminated || s.InstanceState.Name == types.InstanceStateNameStopped) {
+				return false, fmt.Errorf("instance %s is %s before it has answered", id, s.InstanceState.Name)
+			}
+			return summary(s.InstanceStatus) == types.SummaryStatusOk && summary(s.SystemStatus) == types.SummaryStatusOk, nil
+		},
+		Show: func(s types.InstanceStatus) string {
+			return fmt.Sprintf("instance %s, system %s", summary(s.InstanceStatus), summary(s.SystemStatus))
+		},
+		Progress: t.waiting("status checks of instance " + id),
+	})
+	return i, err
+}
+
+func summary(s *types.InstanceStatusSummary) types.SummaryStatus {
+	if s == nil {
+		return types.SummaryStatusInitializing
+	}
+	return s.Status
+}
+
+// fresh: an instance that an interrupted run launched may not have answered
+// its status checks yet.
+func (instances) fresh(i instance) bool {
+	return i.LaunchTime != nil && time.Since(*i.LaunchTime) < statusDeadline
+}

@@ -1,0 +1,120 @@
+package launch
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sort"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/goldline-dev/goldline/internal/cloud"
+	"github.com/goldline-dev/goldline/internal/fail"
+	"github.com/goldline-dev/goldline/internal/tags"
+)
+
+// The replacement of an instance whose volumes move to its successor: the old
+// one is stopped, so that all it has written reaches them, they are taken off,
+// the new one is launched and gets them, answers its status checks, and only
+// then the old one is terminated. Until then everything can be put back.
+
+// handOver takes the volumes that the new instance needs off the old one.
+func (k instances) handOver(ctx context.Context, t *task, w want[instanceSpec]) error {
+	for _, a := range w.spec.Volumes {
+		for _, old := range t.old {
+			if i, ok := old.raw.(instance); ok && has(volumesOn(i), a.Volume) {
+				t.progress("moving volume %s off %s", a.Volume, old.id)
+				if err := k.release(ctx, t, a.Volume, ""); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func volumesOn(i instance) []string {
+	var ids []string
+	for _, id := range attachmentsOf(i.Instance) {
+		ids = append(ids, id)
+	}
+	sort.Strings(ids)
+	return ids
+}
+
+// restore removes what was launched, gives the old instance its volumes back
+// and starts it.
+func (k instances) restore(ctx context.Context, t *task) error {
+	if len(t.old) == 0 {
+		return nil
+	}
+	old, ok := t.old[0].raw.(instance)
+	if !ok {
+		return nil
+	}
+	// What was launched may be known to EC2 alone, if its answer was lost.
+	list, err := k.list(ctx, t.query())
+	if err != nil {
+		return err
+	}
+	for _, i := range list {
+		if f := k.read(i); !f.gone && f.tags[tags.UUID] == t.uuid && !slices.ContainsFunc(t.old, func(o *found) bool { return o.id == f.id }) {
+			if err := k.terminate(ctx, t, f.id); err != nil {
+				return err
+			}
+		}
+	}
+	attached := attachmentsOf(old.Instance)
+	for _, device := range union(attached) {
+		volume := attached[device]
+		if on, err := k.isAttached(t, volume, aws.ToString(old.InstanceId))(ctx); err != nil {
+			return err
+		} else if on {
+			continue
+		}
+		if err := k.attach(ctx, t, volume, aws.ToString(old.InstanceId), device); err != nil {
+			return err
+		}
+	}
+	if stateOf(old.Instance) != types.InstanceStateNameRunning {
+		return nil
+	}
+	now, err := t.instance(ctx, aws.ToString(old.InstanceId), "be seen", stopDeadline, func(i types.Instance, found bool) (bool, error) { return found, nil })
+	if err != nil || stateOf(now) == types.InstanceStateNameRunning {
+		return err
+	}
+	return k.start(ctx, t, aws.ToString(old.InstanceId))
+}
+
+func (k instances) remove(ctx context.Context, t *task, i instance) error {
+	id := aws.ToString(i.InstanceId)
+	if t.replacing && i.protected {
+		// The definition protects its instance, whichever it is: the new one is
+		// protected by now.
+		_, err := k.updateAPI(t.Cloud).ModifyInstanceAttribute(ctx, &ec2.ModifyInstanceAttributeInput{
+			InstanceId: i.InstanceId, DisableApiTermination: &types.AttributeBooleanValue{Value: aws.Bool(false)}})
+		if err != nil && !cloud.NotFound(err) {
+			return fmt.Errorf("lift its termination protection: %w", err)
+		}
+	}
+	return k.terminate(ctx, t, id)
+}
+
+// terminate ends an instance and waits until its network interface is gone and
+// its volumes are free.
+func (k instances) terminate(ctx context.Context, t *task, id string) error {
+	_, err := k.api(t.Cloud).TerminateInstances(ctx, &ec2.TerminateInstancesInput{InstanceIds: []string{id}})
+	switch {
+	case cloud.NotFound(err):
+		return nil
+	case cloud.Code(err) == "OperationNotPermitted":
+		return fail.WithHint(fmt.Errorf("terminate it: %w", err), "it is protected against termination: set disable_api_termination: false and launch before it is removed")
+	case err != nil:
+		return fmt.Errorf("terminate it: %w", err)
+	}
+	_, err = t.instance(ctx, id, "be terminated", stopDeadline, func(i types.Instance, found bool) (bool, error) {
+		return !found || stateOf(i) == types.InstanceStateNameTerminated, nil
+	})
+	return err
+}

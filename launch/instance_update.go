@@ -1,0 +1,240 @@
+package launch
+
+import (
+	"context"
+	"fmt"
+	"sort"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/goldline-dev/goldline/internal/cloud"
+)
+
+type instanceUpdateAPI interface {
+	ModifyInstanceAttribute(context.Context, *ec2.ModifyInstanceAttributeInput, ...func(*ec2.Options)) (*ec2.ModifyInstanceAttributeOutput, error)
+	ModifyInstanceMetadataOptions(context.Context, *ec2.ModifyInstanceMetadataOptionsInput, ...func(*ec2.Options)) (*ec2.ModifyInstanceMetadataOptionsOutput, error)
+	MonitorInstances(context.Context, *ec2.MonitorInstancesInput, ...func(*ec2.Options)) (*ec2.MonitorInstancesOutput, error)
+	UnmonitorInstances(context.Context, *ec2.UnmonitorInstancesInput, ...func(*ec2.Options)) (*ec2.UnmonitorInstancesOutput, error)
+	AttachVolume(context.Context, *ec2.AttachVolumeInput, ...func(*ec2.Options)) (*ec2.AttachVolumeOutput, error)
+	DetachVolume(context.Context, *ec2.DetachVolumeInput, ...func(*ec2.Options)) (*ec2.DetachVolumeOutput, error)
+}
+
+func (instances) updateAPI(c *cloud.Cloud) instanceUpdateAPI { return c.EC2 }
+
+func (k instances) update(ctx context.Context, t *task, w want[instanceSpec], i instance, d differences) error {
+	id := aws.ToString(i.InstanceId)
+	// Volumes first: what the instance runs may be waiting for them.
+	if err := k.updateAttachments(ctx, t, w, i); err != nil {
+		return err
+	}
+	if d.has("state") {
+		if err := k.start(ctx, t, id); err != nil {
+			return err
+		}
+	}
+	if err := k.updateAttributes(ctx, t, w.spec, id, d); err != nil {
+		return err
+	}
+	if d.below("metadata_options") {
+		m := w.spec.metadata()
+		_, err := k.updateAPI(t.Cloud).ModifyInstanceMetadataOptions(ctx, &ec2.ModifyInstanceMetadataOptionsInput{
+			InstanceId: i.InstanceId, HttpTokens: types.HttpTokensState(m.HTTPTokens),
+			HttpPutResponseHopLimit: number(m.HTTPPutResponseHopLimit), InstanceMetadataTags: types.InstanceMetadataTagsState(m.InstanceMetadataTags),
+		})
+		if err != nil {
+			return fmt.Errorf("metadata_options: %w", err)
+		}
+	}
+	if !d.has("monitoring") {
+		return nil
+	}
+	if *w.spec.Monitoring {
+		_, err := k.updateAPI(t.Cloud).MonitorInstances(ctx, &ec2.MonitorInstancesInput{InstanceIds: []string{id}})
+		return err
+	}
+	_, err := k.updateAPI(t.Cloud).UnmonitorInstances(ctx, &ec2.UnmonitorInstancesInput{InstanceIds: []string{id}})
+	return err
+}
+
+// updateAttributes changes attributes; EC2 takes one a call.
+func (k instances) updateAttributes(ctx context.Context, t *task, s *instanceSpec, id string, d differences) error {
+	changes := []struct {
+		path string
+		in   *ec2.ModifyInstanceAttributeInput
+	}{
+		{"security_groups", &ec2.ModifyInstanceAttributeInput{Groups: s.SecurityGroups}},
+		{"source_dest_check", &ec2.ModifyInstanceAttributeInput{SourceDestCheck: &types.AttributeBooleanValue{Value: s.SourceDestCheck}}},
+		{"disable_api_termination", &ec2.ModifyInstanceAttributeInput{DisableApiTermination: &types.AttributeBooleanValue{Value: s.DisableAPITermination}}},
+		{"instance_initiated_shutdown_behavior", &ec2.ModifyInstanceAttributeInput{InstanceInitiatedShutdownBehavior: &types.AttributeValue{Value: aws.String(s.ShutdownBehavior)}}},
+	}
+	for _, c := range changes {
+		if !d.has(c.path) {
+			continue
+		}
+		c.in.InstanceId = aws.String(id)
+		if _, err := k.updateAPI(t.Cloud).ModifyInstanceAttribute(ctx, c.in); err != nil {
+			return fmt.Errorf("%s: %w", c.path, err)
+		}
+	}
+	return nil
+}
+
+func (k instances) start(ctx context.Context, t *task, id string) error {
+	// One that is stopping can be started only when it has stopped.
+	_, err := t.instance(ctx, id, "have stopped", stopDeadline, func(i types.Instance, found bool) (bool, error) {
+		if !found || over(i) {
+			return false, fmt.Errorf("instance %s: %w", id, errOver)
+		}
+		return stateOf(i) != types.InstanceStateNameStopping, nil
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := k.api(t.Cloud).StartInstances(ctx, &ec2.StartInstancesInput{InstanceIds: []string{id}}); err != nil {
+		return fmt.Errorf("start it: %w", err)
+	}
+	_, err = t.running(ctx, id)
+	return err
+}
+
+// updateAttachments gives the instance the volumes that it should have, and
+// takes those that it should not.
+func (k instances) updateAttachments(ctx context.Context, t *task, w want[instanceSpec], i instance) error {
+	have := attachmentsOf(i.Instance)
+	wanted := map[string]string{}
+	for _, a := range w.spec.Volumes {
+		wanted[a.Device] = a.Volume
+	}
+	for _, device := range union(have) {
+		if have[device] != wanted[device] && w.world.ours(have[device]) {
+			if err := k.detach(ctx, t, have[device]); err != nil {
+				return err
+			}
+		}
+	}
+	for _, device := range union(wanted) {
+		if have[device] == wanted[device] {
+			continue
+		}
+		if err := k.release(ctx, t, wanted[device], aws.ToString(i.InstanceId)); err != nil {
+			return err
+		}
+		if err := k.attach(ctx, t, wanted[device], aws.ToString(i.InstanceId), device); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// attach attaches a volume once its instance can take it.
+func (k instances) attach(ctx context.Context, t *task, volume, id, device string) error {
+	_, err := t.instance(ctx, id, "take volumes", runDeadline, func(i types.Instance, found bool) (bool, error) {
+		if found && over(i) {
+			return false, fmt.Errorf("instance %s: %w", id, errOver)
+		}
+		state := stateOf(i)
+		return found && (state == types.InstanceStateNameRunning || state == types.InstanceStateNameStopped), nil
+	})
+	if err != nil {
+		return err
+	}
+	_, err = t.volume(ctx, volume, "be free", func(v types.Volume, found bool) (bool, error) {
+		if attachedOn(v) == id {
+			return true, nil
+		}
+		return found && v.State == types.VolumeStateAvailable, nil
+	})
+	if err != nil {
+		return err
+	}
+	err = t.again(ctx, func() error {
+		_, err := k.updateAPI(t.Cloud).AttachVolume(ctx, &ec2.AttachVolumeInput{
+			VolumeId: aws.String(volume), InstanceId: aws.String(id), Device: aws.String(device)})
+		return err
+	}, k.isAttached(t, volume, id))
+	if err != nil {
+		return fmt.Errorf("attach %s as %s: %w", volume, device, err)
+	}
+	_, err = t.volume(ctx, volume, "be attached", func(v types.Volume, found bool) (bool, error) {
+		return found && attachedOn(v) == id && v.Attachments[0].State == types.VolumeAttachmentStateAttached, nil
+	})
+	if err == nil {
+		t.progress("volume %s is attached to %s as %s", volume, id, device)
+	}
+	return err
+}
+
+func (k instances) isAttached(t *task, volume, id string) func(context.Context) (bool, error) {
+	return func(ctx context.Context) (bool, error) {
+		list, err := volumes{}.list(ctx, query{cloud: t.Cloud, filters: []types.Filter{cloud.Filter("volume-id", volume)}})
+		return len(list) == 1 && attachedOn(list[0]) == id, err
+	}
+}
+
+// attachedOn is the instance that a volume is on.
+func attachedOn(v types.Volume) string {
+	for _, a := range v.Attachments {
+		if a.State != types.VolumeAttachmentStateDetached {
+			return aws.ToString(a.InstanceId)
+		}
+	}
+	return ""
+}
+
+// detach frees a volume and waits until it is.
+func (k instances) detach(ctx context.Context, t *task, volume string) error {
+	_, err := k.updateAPI(t.Cloud).DetachVolume(ctx, &ec2.DetachVolumeInput{VolumeId: aws.String(volume)})
+	// A volume that is free already is in an incorrect state to be freed.
+	if err != nil && cloud.Code(err) != "IncorrectState" && !cloud.NotFound(err) {
+		return fmt.Errorf("detach %s: %w", volume, err)
+	}
+	_, err = t.volume(ctx, volume, "be free (a mounted one has to be unmounted first)", func(v types.Volume, found bool) (bool, error) {
+		return !found || v.State == types.VolumeStateAvailable, nil
+	})
+	return err
+}
+
+// release frees a volume from any instance of this environment but one, which
+// is stopped first, so that all it has written reaches the volume.
+func (k instances) release(ctx context.Context, t *task, volume, but string) error {
+	list, err := volumes{}.list(ctx, query{cloud: t.Cloud, filters: []types.Filter{cloud.Filter("volume-id", volume)}})
+	if err != nil {
+		return err
+	}
+	for _, v := range list {
+		holder := attachedOn(v)
+		if holder == "" || holder == but {
+			continue
+		}
+		if !t.ours(holder) {
+			return fmt.Errorf("volume %s is attached to instance %s, which is not of this environment", volume, holder)
+		}
+		if err := k.stop(ctx, t, []string{holder}); err != nil {
+			return err
+		}
+		if err := k.detach(ctx, t, volume); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stop stops instances and waits until they have.
+func (k instances) stop(ctx context.Context, t *task, ids []string) error {
+	sort.Strings(ids)
+	t.progress("stopping %v", ids)
+	_, err := k.api(t.Cloud).StopInstances(ctx, &ec2.StopInstancesInput{InstanceIds: ids})
+	if err != nil && !cloud.NotFound(err) && cloud.Code(err) != "IncorrectInstanceState" {
+		return fmt.Errorf("stop %v: %w", ids, err)
+	}
+	for _, id := range ids {
+		_, err := t.instance(ctx, id, "stop", stopDeadline, func(i types.Instance, found bool) (bool, error) {
+			return !found || over(i) || stateOf(i) == types.InstanceStateNameStopped, nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,209 @@
+package launch
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"strconv"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/goldline-dev/goldline/internal/cloud"
+	"github.com/goldline-dev/goldline/internal/graph"
+	"github.com/goldline-dev/goldline/internal/tags"
+)
+
+// state is what the room has to know of a resource of whatever kind.
+type state struct {
+	id         string
+	tags       map[string]string
+	attributes map[string]string // what `${...}` may ask, beside the ID
+	// uses are the IDs of what cannot be removed before it.
+	uses []string
+	// names are the IDs that it refers to without standing on them: the groups
+	// that a group's rules name.
+	names []string
+	// gates, of a gateway, is the VPC whose addresses go through it; mapped, of
+	// an instance, the VPC in which it has one. EC2 detaches a gateway only when
+	// no such address is left, though neither names the other.
+	gates, mapped string
+	// gone is a resource that is only still shown, such as a terminated
+	// instance. It counts for generations alone.
+	gone bool
+}
+
+// found is a resource in the cloud.
+type found struct {
+	state
+	kind kind
+	raw  any // the kind's own type
+}
+
+func (f *found) uuid() string     { return f.tags[tags.UUID] }
+func (f *found) kindName() string { return f.kind.definition().Name }
+
+// generation tells apart what was made for one definition: the newest counts.
+func (f *found) generation() int {
+	if n, err := strconv.Atoi(f.tags[tags.Generation]); err == nil && n > 0 {
+		return n
+	}
+	return 1
+}
+
+// address is the one on its tags, or one for messages.
+func (f *found) address() string {
+	if a := f.tags[tags.Address]; a != "" {
+		return a
+	}
+	return f.kindName() + " " + f.id
+}
+
+// elsewhere tells whether it is another's to look after: the root volume of an
+// instance carries the instance's address and goes with it; what has an expiry
+// is temporary.
+func (f *found) elsewhere() bool {
+	if _, temporary := f.tags[tags.Expires]; temporary {
+		return true
+	}
+	address := f.tags[tags.Address]
+	return address != "" && !strings.HasPrefix(address, f.kindName()+".")
+}
+
+func (f *found) attribute(name string) (string, bool) {
+	if name == "id" || name == "" {
+		return f.id, true
+	}
+	v, ok := f.attributes[name]
+	return v, ok
+}
+
+// query is the scope of a description.
+type query struct {
+	cloud   *cloud.Cloud
+	filters []types.Filter
+	// specs are the definitions by UUID, for kinds that ask more about what a
+	// definition states.
+	specs map[string]any
+}
+
+// stated is the definition of a resource with given tags, or an empty one.
+func stated[S any](q query, list []types.Tag) *S {
+	if s, ok := q.specs[cloud.TagSet(list)[tags.UUID]].(*S); ok {
+		return s
+	}
+	return new(S)
+}
+
+// pager is a paginator of the SDK.
+type pager[O any] interface {
+	HasMorePages() bool
+	NextPage(ctx context.Context, options ...func(*ec2.Options)) (O, error)
+}
+
+// each hands every page to take.
+func each[O any](ctx context.Context, p pager[O], take func(O)) error {
+	for p.HasMorePages() {
+		page, err := p.NextPage(ctx)
+		if err != nil {
+			return err
+		}
+		take(page)
+	}
+	return nil
+}
+
+// pageSize is the page that describes ask for; EC2 gives at most this many.
+const pageSize = 1000
+
+// scope is the query for everything that carries the environment's tags.
+func (w *world) scope() query {
+	q := query{cloud: w.Cloud, specs: map[string]any{}, filters: []types.Filter{
+		cloud.Filter("tag:"+tags.Project, w.Project),
+		cloud.Filter("tag:"+tags.Environment, w.environment),
+	}}
+	for _, r := range w.resources() {
+		q.specs[r.UUID] = r.Spec
+	}
+	return q
+}
+
+// inventory is what the environment has: by UUID the generations of each
+// resource, newest first.
+type inventory struct {
+	all         []*found // in the order of kinds, then of address and ID
+	byUUID      map[string][]*found
+	byAddress   map[string][]*found // of those that lost their UUID
+	generations map[string]int      // the highest that was seen of each UUID
+	byID        map[string]*found
+}
+
+// readInventory asks once for every kind, all at the same time.
+func (w *world) readInventory(ctx context.Context) error {
+	all := kinds()
+	lists := make([][]*found, len(all))
+	err := graph.Each(ctx, 0, len(all), func(ctx context.Context, i int) error {
+		var err error
+		lists[i], err = all[i].list(ctx, w.scope())
+		if err != nil {
+			return fmt.Errorf("describe every %s of %s: %w", all[i].definition().Name, w.environment, err)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	w.inventory = newInventory(lists)
+	return nil
+}
+
+func newInventory(lists [][]*found) *inventory {
+	v := &inventory{byUUID: map[string][]*found{}, byAddress: map[string][]*found{}, generations: map[string]int{}, byID: map[string]*found{}}
+	for _, list := range lists {
+		sort.Slice(list, func(i, j int) bool {
+			a, b := list[i], list[j]
+			if a.address() != b.address() {
+				return a.address() < b.address()
+			}
+			return a.id < b.id
+		})
+		for _, f := range list {
+			if f.elsewhere() {
+				continue
+			}
+			if u := f.uuid(); u != "" {
+				v.generations[u] = max(v.generations[u], f.generation())
+			}
+			if f.gone {
+				continue
+			}
+			v.all = append(v.all, f)
+			v.byID[f.id] = f
+			if u := f.uuid(); u != "" {
+				v.byUUID[u] = append(v.byUUID[u], f)
+			} else if a := f.tags[tags.Address]; a != "" {
+				v.byAddress[a] = append(v.byAddress[a], f)
+			}
+		}
+	}
+	for _, list := range v.byUUID {
+		sort.SliceStable(list, func(i, j int) bool { return list[i].generation() > list[j].generation() })
+	}
+	return v
+}
+
+// of gives the generations of a resource, newest first. What lost its UUID but
+// kept its address is still the resource: only its tags need mending.
+func (v *inventory) of(uuid, address, kind string) []*found {
+	list := v.byUUID[uuid]
+	if len(list) == 0 {
+		list = v.byAddress[address]
+	}
+	var same []*found
+	for _, f := range list {
+		if f.kindName() == kind {
+			same = append(same, f)
+		}
+	}
+	return same
+}

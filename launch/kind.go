@@ -1,0 +1,258 @@
+package launch
+
+import (
+	"context"
+
+	"github.com/goldline-dev/goldline/internal/cloud"
+	"github.com/goldline-dev/goldline/internal/project"
+)
+
+// handler is what the file of a kind implements, and all that the rest of the
+// room knows of it: S is the struct of its fields in definitions, R what EC2
+// answers about one resource. A new kind is a file with a handler and a line in
+// kinds.
+type handler[S, R any] interface {
+	// about is the kind's entry in the language of definitions, without New.
+	about() project.Kind
+	// check reports what is wrong with a definition beyond single fields. It
+	// sees references as they are written.
+	check(c *checker, d definition[S])
+	// list describes all resources in the query's scope: one paginated call,
+	// however many there are.
+	list(ctx context.Context, q query) ([]R, error)
+	// read says what the room has to know of a resource.
+	read(r R) state
+	// compare says how what is there differs from what is wanted. It is pure.
+	compare(w want[S], have R) differences
+	// create makes the resource, with t's tags in the call that makes it. What
+	// that call does not take, update adds: it is called with what compare says
+	// about the new resource.
+	create(ctx context.Context, t *task, w want[S]) (R, error)
+	// update carries out the differences that need no replacement.
+	update(ctx context.Context, t *task, w want[S], have R, d differences) error
+	// remove removes the resource and returns when it is gone. One that is gone
+	// already is no error.
+	remove(ctx context.Context, t *task, have R) error
+}
+
+// Some kinds do more.
+type (
+	// excluder is a kind whose resources can be in each other's way: one that is
+	// wanted cannot be made before another is gone.
+	excluder[S, R any] interface {
+		excludes(w want[S], have R) bool
+	}
+	// settler is a kind that takes its time to be of use once it is made.
+	settler[R any] interface {
+		settle(ctx context.Context, t *task, have R) (R, error)
+		// fresh tells whether one that needs no change may still have to settle.
+		fresh(have R) bool
+	}
+	// restorer is a kind whose replacement takes something away from the old
+	// resource, which is given back when the replacement fails.
+	restorer[R any] interface {
+		restore(ctx context.Context, t *task) error
+	}
+	// tagger is a kind with tags beside those that every kind has.
+	tagger[S any] interface {
+		tags(w want[S]) map[string]string
+	}
+	// loosener is a kind whose resources hold on to each other in rings, which
+	// have to be cut before any of them can be removed.
+	loosener[R any] interface {
+		loosen(ctx context.Context, t *task, have R) error
+	}
+)
+
+// want is a resource as it should be: its definition with values in the places
+// of references, or Unknown where there is none yet.
+type want[S any] struct {
+	*project.Resource
+	spec  *S
+	world *world
+}
+
+// kind is a handler with its types hidden, so that kinds can stand in one list.
+type kind interface {
+	definition() project.Kind
+	check(c *checker, r *project.Resource)
+	list(ctx context.Context, q query) ([]*found, error)
+	compare(w *world, r *project.Resource, spec any, have *found) differences
+	tags(w *world, r *project.Resource, spec any) map[string]string
+	excludes(w *world, r *project.Resource, spec any, have *found) bool
+	create(ctx context.Context, t *task, r *project.Resource, spec any) (*found, error)
+	update(ctx context.Context, t *task, r *project.Resource, spec any, have *found, d differences) error
+	settle(ctx context.Context, t *task, have *found) (*found, error)
+	fresh(have *found) bool
+	restore(ctx context.Context, t *task) (bool, error)
+	loosens() bool
+	loosen(ctx context.Context, t *task, have *found) error
+	remove(ctx context.Context, t *task, have *found) error
+}
+
+// kinds lists every kind, in the order in which a platform is built up.
+func kinds() []kind {
+	return []kind{
+		of(vpcs{}), of(internetGateways{}), of(subnets{}), of(routeTables{}), of(securityGroups{}),
+		of(volumes{}), of(instances{}),
+	}
+}
+
+// Kinds are the kinds of resources that a topology may define.
+func Kinds() []project.Kind {
+	var all []project.Kind
+	for _, k := range kinds() {
+		all = append(all, k.definition())
+	}
+	return all
+}
+
+func kindsByName() map[string]kind {
+	byName := map[string]kind{}
+	for _, k := range kinds() {
+		byName[k.definition().Name] = k
+	}
+	return byName
+}
+
+func of[S, R any](h handler[S, R]) kind { return adapter[S, R]{h} }
+
+type adapter[S, R any] struct{ h handler[S, R] }
+
+func (a adapter[S, R]) definition() project.Kind {
+	k := a.h.about()
+	k.New = func() any { return new(S) }
+	return k
+}
+
+func (a adapter[S, R]) want(w *world, r *project.Resource, spec any) want[S] {
+	s, _ := spec.(*S)
+	return want[S]{Resource: r, spec: s, world: w}
+}
+
+func (a adapter[S, R]) found(r R) *found { return &found{kind: a, state: a.h.read(r), raw: r} }
+
+func (a adapter[S, R]) check(c *checker, r *project.Resource) {
+	if s, ok := r.Spec.(*S); ok {
+		a.h.check(c, definition[S]{Resource: r, spec: s})
+	}
+}
+
+func (a adapter[S, R]) list(ctx context.Context, q query) ([]*found, error) {
+	list, err := a.h.list(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]*found, 0, len(list))
+	for _, r := range list {
+		all = append(all, a.found(r))
+	}
+	return all, nil
+}
+
+func (a adapter[S, R]) compare(w *world, r *project.Resource, spec any, have *found) differences {
+	return a.h.compare(a.want(w, r, spec), have.raw.(R))
+}
+
+func (a adapter[S, R]) tags(w *world, r *project.Resource, spec any) map[string]string {
+	if h, ok := a.h.(tagger[S]); ok {
+		return h.tags(a.want(w, r, spec))
+	}
+	return nil
+}
+
+func (a adapter[S, R]) excludes(w *world, r *project.Resource, spec any, have *found) bool {
+	h, ok := a.h.(excluder[S, R])
+	raw, same := have.raw.(R)
+	return ok && same && h.excludes(a.want(w, r, spec), raw)
+}
+
+// maxGenerations bounds how many client tokens are tried for one resource. A
+// token stays taken for a day after its resource is gone, and each tells the
+// tries of that day apart.
+const maxGenerations = 200
+
+// create makes a resource once. After an ambiguous failure, and where the
+// client token was used before, it looks for what is there by identity.
+func (a adapter[S, R]) create(ctx context.Context, t *task, r *project.Resource, spec any) (*found, error) {
+	find := func(ctx context.Context) (R, bool, error) { return a.find(ctx, t) }
+	for range maxGenerations {
+		made, err := cloud.Once(ctx, find, func(ctx context.Context) (R, error) {
+			return a.h.create(ctx, t, a.want(t.world, r, spec))
+		})
+		if err == nil && a.h.read(made).gone || cloud.Code(err) == "IdempotentParameterMismatch" {
+			if earlier, ok, err := find(ctx); err != nil {
+				return nil, err
+			} else if ok {
+				return a.found(earlier), nil
+			}
+			t.generation++
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		return a.found(made), nil
+	}
+	return nil, errGenerations
+}
+
+// find looks for the task's resource by its identity.
+func (a adapter[S, R]) find(ctx context.Context, t *task) (r R, ok bool, err error) {
+	list, err := a.h.list(ctx, t.query())
+	if err != nil {
+		return r, false, err
+	}
+	for _, r := range list {
+		if f := a.found(r); !f.gone && f.uuid() == t.uuid && f.generation() == t.generation && !f.elsewhere() {
+			return r, true, nil
+		}
+	}
+	return r, false, nil
+}
+
+func (a adapter[S, R]) update(ctx context.Context, t *task, r *project.Resource, spec any, have *found, d differences) error {
+	return a.h.update(ctx, t, a.want(t.world, r, spec), have.raw.(R), d)
+}
+
+func (a adapter[S, R]) settle(ctx context.Context, t *task, have *found) (*found, error) {
+	h, ok := a.h.(settler[R])
+	if !ok {
+		return have, nil
+	}
+	r, err := h.settle(ctx, t, have.raw.(R))
+	if err != nil {
+		return have, err
+	}
+	return a.found(r), nil
+}
+
+func (a adapter[S, R]) fresh(have *found) bool {
+	h, ok := a.h.(settler[R])
+	return ok && h.fresh(have.raw.(R))
+}
+
+// restore gives back what a failed replacement took. done is false for a kind
+// whose replacement takes nothing away.
+func (a adapter[S, R]) restore(ctx context.Context, t *task) (done bool, err error) {
+	if h, ok := a.h.(restorer[R]); ok {
+		return true, h.restore(ctx, t)
+	}
+	return false, nil
+}
+
+func (a adapter[S, R]) loosens() bool {
+	_, ok := a.h.(loosener[R])
+	return ok
+}
+
+func (a adapter[S, R]) loosen(ctx context.Context, t *task, have *found) error {
+	if h, ok := a.h.(loosener[R]); ok {
+		return h.loosen(ctx, t, have.raw.(R))
+	}
+	return nil
+}
+
+func (a adapter[S, R]) remove(ctx context.Context, t *task, have *found) error {
+	return a.h.remove(ctx, t, have.raw.(R))
+}

@@ -1,0 +1,114 @@
+// Package launch makes an environment what its topology says: it reads what is
+// there by tags, compares it with the definitions, plans as pure data what to
+// create, change, replace and delete and why, and carries plans out along the
+// references. It keeps no state: everything it makes carries its identity in
+// tags from the call that makes it, so that any later run finds it and goes on.
+// It touches nothing that does not carry the environment's tags, and it prints
+// nothing.
+package launch
+
+import (
+	"time"
+
+	"github.com/goldline-dev/goldline/internal/cloud"
+	"github.com/goldline-dev/goldline/internal/event"
+	"github.com/goldline-dev/goldline/internal/project"
+)
+
+// Options say what is launched where.
+type Options struct {
+	// Project is the project's name.
+	Project string
+	// Tags are put on everything, below the definitions' own.
+	Tags map[string]string
+	// Topology is the environment's, expanded and with its variables resolved.
+	Topology *project.Topology
+	Cloud    *cloud.Cloud
+	// Sink gets the events; nil drops them.
+	Sink event.Sink
+	// Run is the ID of the run, for the tag that says which run made a thing.
+	Run string
+}
+
+func (o Options) sink() event.Sink {
+	if o.Sink == nil {
+		return event.Discard
+	}
+	return o.Sink
+}
+
+// Action is what a plan does with a resource.
+type Action string
+
+// The actions, in the order in which people read them.
+const (
+	Create  Action = "create"
+	Update  Action = "change"
+	Replace Action = "replace"
+	Delete  Action = "delete"
+	None    Action = "none"
+)
+
+// Unknown stands in a plan for a value that EC2 gives when it makes a thing.
+const Unknown = "(known after launch)"
+
+// Change is what happens to one resource.
+type Change struct {
+	Address string        `json:"address"`
+	Kind    string        `json:"kind"`
+	Action  Action        `json:"action"`
+	ID      string        `json:"id,omitempty"` // of what is there; in a Result of what was made
+	Reason  string        `json:"reason,omitempty"`
+	Fields  []FieldChange `json:"fields,omitempty"`
+}
+
+// FieldChange is one value that differs.
+type FieldChange struct {
+	Path string `json:"path"`
+	Old  string `json:"old"`
+	New  string `json:"new"`
+}
+
+// Counts says how many resources there are for each action.
+type Counts struct {
+	Create  int `json:"create"`
+	Change  int `json:"change"`
+	Replace int `json:"replace"`
+	Delete  int `json:"delete"`
+	None    int `json:"none"`
+}
+
+// Plan is what a launch, or a destruction, would do. Equal definitions over an
+// equal cloud give an equal plan with an equal digest.
+type Plan struct {
+	Environment string   `json:"environment"`
+	Digest      string   `json:"digest"`
+	Counts      Counts   `json:"counts"`
+	Changes     []Change `json:"changes"`
+
+	destroy bool
+	steps   *planner // what the plan was made from; nil for one that was read from JSON
+}
+
+// Empty tells whether there is nothing to do.
+func (p *Plan) Empty() bool { return len(p.Changes) == 0 }
+
+// Result is what a plan has led to.
+type Result struct {
+	Changes   []Change   `json:"changes"` // those that were carried out, with the IDs of what was made
+	Instances []Instance `json:"instances"`
+}
+
+// Instance is an instance of an environment.
+type Instance struct {
+	Address   string    `json:"address"`
+	ID        string    `json:"id"`
+	Image     string    `json:"image,omitempty"`
+	AMI       string    `json:"ami"`
+	Version   string    `json:"version,omitempty"`
+	State     string    `json:"state"`
+	PrivateIP string    `json:"private_ip,omitempty"`
+	PublicIP  string    `json:"public_ip,omitempty"`
+	Launched  time.Time `json:"launched"`
+	UUID      string    `json:"uuid"`
+}

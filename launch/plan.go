@@ -1,0 +1,131 @@
+package launch
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+)
+
+// NewPlan reads what there is and says what a launch would do. What the input
+// gets wrong (an image without a current build, user data that is too large) is
+// reported all at once, as wrong input.
+func NewPlan(ctx context.Context, o Options) (*Plan, error) {
+	p, err := prepare(ctx, o)
+	if err != nil {
+		return nil, fmt.Errorf("plan %s: %w", environmentOf(o), err)
+	}
+	plan := &Plan{Environment: p.environment, Changes: []Change{}, steps: p}
+	for _, it := range p.items {
+		if it.action == None {
+			plan.Counts.None++
+		} else {
+			plan.add(it.change())
+		}
+	}
+	for _, it := range p.items {
+		for _, f := range it.stale {
+			plan.add(deletion(f, fmt.Sprintf("%s has replaced it, in a run that was interrupted", it.have.id)))
+		}
+	}
+	for _, f := range p.strays {
+		plan.add(deletion(f, "no definition has it"))
+	}
+	return plan, plan.seal()
+}
+
+// NewDestroyPlan plans the removal of everything that carries the environment's
+// tags, also of what no definition knows.
+func NewDestroyPlan(ctx context.Context, o Options) (*Plan, error) {
+	w, err := newWorld(o)
+	if err == nil {
+		err = w.readInventory(ctx)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("plan to destroy %s: %w", environmentOf(o), err)
+	}
+	p := &planner{world: w, strays: w.inventory.all, byAddress: map[string]*item{}}
+	plan := &Plan{Environment: w.environment, Changes: []Change{}, destroy: true, steps: p}
+	for _, f := range p.strays {
+		plan.add(deletion(f, "destroy"))
+	}
+	return plan, plan.seal()
+}
+
+// Audit compares what is there with the definitions, with calls that read only:
+// what differs, what is missing, tags that are missing, and what carries the
+// environment's tags without a definition. The plan says what a launch would
+// do about it; nothing is changed.
+func Audit(ctx context.Context, o Options) (*Plan, error) { return NewPlan(ctx, o) }
+
+// RenderUserData gives the user data that an instance would be launched with
+// now. Values that only a launch gives stand as Unknown.
+func RenderUserData(ctx context.Context, o Options, address string) ([]byte, error) {
+	p, err := prepare(ctx, o)
+	if err != nil {
+		return nil, fmt.Errorf("user data of %s: %w", address, err)
+	}
+	if it, ok := p.byAddress[address]; ok {
+		if s, ok := it.spec.(*instanceSpec); ok {
+			return p.userData(it.Resource, s)
+		}
+	}
+	return nil, notInstance(p, address)
+}
+
+func prepare(ctx context.Context, o Options) (*planner, error) {
+	w, err := newWorld(o)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.read(ctx); err != nil {
+		return nil, err
+	}
+	p, err := newPlanner(w)
+	if err != nil {
+		return nil, err
+	}
+	return p, p.decide()
+}
+
+func environmentOf(o Options) string {
+	if o.Topology == nil || o.Topology.Environment == nil {
+		return "nothing"
+	}
+	return o.Topology.Environment.Name
+}
+
+func deletion(f *found, reason string) Change {
+	return Change{Address: f.address(), Kind: f.kindName(), Action: Delete, ID: f.id, Reason: reason}
+}
+
+func (p *Plan) add(c Change) {
+	switch c.Action {
+	case Create:
+		p.Counts.Create++
+	case Update:
+		p.Counts.Change++
+	case Replace:
+		p.Counts.Replace++
+	case Delete:
+		p.Counts.Delete++
+	}
+	p.Changes = append(p.Changes, c)
+}
+
+// seal gives the plan its digest: over the environment and the changes, as
+// JSON.
+func (p *Plan) seal() error {
+	text, err := json.Marshal(struct {
+		Environment string
+		Destroy     bool
+		Changes     []Change
+	}{p.Environment, p.destroy, p.Changes})
+	if err != nil {
+		return fmt.Errorf("plan %s: %w", p.Environment, err)
+	}
+	sum := sha256.Sum256(text)
+	p.Digest = hex.EncodeToString(sum[:])
+	return nil
+}

@@ -1,0 +1,261 @@
+package launch
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/goldline-dev/goldline/internal/fail"
+	"github.com/goldline-dev/goldline/internal/project"
+	"github.com/goldline-dev/goldline/internal/tags"
+)
+
+// item is one definition beside what there is of it.
+type item struct {
+	*project.Resource
+	kind   kind
+	have   *found   // the newest generation; nil if there is none
+	stale  []*found // earlier generations, which an interrupted replacement left
+	spec   any      // with values in the places of references
+	action Action
+	diffs  differences
+	retag  map[string]string // tags that are missing or differ
+	// first is a replacement that has to remove the old before it makes the new.
+	first bool
+}
+
+// made tells whether the item's ID is not known before the launch.
+func (it *item) made() bool { return it.action == Create || it.action == Replace }
+
+// planner decides what happens to each resource.
+type planner struct {
+	*world
+	items     []*item
+	byAddress map[string]*item
+	strays    []*found // what no definition has
+	// early are the IDs of what has to be removed before something else can be
+	// made. Everything else is removed after all has been made.
+	early map[string]bool
+}
+
+func newPlanner(w *world) (*planner, error) {
+	p := &planner{world: w, byAddress: map[string]*item{}}
+	byName := kindsByName()
+	known := map[string]bool{}
+	var errs []error
+	for _, r := range w.resources() {
+		k, ok := byName[r.Kind]
+		if !ok {
+			errs = append(errs, fail.Inputf("%s: no kind of resource is called %q", r.Address, r.Kind))
+			continue
+		}
+		it := &item{Resource: r, kind: k}
+		list := w.inventory.of(r.UUID, r.Address, r.Kind)
+		if err := twins(r, list); err != nil {
+			errs = append(errs, err)
+		}
+		if len(list) > 0 {
+			it.have, it.stale = list[0], list[1:]
+		}
+		for _, f := range list {
+			known[f.id] = true
+		}
+		p.items = append(p.items, it)
+		p.byAddress[r.Address] = it
+	}
+	for _, f := range w.inventory.all {
+		if !known[f.id] {
+			p.strays = append(p.strays, f)
+		}
+	}
+	return p, fail.Join(errs...)
+}
+
+// twins reports two resources of one identity: two runs raced, or someone
+// copied tags. Which of them is meant only a person can tell.
+func twins(r *project.Resource, list []*found) error {
+	if len(list) < 2 || list[0].generation() != list[1].generation() {
+		return nil
+	}
+	var ids []string
+	for _, f := range list {
+		if f.generation() == list[0].generation() {
+			ids = append(ids, f.id)
+		}
+	}
+	err := fail.Inputf("%s: %d resources carry its identity: %s", r.Address, len(ids), strings.Join(ids, ", "))
+	return fail.WithHint(err, "keep one of them: delete the others, or take their tag %s away", tags.UUID)
+}
+
+// decide settles every action. A replaced resource changes those that refer to
+// it, so it goes round until nothing changes any more: references are no
+// rings but for late ones, which never replace, so that is soon.
+func (p *planner) decide() error {
+	for _, it := range p.items {
+		it.action = None
+		if it.have == nil {
+			it.action = Create
+		}
+	}
+	for range len(p.items) + 1 {
+		changed := false
+		for _, it := range p.items {
+			before := it.action
+			if err := p.decideOne(it); err != nil {
+				return err
+			}
+			changed = changed || it.action != before
+		}
+		if !changed {
+			p.order()
+			return p.refusals()
+		}
+	}
+	return fmt.Errorf("the plan of %s does not settle", p.environment)
+}
+
+func (p *planner) decideOne(it *item) error {
+	spec, err := project.Fill(it.Spec, p.lookup)
+	if err != nil {
+		return fail.Input(fmt.Errorf("%s: %w", it.Address, err))
+	}
+	it.spec = spec
+	if it.have == nil {
+		return nil
+	}
+	it.diffs = it.kind.compare(p.world, it.Resource, spec, it.have)
+	it.retag = nil
+	switch {
+	case len(it.diffs.replaces()) > 0:
+		it.action = Replace
+		return nil
+	case len(it.diffs) > 0:
+		it.action = Update
+	default:
+		it.action = None
+	}
+	wanted := p.tagsOf(it.Resource, it.kind, spec)
+	for _, key := range tags.Keys(wanted) {
+		if have, ok := it.have.tags[key]; !ok || have != wanted[key] {
+			if it.retag == nil {
+				it.retag = map[string]string{}
+			}
+			it.retag[key] = wanted[key]
+			it.action = Update
+		}
+	}
+	return nil
+}
+
+// lookup gives the values of references as far as the plan knows them.
+func (p *planner) lookup(ref project.Ref) (string, bool) {
+	it, ok := p.byAddress[ref.Address]
+	if !ok || ref.Kind == "image" {
+		return "", false
+	}
+	if it.made() {
+		return Unknown, true
+	}
+	value, _ := it.have.attribute(ref.Attribute)
+	return value, true
+}
+
+// tagsOf are the tags that a resource should have.
+func (w *world) tagsOf(r *project.Resource, k kind, spec any) map[string]string {
+	return tags.Merge(
+		map[string]string{tags.Name: displayName(r)},
+		w.Tags, r.Tags,
+		map[string]string{tags.Project: w.Project, tags.Environment: w.environment, tags.Address: r.Address, tags.UUID: r.UUID},
+		k.tags(w, r, spec),
+	)
+}
+
+// refusals are what the plan itself can tell EC2 would refuse.
+func (p *planner) refusals() error {
+	var errs []error
+	for _, it := range p.items {
+		if s, ok := it.spec.(*instanceSpec); ok {
+			if _, err := p.userData(it.Resource, s); err != nil {
+				at := it.At("user_data").String()
+				if at != "" {
+					at += ": "
+				}
+				errs = append(errs, fail.Input(fmt.Errorf("%s%s: %w", at, it.Address, err)))
+			}
+		}
+	}
+	return fail.Join(errs...)
+}
+
+// order finds what has to be removed before something is made: what excludes
+// it, and then everything that stands on such a one, since it has to go first.
+func (p *planner) order() {
+	p.early = map[string]bool{}
+	for _, it := range p.items {
+		if !it.made() {
+			continue
+		}
+		for _, f := range p.strays {
+			if it.kind.excludes(p.world, it.Resource, it.spec, f) {
+				p.early[f.id] = true
+			}
+		}
+		for _, other := range p.items {
+			if other.action == Replace && other.Kind == it.Kind && it.kind.excludes(p.world, it.Resource, it.spec, other.have) {
+				p.early[other.have.id] = true
+			}
+		}
+	}
+	going := p.going()
+	for again := true; again; {
+		again = false
+		for _, f := range going {
+			for _, id := range f.uses {
+				if p.early[id] && !p.early[f.id] {
+					p.early[f.id], again = true, true
+				}
+			}
+		}
+	}
+	for _, it := range p.items {
+		it.first = it.action == Replace && p.early[it.have.id]
+	}
+}
+
+// going is everything that the plan removes.
+func (p *planner) going() []*found {
+	var all []*found
+	for _, it := range p.items {
+		if it.action == Replace {
+			all = append(all, it.have)
+		}
+		all = append(all, it.stale...)
+	}
+	return append(all, p.strays...)
+}
+
+// change is an item's line in the plan.
+func (it *item) change() Change {
+	c := Change{Address: it.Address, Kind: it.Kind, Action: it.action, Fields: it.diffs.fields()}
+	if it.have != nil {
+		c.ID = it.have.id
+	}
+	var parts []string
+	switch it.action {
+	case Replace:
+		parts = it.diffs.replaces()
+	case Update:
+		for _, f := range it.diffs {
+			if !has(parts, f.path) {
+				parts = append(parts, f.path)
+			}
+		}
+		if len(it.retag) > 0 {
+			parts = append(parts, "tags")
+		}
+		for _, key := range tags.Keys(it.retag) {
+			c.Fields = append(c.Fields, FieldChange{Path: "tags." + key, Old: it.have.tags[key], New: it.retag[key]})
+		}
+	}
+	c.Reason = strings.Join(parts, "; ")
+	return c
+}

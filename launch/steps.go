@@ -1,0 +1,257 @@
+package launch
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/goldline-dev/goldline/internal/graph"
+	"github.com/goldline-dev/goldline/internal/project"
+)
+
+// A plan is carried out as one graph. A resource has up to four steps:
+//
+//	make ADDRESS    it is made, or changed in place
+//	join ADDRESS    what it says of others that are made at the same time: rules
+//	                that name groups
+//	loosen ID       it lets go of others that go, too
+//	drop ID         it is removed
+//
+// Nothing waits but for what it names. What goes away goes after all that is
+// new is there, unless it stands in the way.
+
+func makeStep(it *item) string      { return "make " + it.Address }
+func joinStep(it *item) string      { return "join " + it.Address }
+func loosenStep(f *found) string    { return "loosen " + f.id }
+func dropStep(f *found) string      { return "drop " + f.id }
+func settleStep(it *item) string    { return "settle " + it.Address }
+func tagStep(address string) string { return "tag " + address }
+
+// works tells whether an item has a step beyond tags.
+func (it *item) works() bool { return it.made() || len(it.diffs) > 0 }
+
+func (it *item) late() bool {
+	for _, ref := range it.Refs {
+		if ref.Late {
+			return true
+		}
+	}
+	return false
+}
+
+// last is the step after which others can use the item; "" for none.
+func (it *item) last() string {
+	switch {
+	case it == nil || !it.works():
+		return ""
+	case it.late():
+		return joinStep(it)
+	}
+	return makeStep(it)
+}
+
+// steps builds the graph of a plan.
+func (e *execution) steps() []graph.Node {
+	nodes := e.tagSteps()
+	for _, it := range e.items {
+		if it.works() {
+			nodes = append(nodes, e.makeSteps(it)...)
+		} else if it.have != nil && it.kind.fresh(it.have) {
+			nodes = append(nodes, e.node(settleStep(it), it.Address, nil, func(ctx context.Context) error { return e.settle(ctx, it) }))
+		}
+	}
+	going := e.going()
+	gone := map[string]bool{}
+	for _, f := range going {
+		gone[f.id] = true
+	}
+	for _, f := range going {
+		if loose(f, gone) {
+			nodes = append(nodes, e.node(loosenStep(f), f.address(), e.loosenNeeds(f, going), func(ctx context.Context) error { return e.loosen(ctx, f) }))
+		}
+		nodes = append(nodes, e.node(dropStep(f), f.address(), e.dropNeeds(f, going, gone), func(ctx context.Context) error { return e.drop(ctx, f) }))
+	}
+	return nodes
+}
+
+func (e *execution) makeSteps(it *item) []graph.Node {
+	nodes := []graph.Node{e.node(makeStep(it), it.Address, e.makeNeeds(it), func(ctx context.Context) error { return e.make(ctx, it) })}
+	if it.late() {
+		needs := []string{makeStep(it)}
+		for _, ref := range it.Refs {
+			if other := e.byAddress[ref.Address]; ref.Late && other != nil && other != it && other.works() {
+				needs = append(needs, makeStep(other))
+			}
+		}
+		nodes = append(nodes, e.node(joinStep(it), it.Address, needs, func(ctx context.Context) error { return e.join(ctx, it) }))
+	}
+	return nodes
+}
+
+func (e *execution) makeNeeds(it *item) []string {
+	var needs []string
+	add := func(step string) {
+		if step != "" && !has(needs, step) {
+			needs = append(needs, step)
+		}
+	}
+	for _, ref := range it.Refs {
+		if !ref.Late {
+			add(e.byAddress[ref.Address].last())
+		}
+	}
+	if it.first {
+		add(dropStep(it.have))
+		for _, f := range it.stale {
+			add(dropStep(f))
+		}
+	}
+	excluded := func(f *found) bool { return it.kind.excludes(e.world, it.Resource, it.spec, f) }
+	for _, f := range e.strays {
+		if it.made() && e.early[f.id] && excluded(f) {
+			add(dropStep(f))
+		}
+	}
+	for _, other := range e.items {
+		if other == it || other.Kind != it.Kind || other.have == nil || !other.works() || !excluded(other.have) {
+			continue
+		}
+		if other.action == Replace {
+			add(dropStep(other.have))
+		} else {
+			add(other.last()) // it gives up what is wanted here
+		}
+	}
+	return needs
+}
+
+// after is what has to be made before something that is not in the way goes:
+// whatever still uses it, and for what no definition has everything.
+func (e *execution) after(f *found) []string {
+	if e.early[f.id] {
+		return nil
+	}
+	var needs []string
+	owner := e.owner[f.id]
+	for _, it := range e.items {
+		step := it.last()
+		if step == "" {
+			continue
+		}
+		uses := it.have != nil && (has(it.have.uses, f.id) || has(it.have.names, f.id))
+		if owner == nil || owner == it || uses {
+			needs = append(needs, step)
+		}
+	}
+	return needs
+}
+
+func (e *execution) dropNeeds(f *found, going []*found, gone map[string]bool) []string {
+	needs := e.after(f)
+	if loose(f, gone) {
+		needs = append(needs, loosenStep(f))
+	}
+	for _, other := range going {
+		if other == f {
+			continue
+		}
+		if has(other.uses, f.id) || f.gates != "" && other.mapped == f.gates {
+			needs = append(needs, dropStep(other))
+		}
+		if has(other.names, f.id) && loose(other, gone) {
+			needs = append(needs, loosenStep(other))
+		}
+	}
+	return needs
+}
+
+func (e *execution) loosenNeeds(f *found, going []*found) []string {
+	needs := e.after(f)
+	for _, other := range going {
+		if other != f && has(other.uses, f.id) {
+			needs = append(needs, dropStep(other))
+		}
+	}
+	return needs
+}
+
+// loose tells whether something that goes names others that go.
+func loose(f *found, gone map[string]bool) bool {
+	if !f.kind.loosens() {
+		return false
+	}
+	for _, id := range f.names {
+		if gone[id] {
+			return true
+		}
+	}
+	return false
+}
+
+// tagSteps mend tags, one call for all resources that miss the same.
+func (e *execution) tagSteps() []graph.Node {
+	groups := map[string][]*item{}
+	for _, it := range e.items {
+		if it.action == Update && len(it.retag) > 0 {
+			text, _ := json.Marshal(it.retag) // text to text: it cannot fail
+			groups[string(text)] = append(groups[string(text)], it)
+		}
+	}
+	var nodes []graph.Node
+	for _, key := range union(groups) {
+		items := groups[key]
+		name := tagStep(items[0].Address)
+		if len(items) > 1 {
+			name = fmt.Sprintf("%s and %d others", name, len(items)-1)
+		}
+		nodes = append(nodes, e.node(name, items[0].Address, nil, func(ctx context.Context) error { return e.tag(ctx, items) }))
+		for _, it := range items {
+			e.tagged[it.Address] = name
+		}
+	}
+	return nodes
+}
+
+// resourceTask is the task for making or changing an item.
+func (e *execution) resourceTask(it *item, spec any) *task {
+	t := e.task(it.Address)
+	t.uuid, t.tags = it.UUID, e.tagsOf(it.Resource, it.kind, spec)
+	t.generation = 1
+	if it.have != nil {
+		t.generation = it.have.generation()
+	}
+	if it.made() {
+		t.generation = e.inventory.generations[it.UUID] + 1
+		if it.have != nil {
+			t.generation = max(t.generation, it.have.generation()+1)
+		}
+	}
+	if it.action == Replace && !it.first {
+		t.old = append([]*found{it.have}, it.stale...)
+	} else if it.action != Replace {
+		t.old = it.stale
+	}
+	t.replacing = it.action == Replace
+	return t
+}
+
+func (e *execution) fill(it *item) (any, error) {
+	spec, err := project.Fill(it.Spec, e.lookup)
+	if err != nil {
+		return nil, fmt.Errorf("references: %w", err)
+	}
+	return spec, nil
+}
+
+// lookup gives the values of references as they are now.
+func (e *execution) lookup(ref project.Ref) (string, bool) {
+	it, ok := e.byAddress[ref.Address]
+	if !ok || ref.Kind == "image" {
+		return "", false
+	}
+	if f := e.now(it.Address); f != nil {
+		value, _ := f.attribute(ref.Attribute)
+		return value, true
+	}
+	return Unknown, true
+}

@@ -1,0 +1,68 @@
+package launch
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/goldline-dev/goldline/internal/project"
+)
+
+// optional is text as EC2 takes it: nothing where there is none.
+func optional(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return aws.String(s)
+}
+
+// number is the same for a number, where 0 states nothing.
+func number(n int) *int32 {
+	if n == 0 {
+		return nil
+	}
+	return aws.Int32(int32(n))
+}
+
+func has(list []string, s string) bool { return slices.Contains(list, s) }
+
+// union lists the keys of maps, each once, in order.
+func union[K cmp.Ordered, V any](maps ...map[K]V) []K {
+	var keys []K
+	for _, m := range maps {
+		for k := range m {
+			keys = append(keys, k)
+		}
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}
+
+// canonical is a block as EC2 shows it: 10.0.0.5/8 is 10.0.0.0/8 to it. What is
+// no block stays as it is.
+func canonical(block string) string {
+	p, err := netip.ParsePrefix(block)
+	if err != nil {
+		return block
+	}
+	return p.Masked().String()
+}
+
+func contains(outer, inner netip.Prefix) bool {
+	return outer.Bits() <= inner.Bits() && outer.Contains(inner.Addr())
+}
+
+// sameKey tells whether two names mean one KMS key: EC2 gives its ARN, and a
+// definition may give its ID.
+func sameKey(arn, given string) bool {
+	return arn == given || len(arn) > len(given) && arn[len(arn)-len(given)-1:] == "/"+given
+}
+
+// displayName is the Name tag of a resource: web, or web[0].
+func displayName(r *project.Resource) string {
+	if r.Index == "" {
+		return r.Name
+	}
+	return r.Name + "[" + r.Index + "]"
+}

@@ -1,0 +1,187 @@
+package launch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/goldline-dev/goldline/internal/cloud"
+	"github.com/goldline-dev/goldline/internal/fail"
+	"github.com/goldline-dev/goldline/internal/graph"
+	"github.com/goldline-dev/goldline/internal/project"
+	"github.com/goldline-dev/goldline/internal/tags"
+)
+
+// world is what is known beside the definitions: the environment, what it has,
+// and which builds are current. Once read it does not change.
+type world struct {
+	Options
+	environment, region string
+	inventory           *inventory
+	builds              map[string]build // current, by image
+	amis                map[string]build // by AMI
+}
+
+// build is an AMI as far as a launch cares.
+type build struct {
+	ami, version string
+	root         string // name of the root device
+}
+
+func newWorld(o Options) (*world, error) {
+	if o.Topology == nil || o.Topology.Environment == nil {
+		return nil, errors.New("launch: no topology")
+	}
+	env := o.Topology.Environment
+	w := &world{Options: o, environment: env.Name, region: env.Region, inventory: newInventory(nil)}
+	if o.Cloud != nil && o.Cloud.Region != "" {
+		w.region = o.Cloud.Region
+	}
+	return w, nil
+}
+
+func (w *world) resources() []*project.Resource { return w.Topology.Resources }
+
+// read reads what there is: every kind and the pointers at the same time, then
+// the AMIs that those name.
+func (w *world) read(ctx context.Context) error {
+	var pointers map[string]cloud.Pointer
+	images, fixed := w.imagesNamed()
+	err := graph.Each(ctx, 0, 2, func(ctx context.Context, i int) error {
+		if i == 0 {
+			return w.readInventory(ctx)
+		}
+		if len(images) == 0 {
+			return nil
+		}
+		var err error
+		pointers, err = w.Cloud.Pointers(ctx, w.Project, w.environment)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return w.readBuilds(ctx, images, fixed, pointers)
+}
+
+// imagesNamed are the images and the AMIs that the definitions name.
+func (w *world) imagesNamed() (images, amis []string) {
+	for _, r := range w.resources() {
+		s, ok := r.Spec.(*instanceSpec)
+		if !ok {
+			continue
+		}
+		if s.Image != "" && !has(images, s.Image) {
+			images = append(images, s.Image)
+		}
+		if s.AMI != "" && !has(amis, s.AMI) {
+			amis = append(amis, s.AMI)
+		}
+	}
+	return images, amis
+}
+
+// readBuilds reads the AMIs in one call: those that are to run, and those that
+// do, for the words of the plan. An image without a current build, or with one
+// that is not there, is wrong input; all of them are reported at once.
+func (w *world) readBuilds(ctx context.Context, images, fixed []string, pointers map[string]cloud.Pointer) error {
+	w.builds, w.amis = map[string]build{}, map[string]build{}
+	asked := slices.Clone(fixed)
+	for _, image := range images {
+		if p, ok := pointers[image]; ok {
+			asked = append(asked, p.AMI)
+		}
+	}
+	for _, f := range w.inventory.all {
+		if i, ok := f.raw.(instance); ok {
+			asked = append(asked, aws.ToString(i.ImageId))
+		}
+	}
+	slices.Sort(asked)
+	if err := w.readAMIs(ctx, slices.Compact(asked)); err != nil {
+		return fmt.Errorf("describe the images: %w", err)
+	}
+	var errs []error
+	for _, image := range images {
+		p, ok := pointers[image]
+		b, there := w.amis[p.AMI]
+		switch {
+		case !ok:
+			errs = append(errs, fail.Inputf("image %s has no current build in %s; promote one: goldline promote %s --to %s", image, w.environment, image, w.environment))
+		case !there:
+			errs = append(errs, fail.Inputf("the current build of image %s in %s is %s, which is not there; promote another: goldline promote %s --to %s", image, w.environment, p.AMI, image, w.environment))
+		default:
+			w.builds[image] = b
+		}
+	}
+	for _, ami := range fixed {
+		if _, ok := w.amis[ami]; !ok {
+			errs = append(errs, fail.Inputf("no AMI %s in %s that account %s may use", ami, w.region, w.Cloud.Account))
+		}
+	}
+	return fail.Join(errs...)
+}
+
+func (w *world) readAMIs(ctx context.Context, ids []string) error {
+	return cloud.Batches(ids, 200, func(ids []string) error {
+		in := &ec2.DescribeImagesInput{Filters: []types.Filter{cloud.Filter("image-id", ids...)}, IncludeDeprecated: aws.Bool(true), MaxResults: aws.Int32(pageSize)}
+		return each(ctx, ec2.NewDescribeImagesPaginator(w.Cloud.EC2, in), func(page *ec2.DescribeImagesOutput) {
+			for _, i := range page.Images {
+				id := aws.ToString(i.ImageId)
+				w.amis[id] = build{ami: id, version: cloud.TagSet(i.Tags)[tags.Version], root: aws.ToString(i.RootDeviceName)}
+			}
+		})
+	})
+}
+
+// build is what an instance is to run.
+func (w *world) build(s *instanceSpec) build {
+	if s.Image != "" {
+		return w.builds[s.Image]
+	}
+	b := w.amis[s.AMI]
+	b.ami = s.AMI
+	return b
+}
+
+func (w *world) ami(s *instanceSpec) string { return w.build(s).ami }
+
+// imageReason says why another image replaces an instance.
+func (w *world) imageReason(s *instanceSpec, old string) string {
+	new := w.build(s)
+	name := func(b build, ami string) string {
+		if b.version != "" {
+			return b.version
+		}
+		return orNothing(ami)
+	}
+	if s.Image == "" {
+		return fmt.Sprintf("ami: %s -> %s", orNothing(old), orNothing(new.ami))
+	}
+	return fmt.Sprintf("image %s: build %s -> %s (%s -> %s)", s.Image, name(w.amis[old], old), name(new, new.ami), orNothing(old), orNothing(new.ami))
+}
+
+// ours tells whether a resource carries the environment's tags.
+func (w *world) ours(id string) bool { return w.inventory.byID[id] != nil }
+
+// zone is a zone's full name; a single letter is that of the region.
+func (w *world) zone(name string) string { return zoneName(w.region, name) }
+
+func zoneName(region, name string) string {
+	if len(name) == 1 {
+		return region + name
+	}
+	return name
+}
+
+// needsDigest tells whether the tag with an instance's digest is missing
+// although a definition wants the instance.
+func needsDigest(q query, list []types.Tag) bool {
+	set := cloud.TagSet(list)
+	_, wanted := q.specs[set[tags.UUID]]
+	return wanted && set[tags.Digest] == ""
+}
