@@ -22,7 +22,17 @@ func load(t *testing.T, more ...txtar.File) *project.Project {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	for _, f := range append(archive.Files, more...) {
+	writeFiles(t, dir, append(archive.Files, more...)...)
+	p, err := project.Load(dir, project.Vocabulary{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func writeFiles(t *testing.T, dir string, files ...txtar.File) {
+	t.Helper()
+	for _, f := range files {
 		path := filepath.Join(dir, f.Name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
@@ -31,11 +41,6 @@ func load(t *testing.T, more ...txtar.File) *project.Project {
 			t.Fatal(err)
 		}
 	}
-	p, err := project.Load(dir, project.Vocabulary{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
 }
 
 // loadPipeline is load with one pipeline.
