@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/goldline-dev/goldline/bake"
+	"github.com/goldline-dev/goldline/internal/event"
+	"github.com/goldline-dev/goldline/internal/fail"
+	"github.com/goldline-dev/goldline/internal/graph"
+	"github.com/goldline-dev/goldline/internal/ledger"
+	"github.com/goldline-dev/goldline/internal/project"
+	"github.com/spf13/cobra"
+)
+
+type bakeReport struct {
+	Images []bake.Build `json:"images"`
+	next   []string
+}
+
+func (r bakeReport) text(t *text) {
+	var rows [][]string
+	for _, b := range r.Images {
+		how := "baked"
+		if b.Reused {
+			how = "reused"
+		}
+		rows = append(rows, []string{b.Image, how, b.Version, b.AMI, short(b.Fingerprint), b.Region})
+	}
+	t.table("nothing was baked", []string{"IMAGE", "HOW", "VERSION", "AMI", "FINGERPRINT", "REGION"}, rows)
+	t.next(r.next)
+}
+
+type explainReport struct {
+	Images []bake.Explanation `json:"images"`
+}
+
+func (r explainReport) text(t *text) {
+	for _, e := range r.Images {
+		switch {
+		case e.Hit:
+			t.linef("%s: unchanged, %s would be reused", e.Image, e.AMI)
+			continue
+		case e.Note != "":
+			t.linef("%s: would be baked: %s", e.Image, e.Note)
+			continue
+		}
+		t.linef("%s: would be baked, since this differs from %s:", e.Image, e.AMI)
+		for _, c := range e.Changed {
+			t.linef("  %s: %s -> %s", c.Name, oneLine(c.Was), oneLine(c.Is))
+		}
+	}
+}
+
+type bakeOptions struct {
+	rebake, explain bool
+	vars            vars
+}
+
+func newBake(p *program) *cobra.Command {
+	var o bakeOptions
+	c := &cobra.Command{
+		Use:   "bake [IMAGE...]",
+		Short: "Make a build of images, or find the one whose inputs are the same",
+		Long: `Bakes images, all of the project's without arguments, at the same time as far as
+they do not build on each other. A build whose inputs are all unchanged is found
+by its fingerprint and not baked again. Bakes in the lowest environment of the
+ladder.`,
+		Example: `  goldline bake --local
+  goldline bake base web --local
+  goldline bake web --explain --local`,
+		Args: takes("[IMAGE...]"),
+	}
+	c.Flags().BoolVar(&o.rebake, "rebake", false, "bake even where an unchanged build exists")
+	c.Flags().BoolVar(&o.explain, "explain", false, "say which inputs differ from the newest build, and bake nothing")
+	o.vars = varFlag(c)
+	c.RunE = p.does(func(ctx context.Context, args []string) (report, error) { return runBake(ctx, p, args, o) })
+	return c
+}
+
+func runBake(ctx context.Context, p *program, names []string, o bakeOptions) (report, error) {
+	loaded, err := p.read()
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		if err := image(loaded, name); err != nil {
+			return nil, err
+		}
+	}
+	all, err := loaded.Images("", o.vars)
+	if err != nil {
+		return nil, err
+	}
+	wanted := all
+	if len(names) > 0 {
+		wanted = slices.DeleteFunc(slices.Clone(all), func(i *project.Image) bool { return !slices.Contains(names, i.Name) })
+	}
+	if o.explain {
+		return explain(ctx, p, loaded, wanted)
+	}
+	return p.changing(ctx, func(ctx context.Context, run string, sink event.Sink) (report, error) {
+		baker, err := p.baker(ctx, loaded, event.Scope(sink, "bake", ""), run, o.rebake)
+		if err != nil {
+			return nil, err
+		}
+		builds, err := bakeAll(ctx, baker, wanted)
+		r := bakeReport{Images: builds}
+		if err == nil && len(loaded.Ladder) > 0 && len(wanted) > 0 {
+			r.next = []string{p.here("goldline images list"), p.here("goldline promote " + wanted[len(wanted)-1].Name + " --to " + loaded.Ladder[0])}
+		}
+		return r, err
+	})
+}
+
+// baker bakes in the lowest environment of the ladder.
+func (p *program) baker(ctx context.Context, loaded *project.Project, sink event.Sink, run string, rebake bool) (*bake.Baker, error) {
+	if len(loaded.Ladder) == 0 {
+		return nil, fail.Inputf("the project's ladder names no environment to bake in")
+	}
+	env, err := loaded.Environment(loaded.Ladder[0])
+	if err != nil {
+		return nil, err
+	}
+	c, err := p.cloud(ctx, env)
+	if err != nil {
+		return nil, err
+	}
+	tags := map[string]string{}
+	for _, set := range []map[string]string{loaded.Tags, env.Tags} {
+		for key, value := range set {
+			tags[key] = value
+		}
+	}
+	return bake.New(bake.Options{
+		Project: loaded.Name, Dir: loaded.Dir, Tags: tags, Environment: env.Name, Cloud: c, Sink: sink, Run: run,
+		Rebake: rebake, ToolVersion: version(), DeadRun: func(run string) bool { return ledger.Dead(loaded.Dir, run) },
+	}), nil
+}
+
+// bakeAll bakes at the same time what does not build on each other, and gives
+// the builds that were made also beside an error.
+func bakeAll(ctx context.Context, baker *bake.Baker, images []*project.Image) ([]bake.Build, error) {
+	builds := make([]bake.Build, len(images))
+	nodes := make([]graph.Node, len(images))
+	for i, image := range images {
+		nodes[i] = graph.Node{Name: image.Name, Run: func(ctx context.Context) (err error) {
+			builds[i], err = baker.Bake(ctx, image)
+			return err
+		}}
+		if slices.ContainsFunc(images, func(other *project.Image) bool { return other.Name == image.SourceImage }) {
+			nodes[i].Needs = []string{image.SourceImage}
+		}
+	}
+	results := graph.Walk(ctx, nodes, graph.Options{KeepGoing: true})
+	made := []bake.Build{}
+	var errs []error
+	for i, r := range results {
+		if r.Err == nil && !r.Skipped {
+			made = append(made, builds[i])
+		}
+		errs = append(errs, r.Err)
+		if r.Skipped && ctx.Err() == nil {
+			errs = append(errs, fail.Clean(fmt.Errorf("bake %s: not begun: %s", r.Name, r.Because)))
+		}
+	}
+	err := fail.Join(errs...)
+	if err == nil && ctx.Err() != nil {
+		err = ctx.Err()
+	}
+	return made, err
+}
+
+func explain(ctx context.Context, p *program, loaded *project.Project, images []*project.Image) (report, error) {
+	baker, err := p.baker(ctx, loaded, event.Scope(p.progress, "bake", ""), "", false)
+	if err != nil {
+		return nil, err
+	}
+	r := explainReport{Images: []bake.Explanation{}}
+	var errs []error
+	for _, image := range images {
+		e, err := baker.Explain(ctx, image)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		r.Images = append(r.Images, e)
+	}
+	return r, fail.Join(errs...)
+}

@@ -1,0 +1,232 @@
+package main
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/goldline-dev/goldline/internal/event"
+	"github.com/goldline-dev/goldline/promote"
+	"github.com/spf13/cobra"
+)
+
+func newImages(p *program) *cobra.Command {
+	return newGroup("images", "Say which builds there are, where they are current, and what runs",
+		"  goldline images list --local\n  goldline images deployed prod --local",
+		newImagesList(p), newImagesShow(p), newImagesHistory(p), newImagesDeployed(p))
+}
+
+// asked gives the promoter of a command that only reads.
+func (p *program) asked(ctx context.Context, stage string) (*promote.Promoter, error) {
+	loaded, err := p.read()
+	if err != nil {
+		return nil, err
+	}
+	return p.promoter(ctx, loaded, event.Scope(p.progress, stage, ""), "")
+}
+
+// moment is a time as people read it.
+func moment(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.Local().Format("2006-01-02 15:04:05")
+}
+
+// short is the beginning of a fingerprint: enough to name a build by.
+func short(fingerprint string) string {
+	fingerprint = strings.TrimPrefix(fingerprint, "sha256:")
+	return fingerprint[:min(len(fingerprint), 12)]
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+type listReport struct {
+	Images []promote.BuildInfo `json:"images"`
+}
+
+func (r listReport) text(t *text) {
+	var rows [][]string
+	for _, b := range r.Images {
+		rows = append(rows, []string{b.Image, orDash(b.Version), b.AMI, short(b.Fingerprint), orDash(b.Source), b.State, moment(b.Created), orDash(strings.Join(b.Environments, ", "))})
+	}
+	t.table("no builds yet", []string{"IMAGE", "VERSION", "AMI", "FINGERPRINT", "SOURCE", "STATE", "CREATED", "CURRENT IN"}, rows)
+}
+
+func newImagesList(p *program) *cobra.Command {
+	return &cobra.Command{
+		Use:     "list [IMAGE]",
+		Short:   "List builds by image, version, fingerprint and source, and where they are current",
+		Example: "  goldline images list --local\n  goldline images list web --local",
+		Args:    takes("[IMAGE]"),
+		RunE: p.does(func(ctx context.Context, args []string) (report, error) {
+			name := ""
+			if len(args) == 1 {
+				name = args[0]
+			}
+			return runImagesList(ctx, p, name)
+		}),
+	}
+}
+
+func runImagesList(ctx context.Context, p *program, name string) (report, error) {
+	if loaded, err := p.read(); err != nil {
+		return nil, err
+	} else if name != "" {
+		if err := image(loaded, name); err != nil {
+			return nil, err
+		}
+	}
+	promoter, err := p.asked(ctx, "images")
+	if err != nil {
+		return nil, err
+	}
+	builds, err := promoter.List(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return listReport{Images: append([]promote.BuildInfo{}, builds...)}, nil
+}
+
+type showReport struct {
+	Image promote.Detail `json:"image"`
+}
+
+func (r showReport) text(t *text) {
+	d := r.Image
+	promoted := make([]string, 0, len(d.Promoted))
+	for _, env := range sortedKeys(d.Promoted) {
+		promoted = append(promoted, env+" "+d.Promoted[env])
+	}
+	for _, row := range [][2]string{
+		{"image", d.Image}, {"version", d.Version}, {"ami", d.AMI}, {"name", d.Name}, {"description", d.Description}, {"state", d.State},
+		{"fingerprint", d.Fingerprint}, {"source", d.Source}, {"architecture", d.Architecture}, {"root device", d.RootDevice},
+		{"snapshots", strings.Join(d.Snapshots, ", ")}, {"created", moment(d.Created)}, {"account", d.Account}, {"region", d.Region},
+		{"current in", strings.Join(d.Environments, ", ")}, {"promoted", strings.Join(promoted, ", ")},
+	} {
+		t.linef("%-13s %s", row[0], orDash(row[1]))
+	}
+	t.linef("tags")
+	for _, key := range sortedKeys(d.Tags) {
+		t.linef("  %s = %s", key, d.Tags[key])
+	}
+}
+
+func newImagesShow(p *program) *cobra.Command {
+	return &cobra.Command{
+		Use:     "show AMI",
+		Short:   "Show everything about one build",
+		Example: "  goldline images show ami-0123456789abcdef0 --local",
+		Args:    takes("AMI"),
+		RunE: p.does(func(ctx context.Context, args []string) (report, error) {
+			promoter, err := p.asked(ctx, "images")
+			if err != nil {
+				return nil, err
+			}
+			detail, err := promoter.Show(ctx, args[0])
+			if err != nil {
+				return nil, err
+			}
+			return showReport{Image: detail}, nil
+		}),
+	}
+}
+
+type historyReport struct {
+	History []promote.Entry `json:"history"`
+}
+
+func (r historyReport) text(t *text) {
+	var rows [][]string
+	for _, e := range r.History {
+		state := ""
+		switch {
+		case e.Current:
+			state = "current"
+		case !e.Exists:
+			state = "missing"
+		}
+		rows = append(rows, []string{strconv.FormatInt(e.Pointer, 10), moment(e.At), orDash(e.Version), e.AMI, e.Action, orDash(e.By), orDash(e.Run), state, e.Reason})
+	}
+	t.table("no build was ever current there", []string{"N", "AT", "VERSION", "AMI", "ACTION", "BY", "RUN", "STATE", "REASON"}, rows)
+}
+
+func newImagesHistory(p *program) *cobra.Command {
+	var env string
+	c := &cobra.Command{
+		Use:     "history IMAGE --env ENV",
+		Short:   "List every time that a build became current in an environment",
+		Example: "  goldline images history web --env prod --local",
+		Args:    takes("IMAGE"),
+		PreRunE: func(c *cobra.Command, _ []string) error { return required(c, "env", env) },
+		RunE: p.does(func(ctx context.Context, args []string) (report, error) {
+			return runImagesHistory(ctx, p, args[0], env)
+		}),
+	}
+	c.Flags().StringVar(&env, "env", "", "the environment")
+	return c
+}
+
+func runImagesHistory(ctx context.Context, p *program, name, env string) (report, error) {
+	loaded, _, err := p.environment(env)
+	if err != nil {
+		return nil, err
+	}
+	if err := image(loaded, name); err != nil {
+		return nil, err
+	}
+	promoter, err := p.asked(ctx, "images")
+	if err != nil {
+		return nil, err
+	}
+	entries, err := promoter.History(ctx, name, env)
+	if err != nil {
+		return nil, err
+	}
+	return historyReport{History: append([]promote.Entry{}, entries...)}, nil
+}
+
+type deployedReport struct {
+	Deployed []promote.Deployment `json:"deployed"`
+}
+
+func (r deployedReport) text(t *text) {
+	var rows [][]string
+	for _, d := range r.Deployed {
+		current := "current"
+		if !d.Current {
+			current = "not current"
+		}
+		rows = append(rows, []string{d.Address, d.Instance, orDash(d.Image), d.AMI, orDash(d.Version), d.State, moment(d.Since), current})
+	}
+	t.table("nothing runs there", []string{"ADDRESS", "INSTANCE", "IMAGE", "AMI", "VERSION", "STATE", "SINCE", "BUILD"}, rows)
+}
+
+func newImagesDeployed(p *program) *cobra.Command {
+	return &cobra.Command{
+		Use:     "deployed ENV",
+		Short:   "List what runs in an environment: instance, image, build, version, since when",
+		Example: "  goldline images deployed prod --local",
+		Args:    takes("ENV"),
+		RunE: p.does(func(ctx context.Context, args []string) (report, error) {
+			if _, _, err := p.environment(args[0]); err != nil {
+				return nil, err
+			}
+			promoter, err := p.asked(ctx, "images")
+			if err != nil {
+				return nil, err
+			}
+			deployed, err := promoter.Deployed(ctx, args[0])
+			if err != nil {
+				return nil, err
+			}
+			return deployedReport{Deployed: append([]promote.Deployment{}, deployed...)}, nil
+		}),
+	}
+}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+
+	"github.com/goldline-dev/goldline/internal/event"
+	"github.com/goldline-dev/goldline/launch"
+	"github.com/spf13/cobra"
+)
+
+// launchReport is a plan that was carried out.
+type launchReport struct {
+	planReport
+	Instances []launch.Instance `json:"instances"`
+}
+
+func (r launchReport) text(t *text) {
+	changeTable(t, r.none, r.Changes)
+	if len(r.Instances) > 0 {
+		var rows [][]string
+		for _, i := range r.Instances {
+			rows = append(rows, []string{i.Address, i.ID, orDash(i.Image), i.AMI, orDash(i.Version), i.State, orDash(i.PrivateIP), orDash(i.PublicIP)})
+		}
+		t.linef("")
+		t.table("", []string{"ADDRESS", "INSTANCE", "IMAGE", "AMI", "VERSION", "STATE", "PRIVATE", "PUBLIC"}, rows)
+	}
+	t.next(r.next)
+}
+
+func newLaunch(p *program) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "launch ENV",
+		Short: "Make an environment what its topology says",
+		Long: `Creates, changes, replaces and deletes what plan shows, concurrently along the
+references, and waits until the instances answer their status checks. Run again
+after it was stopped, it goes on where it was.`,
+		Example: "  goldline launch dev --local",
+		Args:    takes("ENV"),
+	}
+	values := varFlag(c)
+	c.RunE = p.does(func(ctx context.Context, args []string) (report, error) { return runLaunch(ctx, p, args[0], values) })
+	return c
+}
+
+func runLaunch(ctx context.Context, p *program, env string, values vars) (report, error) {
+	_, named, err := p.environment(env)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.agreeTo(ctx, "launch", named, false); err != nil {
+		return nil, err
+	}
+	return p.changing(ctx, func(ctx context.Context, run string, sink event.Sink) (report, error) {
+		options, err := p.topology(ctx, env, values, event.Scope(sink, "launch", env), run)
+		if err != nil {
+			return nil, err
+		}
+		plan, err := launch.NewPlan(ctx, options)
+		if err != nil {
+			return nil, err
+		}
+		return p.apply(ctx, options, plan, "no changes: "+env+" is as its topology says", p.here("goldline images deployed "+env))
+	})
+}
+
+// apply carries a plan out; what was done stands in the report beside an error.
+func (p *program) apply(ctx context.Context, options launch.Options, plan *launch.Plan, none, next string) (report, error) {
+	result, err := launch.Apply(ctx, options, plan)
+	r := launchReport{planReport: newPlanReport(plan, none), Instances: instances(result.Instances)}
+	r.Changes = changes(result.Changes)
+	if err == nil {
+		r.next = []string{next}
+	}
+	return r, err
+}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/goldline-dev/goldline/internal/event"
+	"github.com/goldline-dev/goldline/launch"
+	"github.com/goldline-dev/goldline/pipelines"
+	"github.com/goldline-dev/goldline/promote"
+	"github.com/spf13/cobra"
+)
+
+type rollbackReport struct {
+	promote.Move
+	Changes   []launch.Change   `json:"changes"`
+	Instances []launch.Instance `json:"instances"`
+	next      []string
+}
+
+func (r rollbackReport) text(t *text) {
+	moveReport{Move: r.Move}.text(t)
+	t.linef("")
+	changeTable(t, "nothing had to be launched", r.Changes)
+	t.next(r.next)
+}
+
+type rollbackOptions struct {
+	env, to string
+	vars    vars
+}
+
+func newRollback(p *program) *cobra.Command {
+	var o rollbackOptions
+	c := &cobra.Command{
+		Use:   "rollback IMAGE --env ENV",
+		Short: "Make the previous build current again and launch it",
+		Long: `Makes the build that was current before current again, and launches the
+environment with it. Once more goes back one build further.`,
+		Example: `  goldline rollback web --env prod --local`,
+		Args:    takes("IMAGE"),
+	}
+	c.Flags().StringVar(&o.env, "env", "", "the environment")
+	c.Flags().StringVar(&o.to, "to", "", "an AMI or a version that was current there, in place of the previous one")
+	o.vars = varFlag(c)
+	c.PreRunE = func(c *cobra.Command, _ []string) error { return required(c, "env", o.env) }
+	c.RunE = p.does(func(ctx context.Context, args []string) (report, error) { return runRollback(ctx, p, args[0], o) })
+	return c
+}
+
+func runRollback(ctx context.Context, p *program, name string, o rollbackOptions) (report, error) {
+	loaded, env, err := p.environment(o.env)
+	if err != nil {
+		return nil, err
+	}
+	if err := image(loaded, name); err != nil {
+		return nil, err
+	}
+	if err := p.agreeTo(ctx, fmt.Sprintf("roll %s back in", name), env, false); err != nil {
+		return nil, err
+	}
+	return p.changing(ctx, func(ctx context.Context, run string, sink event.Sink) (report, error) {
+		provider, err := p.clouds(ctx)
+		if err != nil {
+			return nil, err
+		}
+		move, result, err := pipelines.Rollback(ctx, pipelines.RollbackOptions{
+			Project: loaded, Provider: provider, Image: name, Environment: o.env, To: o.to, Vars: o.vars, Sink: sink, Run: run,
+		})
+		r := rollbackReport{Move: move, Changes: changes(result.Changes), Instances: instances(result.Instances)}
+		if err != nil && !move.Changed {
+			return nil, err
+		}
+		r.next = []string{
+			p.here("goldline images deployed " + o.env),
+			p.here("goldline images history " + name + " --env " + o.env),
+		}
+		return r, err
+	})
+}

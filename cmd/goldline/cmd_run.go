@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/goldline-dev/goldline/internal/event"
+	"github.com/goldline-dev/goldline/internal/ledger"
+	"github.com/goldline-dev/goldline/internal/project"
+	"github.com/goldline-dev/goldline/pipelines"
+	"github.com/spf13/cobra"
+)
+
+type runReport struct {
+	pipelines.Result
+	next []string
+}
+
+func (r runReport) text(t *text) {
+	var rows [][]string
+	for _, s := range r.Stages {
+		rows = append(rows, []string{s.Name, s.State, fmt.Sprintf("%.1f s", s.Seconds), madeBy(s)})
+	}
+	t.table("no stage was selected", []string{"STAGE", "STATE", "TOOK", "MADE"}, rows)
+	t.next(r.next)
+}
+
+// madeBy says in a few words what a stage did; the JSON document says all of it.
+func madeBy(s pipelines.StageResult) string {
+	const shown = 3
+	made := strings.Join(s.Made[:min(len(s.Made), shown)], ", ")
+	if more := len(s.Made) - shown; more > 0 {
+		made += fmt.Sprintf(" and %d more", more)
+	}
+	switch {
+	case s.State == pipelines.StateSkipped && s.Because != "":
+		return s.Because
+	case s.Summary != "" && made != "":
+		return s.Summary + ": " + made
+	case s.Summary != "":
+		return s.Summary
+	case made != "":
+		return made
+	}
+	return "-"
+}
+
+type runOptions struct {
+	only, from []string
+	vars       vars
+}
+
+func newRun(p *program) *cobra.Command {
+	var o runOptions
+	c := &cobra.Command{
+		Use:   "run PIPELINE",
+		Short: "Run a pipeline: bake, promote, launch, check",
+		Long: `Runs a pipeline's stages at the same time as far as they do not need each other.
+A stage that fails stops what depends on it and lets the rest end. Run again, it
+goes on from what the cloud shows: nothing is made twice.`,
+		Example: `  goldline run release --local
+  goldline run hotfix --local --var banner=Hello
+  goldline run release --local --from launch-prod`,
+		Args: takes("PIPELINE"),
+	}
+	c.Flags().StringSliceVar(&o.only, "only", nil, "run this stage alone; may be repeated")
+	c.Flags().StringSliceVar(&o.from, "from", nil, "run this stage and what comes after it; may be repeated")
+	o.vars = varFlag(c)
+	c.RunE = p.does(func(ctx context.Context, args []string) (report, error) { return runRun(ctx, p, args[0], o) })
+	return c
+}
+
+func runRun(ctx context.Context, p *program, name string, o runOptions) (report, error) {
+	loaded, err := p.read()
+	if err != nil {
+		return nil, err
+	}
+	pipeline, err := loaded.Pipeline(name, o.vars)
+	if err != nil {
+		return nil, err
+	}
+	options := pipelines.Options{
+		Project: loaded, Pipeline: pipeline, Vars: o.vars, Only: o.only, From: o.from, ToolVersion: version(),
+		DeadRun: func(run string) bool { return ledger.Dead(loaded.Dir, run) },
+	}
+	plan, err := pipelines.Compile(options)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.agreeToPlan(ctx, loaded, plan); err != nil {
+		return nil, err
+	}
+	return p.changing(ctx, func(ctx context.Context, run string, sink event.Sink) (report, error) {
+		provider, err := p.clouds(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if reaches(pipeline) {
+			if err := p.wake(ctx); err != nil {
+				return nil, err
+			}
+		}
+		options.Provider, options.Sink, options.Run = provider, sink, run
+		result, err := pipelines.Run(ctx, options, plan)
+		r := runReport{Result: result}
+		if err != nil {
+			return r, err
+		}
+		for _, env := range plan.Environments() {
+			if !slices.Contains(plan.Destroys(), env) {
+				r.next = append(r.next, p.here("goldline images deployed "+env))
+			}
+		}
+		r.next = append(r.next, p.here("goldline images list"))
+		return r, nil
+	})
+}
+
+// agreeToPlan asks for each environment that the plan destroys, or changes
+// although it is protected.
+func (p *program) agreeToPlan(ctx context.Context, loaded *project.Project, plan *pipelines.Plan) error {
+	for _, name := range plan.Environments() {
+		env, err := loaded.Environment(name)
+		if err != nil {
+			return err
+		}
+		verb, destroys := "change", slices.Contains(plan.Destroys(), name)
+		if destroys {
+			verb = "destroy"
+		}
+		if err := p.agreeTo(ctx, verb, env, destroys); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reaches tells whether a pipeline speaks to instances, those of earlier runs
+// included: on the local cloud they have to be awake for that.
+func reaches(pipeline *project.Pipeline) bool {
+	return slices.ContainsFunc(pipeline.Stages, func(s *project.Stage) bool {
+		return s.Run != nil || s.Check != nil && (s.Check.HTTP != nil || len(s.Check.Command) > 0)
+	})
+}

@@ -1,0 +1,279 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/goldline-dev/goldline/internal/diag"
+	"github.com/goldline-dev/goldline/internal/event"
+	"github.com/goldline-dev/goldline/internal/fail"
+	"github.com/goldline-dev/goldline/internal/ledger"
+	"github.com/goldline-dev/goldline/internal/project"
+	"github.com/hashicorp/go-multierror"
+	"github.com/spf13/cobra"
+)
+
+// every visits a command and all below it.
+func every(c *cobra.Command, visit func(*cobra.Command)) {
+	visit(c)
+	for _, sub := range c.Commands() {
+		every(sub, visit)
+	}
+}
+
+func tree() *cobra.Command {
+	return newProgram(nil, nil, strings.NewReader(""), &bytes.Buffer{}, &bytes.Buffer{}).root()
+}
+
+// TestExamples: each command has an example, and each example is a command line
+// that parses.
+func TestExamples(t *testing.T) {
+	every(tree(), func(c *cobra.Command) {
+		if c.Short == "" || c.Example == "" {
+			t.Errorf("%s has no short help or no example", c.CommandPath())
+		}
+		for line := range strings.SplitSeq(c.Example, "\n") {
+			line, _, _ = strings.Cut(strings.TrimSpace(line), "#")
+			for command := range strings.SplitSeq(line, "|") {
+				words := strings.Fields(strings.NewReplacer("'", "", "&", "").Replace(command))
+				if len(words) == 0 || words[0] != "goldline" {
+					continue
+				}
+				found, args, err := tree().Find(words[1:])
+				if err == nil {
+					err = found.ParseFlags(args)
+				}
+				if err == nil && found.Args != nil {
+					err = found.Args(found, found.Flags().Args())
+				}
+				if err == nil && found.HasSubCommands() {
+					err = errors.New("it only holds other commands")
+				}
+				if err != nil {
+					t.Errorf("%s: example %q: %v", c.CommandPath(), command, err)
+				}
+			}
+		}
+	})
+}
+
+// TestHelpIsCheap holds the start-up: a help text opens nothing.
+func TestHelpIsCheap(t *testing.T) {
+	p := newProgram(nil, nil, nil, &bytes.Buffer{}, &bytes.Buffer{})
+	if err := p.execute(context.Background(), []string{"--help"}); err != nil {
+		t.Fatal(err)
+	}
+	if p.began || p.opened != nil || p.provider != nil || p.local != nil {
+		t.Error("--help opened something")
+	}
+}
+
+// TestSchemas keeps docs/schema as the decoder is.
+func TestSchemas(t *testing.T) {
+	dir := filepath.Join("..", "..", "docs", "schema")
+	schemas := project.Schemas(vocabulary())
+	for name, want := range schemas {
+		path := filepath.Join(dir, name)
+		if os.Getenv("GOLDEN") == "update" {
+			if err := os.MkdirAll(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, want, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("docs/schema/%s is not what the decoder takes (make golden writes it anew): %v", name, err)
+		}
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if _, known := schemas[e.Name()]; !known && strings.HasSuffix(e.Name(), ".json") {
+			t.Errorf("docs/schema/%s describes nothing", e.Name())
+		}
+	}
+}
+
+// TestUserdataGet runs the command as on an instance.
+func TestUserdataGet(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join("..", "..", "userdata", "testdata", "full.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("PUT /latest/api/token", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "t") })
+	mux.HandleFunc("GET /latest/user-data", func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("X-aws-ec2-metadata-token") != "t" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		_, _ = w.Write(data)
+	})
+	server := httptest.NewServer(mux)
+	defer server.Close()
+	env := []string{"AWS_EC2_METADATA_SERVICE_ENDPOINT=" + server.URL}
+	for _, c := range []struct {
+		path string
+		code int
+		want string
+	}{
+		{"extra.feature", 0, "off\n"},
+		{"extra.numbers.big", 0, "12345678901234567890\n"},
+		{"extra.list[2]", 0, "true\n"},
+		{"extra.none", 0, "[]\n"},
+		{"", 0, string(data)},
+		{"extra.nothing", 2, ""},
+	} {
+		args := []string{"userdata", "get"}
+		if c.path != "" {
+			args = append(args, c.path)
+		}
+		code, stdout, stderr := goldline(t, env, "", args...)
+		if code != c.code || stdout != c.want {
+			t.Errorf("%s: code %d, %q, want %d, %q\n%s", c.path, code, stdout, c.code, c.want, stderr)
+		}
+	}
+}
+
+// TestTwoAtOnce: the second of two commands that change a project is refused.
+func TestTwoAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	if err := addProject(dir); err != nil {
+		t.Fatal(err)
+	}
+	release, err := ledger.Lock(dir, "20260101T000000Z-abcdef", "goldline run release")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release()
+	code, _, stderr := goldline(t, nil, "", "bake", "--local", "--project", dir)
+	if code != fail.CodeInput || !strings.Contains(stderr, "another goldline command is changing this project") || !strings.Contains(stderr, "20260101T000000Z-abcdef") {
+		t.Errorf("code %d\n%s", code, stderr)
+	}
+}
+
+// TestProtectedAsks: without a terminal and without --yes nothing is called.
+func TestProtectedAsks(t *testing.T) {
+	dir := t.TempDir()
+	if err := addProject(dir); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		{"launch", "prod"}, {"promote", "web", "--to", "prod"}, {"rollback", "web", "--env", "prod"},
+		{"destroy", "dev"}, {"destroy", "prod"}, {"run", "release"},
+	} {
+		code, _, stderr := goldline(t, nil, "yes\n", append(args, "--project", dir)...)
+		if code != fail.CodeInput || !strings.Contains(stderr, "there is no terminal to ask on") || !strings.Contains(stderr, "--yes") {
+			t.Errorf("%v: code %d\n%s", args, code, stderr)
+		}
+	}
+}
+
+func TestErrors(t *testing.T) {
+	wrong := diag.List{{Pos: diag.Pos{File: "images/web.yaml", Line: 2, Col: 1}, Message: `unknown key "instance_typ"`, Hint: `did you mean "instance_type"?`}}
+	for name, c := range map[string]struct {
+		err      error
+		code     int
+		want     string
+		problems bool
+	}{
+		"input": {err: fail.WithHint(fail.Inputf("no"), "do this"), code: 2, want: "error: no\n  hint: do this\n"},
+		"left": {
+			err: fail.Dirty(errors.New("launch dev: no"), fail.Left{What: "volume vol-1", Command: "goldline destroy dev"}), code: 1,
+			want: "error: launch dev: no\nThis is left, and the command that finishes or removes it:\n  volume vol-1\n    goldline destroy dev --project 'my shop' --local\n",
+		},
+		"several": {err: &multierror.Error{Errors: []error{fail.Clean(errors.New("one\nand more")), fail.Clean(errors.New("two"))}}, code: 3, want: "error: one\n  and more\nerror: two\n"},
+		"definitions": {
+			err: fmt.Errorf("run: %w", wrong.Err()), code: 2, problems: true,
+			want: "images/web.yaml:2:1: unknown key \"instance_typ\"\n",
+		},
+		"differences": {err: fail.ErrDifferences, code: 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out, errs bytes.Buffer
+			p := newProgram(nil, []string{"NO_COLOR=1"}, nil, &out, &errs)
+			p.began, p.flags.output, p.flags.project, p.flags.local = true, outputJSON, "my shop", true
+			code, halted := p.finish(c.err)
+			if code != c.code || halted || !strings.HasPrefix(errs.String(), c.want) || c.want == "" && errs.Len() > 0 {
+				t.Errorf("code %d, want %d:\n%s\nwant:\n%s", code, c.code, errs.String(), c.want)
+			}
+			var document struct {
+				Outcome string
+				Error   *problem
+			}
+			if err := json.Unmarshal(out.Bytes(), &document); err != nil {
+				t.Fatalf("%v\n%s", err, out.String())
+			}
+			if document.Outcome != fail.Outcome(c.err) || (document.Error != nil) != (c.code != 4) || document.Error != nil && (len(document.Error.Problems) > 0) != c.problems {
+				t.Errorf("got %s", out.String())
+			}
+		})
+	}
+}
+
+func TestProgress(t *testing.T) {
+	var out bytes.Buffer
+	p := newProgress(&out, func() bool { return false })
+	for _, e := range []event.Event{
+		{Stage: "bake", Item: "web", Kind: event.Started},
+		{Stage: "bake", Item: "web", Kind: event.Output, Message: "50%\r100%\x1b[2J\nnext\n"},
+		{Stage: "bake", Item: "web", Kind: event.Waiting, Message: "the builder is pending"},
+		{Stage: "bake", Item: "web", Kind: event.Waiting, Message: "the builder is pending"},
+		{Stage: "bake", Item: "web", Kind: event.Waiting, Message: "the builder is running"},
+		{Stage: "launch-dev", Kind: event.Warning, Message: "slow"},
+		{Kind: event.Failed, Message: "no"},
+	} {
+		p.Emit(e)
+	}
+	want := `[bake web] started
+[bake web] | 100%[2J
+[bake web] | next
+[bake web] the builder is pending
+[bake web] the builder is running
+[launch-dev] warning: slow
+no
+`
+	if out.String() != want {
+		t.Errorf("got:\n%s\nwant:\n%s", out.String(), want)
+	}
+}
+
+func TestTable(t *testing.T) {
+	var out bytes.Buffer
+	words := &text{out: &out, paint: painter(true)}
+	words.table("none", []string{"A", "STATE"}, [][]string{{"Käse", "succeeded"}, {"b", "-"}})
+	words.table("none", []string{"A"}, nil)
+	want := "\x1b[1mA\x1b[0m     \x1b[1mSTATE\x1b[0m\nKäse  \x1b[32msucceeded\x1b[0m\nb     -\nnone\n"
+	if out.String() != want {
+		t.Errorf("got:\n%q\nwant:\n%q", out.String(), want)
+	}
+}
+
+// TestLeftovers: after a second interrupt what was made and not removed is told.
+func TestLeftovers(t *testing.T) {
+	p := newProgram([]string{"bake", "web", "--var", "password=secret"}, nil, nil, nil, &bytes.Buffer{})
+	for _, e := range []event.Event{
+		{Stage: "bake", Item: "web", Kind: event.Created, Fields: map[string]string{"id": "sg-1"}},
+		{Stage: "bake", Item: "web", Kind: event.Created, Fields: map[string]string{"id": "i-1"}},
+		{Stage: "bake", Item: "web", Kind: event.Removed, Fields: map[string]string{"id": "sg-1"}, Time: time.Now()},
+	} {
+		p.left.Emit(e)
+	}
+	left := p.left.list(p)
+	if len(left) != 1 || left[0].What != "[bake web] i-1" || left[0].Command != "goldline bake web --var password=..." {
+		t.Errorf("got %+v", left)
+	}
+}
