@@ -129,6 +129,9 @@ func (b *boot) user() error {
 			return err
 		}
 	}
+	if err := b.m.guest.letBecome(user); err != nil {
+		return err
+	}
 	if !b.first {
 		return nil
 	}

@@ -25,6 +25,8 @@ type guest interface {
 	otherMount(ctx context.Context, p process) int
 	// devices is told which volumes' device nodes the machine has now.
 	devices(names []string) error
+	// letBecome lets the login user use sudo.
+	letBecome(user account) error
 	// path is PATH as the machine's processes have it.
 	path() string
 	// end kills every process and returns when none is left.
@@ -62,10 +64,8 @@ func (m *running) environment(user account, extra ...string) []string {
 		"USER=" + user.name,
 		"LOGNAME=" + user.name,
 		"SHELL=" + user.shell,
-		"LANG=C.UTF-8",
-		"AWS_EC2_METADATA_SERVICE_ENDPOINT=" + m.imds.url(),
-		"LOCAL_IPV4=" + m.spec.Address.String(),
 	}
+	env = append(env, m.surroundings()...)
 	for _, pair := range extra {
 		name, _, ok := strings.Cut(pair, "=")
 		if ok && name != "" && !reserved[name] {
@@ -73,6 +73,15 @@ func (m *running) environment(user account, extra ...string) []string {
 		}
 	}
 	return env
+}
+
+// surroundings are the variables that are the same for every user.
+func (m *running) surroundings() []string {
+	return []string{
+		"LANG=C.UTF-8",
+		"AWS_EC2_METADATA_SERVICE_ENDPOINT=" + m.imds.url(),
+		"LOCAL_IPV4=" + m.spec.Address.String(),
+	}
 }
 
 // reserved are the variables that an SSH client does not get to set.

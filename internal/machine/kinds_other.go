@@ -1,15 +1,20 @@
+//go:build !linux
+
 package machine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 )
 
-func newGuest(ctx context.Context, kind Kind, m *running) (guest, error) {
+var errNoNamespaces = errors.New("only Linux has namespaces")
+
+func newGuest(_ context.Context, kind Kind, m *running) (guest, error) {
 	if kind == InProcess {
 		return newInProcess(m)
 	}
-	return nil, fmt.Errorf("kind %s: not available on this system", kind)
+	return nil, fmt.Errorf("kind %s: %w", kind, errNoNamespaces)
 }
 
-func probe(context.Context, Kind, string) error { return fmt.Errorf("only Linux has namespaces") }
+func probe(context.Context, Kind, string) error { return errNoNamespaces }

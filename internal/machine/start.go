@@ -27,6 +27,7 @@ type running struct {
 	imds    *imds
 	ssh     *ssh.Server
 	sshAddr netip.AddrPort
+	doors   []net.Listener
 	volumes *volumes
 	power   *power
 	console *console
@@ -91,6 +92,7 @@ func start(ctx context.Context, kind Kind, spec Spec) (_ *running, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("metadata service: %w", err)
 	}
+	m.doors = append(m.doors, metadata)
 	m.imds = newIMDS(&m.spec, metadata)
 	m.serve(func() error { return m.imds.server.Serve(metadata) })
 	if m.volumes, err = newVolumes(filepath.Join(spec.Dir, "dev")); err != nil {
@@ -116,6 +118,7 @@ func start(ctx context.Context, kind Kind, spec Spec) (_ *running, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("ssh: %w", err)
 	}
+	m.doors = append(m.doors, secure)
 	m.sshAddr = netip.MustParseAddrPort(secure.Addr().String())
 	m.ssh = m.newSSH(boot.hostKeys)
 	m.serve(func() error { return m.ssh.Serve(secure) })
@@ -245,6 +248,9 @@ func (m *running) abandon(ctx context.Context) error {
 func (m *running) halt(ctx context.Context) error {
 	m.cancel()
 	m.power.stop()
+	for _, door := range m.doors {
+		_ = door.Close() // a server that has not begun to serve would not close it
+	}
 	var all error
 	if m.ssh != nil {
 		_ = m.ssh.Close() // its listener is closed either way
