@@ -70,8 +70,9 @@ func (s *stock) all(ctx context.Context) ([]BuildInfo, error) {
 	return append([]BuildInfo(nil), s.builds...), nil
 }
 
-// search gives the builds that match. Where none does it reads once more,
-// since a build may have been made after the first look.
+// search gives the builds that match. Where none does, or one of them was not
+// there to be used yet, it reads once more: what a run bakes goes on while its
+// promotions look.
 func (s *stock) search(ctx context.Context, match func(BuildInfo) bool) ([]BuildInfo, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -83,12 +84,14 @@ func (s *stock) search(ctx context.Context, match func(BuildInfo) bool) ([]Build
 			fresh = true
 		}
 		var found []BuildInfo
+		settled := true
 		for _, b := range s.builds {
 			if match(b) {
 				found = append(found, b)
+				settled = settled && b.State != string(types.ImageStatePending)
 			}
 		}
-		if len(found) > 0 || fresh {
+		if len(found) > 0 && settled || fresh {
 			return found, nil
 		}
 	}
