@@ -17,6 +17,11 @@ func driven(t *testing.T) (*testCloud, *DrivenClock) {
 	return newTestCloud(t, Options{Clock: clock, Transition: time.Second}), clock
 }
 
+// clientsOf are the usual clients of a cloud that the test itself closes.
+func clientsOf(c *Cloud) *testCloud {
+	return &testCloud{Cloud: c, ec2: ec2.NewFromConfig(configOf(c.Transport(), "AKIDLOCAL", "", testRegion))}
+}
+
 // must is a call's answer, or the end of the test.
 func must[T any](v T, err error) func(*testing.T) T {
 	return func(t *testing.T) T {
