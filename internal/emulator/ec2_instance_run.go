@@ -246,14 +246,19 @@ func (s *ec2Service) launchSubnet(c ec2Call, in *ec2.RunInstancesInput, id *stri
 		}
 		return row.Subnet, err
 	}
-	z, err := findZone(c.Region, p.AvailabilityZone, p.AvailabilityZoneId)
-	if err != nil {
-		return types.Subnet{}, err
+	wanted := zones(c.Region)
+	if deref(p.AvailabilityZone)+deref(p.AvailabilityZoneId) != "" {
+		z, err := findZone(c.Region, p.AvailabilityZone, p.AvailabilityZoneId)
+		if err != nil {
+			return types.Subnet{}, err
+		}
+		wanted = []zone{z}
 	}
-	asked := deref(p.AvailabilityZone)+deref(p.AvailabilityZoneId) != ""
-	for _, row := range s.subnets.all(c.w) {
-		if deref(row.Subnet.DefaultForAz) && (*row.Subnet.AvailabilityZone == z.Name || !asked) {
-			return row.Subnet, nil
+	for _, z := range wanted {
+		for _, row := range s.subnets.all(c.w) {
+			if deref(row.Subnet.DefaultForAz) && *row.Subnet.AvailabilityZone == z.Name {
+				return row.Subnet, nil
+			}
 		}
 	}
 	if _, ok := s.defaultVPC(c.w); ok {

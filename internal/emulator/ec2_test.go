@@ -1,6 +1,8 @@
 package emulator
 
 import (
+	"context"
+	"errors"
 	"reflect"
 	"strings"
 	"testing"
@@ -146,4 +148,25 @@ func TestInstanceLifecycleOnADrivenClock(t *testing.T) {
 	clock.Advance(time.Hour)
 	_, err := c.ec2.DescribeInstances(ctx, &ec2.DescribeInstancesInput{InstanceIds: []string{id}})
 	wantCode(t, err, "InvalidInstanceID.NotFound")
+}
+
+// callAs carries an action out as another account, in any region.
+func callAs(c *testCloud, account, region, action string, in any) (out any, err error) {
+	who := caller{Account: account, Region: region, ARN: "arn:aws:iam::" + account + ":root"}
+	err = c.store.transact(func() error {
+		c.settle(who.world())
+		c.settle(world{Region: region})
+		out, err = c.registry["ec2"][action].call(withCaller(context.Background(), who), in)
+		return err
+	})
+	return out, err
+}
+
+// wantLocal checks the code of an error that came straight from a handler.
+func wantLocal(t *testing.T, err error, code string) {
+	t.Helper()
+	var e *apiError
+	if !errors.As(err, &e) || e.Code != code {
+		t.Errorf("error is %v, not %s", err, code)
+	}
 }
