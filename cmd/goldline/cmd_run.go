@@ -21,30 +21,29 @@ type runReport struct {
 func (r runReport) text(t *text) {
 	var rows [][]string
 	for _, s := range r.Stages {
-		rows = append(rows, []string{s.Name, s.State, fmt.Sprintf("%.1f s", s.Seconds), madeBy(s)})
+		made := madeBy(s)
+		rows = append(rows, []string{s.Name, s.State, fmt.Sprintf("%.1f s", s.Seconds), made[0]})
+		for _, more := range made[1:] {
+			rows = append(rows, []string{"", "", "", more})
+		}
 	}
 	t.table("no stage was selected", []string{"STAGE", "STATE", "TOOK", "MADE"}, rows)
 	t.next(r.next)
 }
 
-// madeBy says in a few words what a stage did; the JSON document says all of it.
-func madeBy(s pipelines.StageResult) string {
-	const shown = 3
-	made := strings.Join(s.Made[:min(len(s.Made), shown)], ", ")
-	if more := len(s.Made) - shown; more > 0 {
-		made += fmt.Sprintf(" and %d more", more)
-	}
+// madeBy says what a stage did, a line each: in sum, then what it made.
+func madeBy(s pipelines.StageResult) []string {
 	switch {
 	case s.State == pipelines.StateSkipped && s.Because != "":
-		return s.Because
-	case s.Summary != "" && made != "":
-		return s.Summary + ": " + made
+		return []string{s.Because}
+	case len(s.Made) == 1 && strings.HasSuffix(s.Made[0], s.Summary):
+		return s.Made
 	case s.Summary != "":
-		return s.Summary
-	case made != "":
-		return made
+		return append([]string{s.Summary}, s.Made...)
+	case len(s.Made) > 0:
+		return s.Made
 	}
-	return "-"
+	return []string{"-"}
 }
 
 type runOptions struct {

@@ -9,6 +9,7 @@ package main
 import (
 	"context"
 	"io"
+	"log"
 	"os"
 )
 
@@ -18,6 +19,9 @@ func main() {
 
 // run is the whole program: it returns the exit code.
 func run(ctx context.Context, args, env []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	// Packer's SDK writes to the standard logger, whole command lines with the
+	// secrets in them.
+	log.SetOutput(io.Discard)
 	p := newProgram(args, env, stdin, stdout, stderr)
 	code, halted := p.finish(p.execute(ctx, args))
 	if !halted {

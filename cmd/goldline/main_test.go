@@ -93,7 +93,7 @@ func scriptCode(ts *testscript.TestScript, neg bool, args []string) {
 // scriptJSON looks into the one JSON document that the last command printed:
 //
 //	json outcome succeeded        the value, as a regular expression of the whole
-//	json images# 2                the length of a list
+//	json len(images) 2            the length of a list
 //	! json error.left[0].what .*  there is no such value
 func scriptJSON(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 2 {
@@ -118,11 +118,11 @@ func scriptJSON(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// at finds a value by a path such as stages[0].name; one that ends in # is the
-// length of a list.
+// at finds a value by a path such as stages[0].name, or the length of a list:
+// len(stages).
 func at(v any, path string) (string, bool) {
-	path, length := strings.CutSuffix(path, "#")
-	for _, key := range strings.FieldsFunc(path, func(r rune) bool { return r == '.' || r == '[' || r == ']' }) {
+	path, length := strings.CutPrefix(path, "len(")
+	for _, key := range strings.FieldsFunc(path, func(r rune) bool { return strings.ContainsRune(".[])", r) }) {
 		switch in := v.(type) {
 		case map[string]any:
 			next, ok := in[key]
@@ -190,4 +190,3 @@ func goldline(t *testing.T, env []string, stdin string, args ...string) (code in
 	code = run(t.Context(), args, append([]string{"NO_COLOR=1"}, env...), strings.NewReader(stdin), &out, &errs)
 	return code, out.String(), errs.String()
 }
-

@@ -35,9 +35,8 @@ func (p *progress) Emit(e event.Event) {
 	message := strings.TrimRight(e.Message, "\r\n")
 	if message == "" {
 		message = string(e.Kind)
-	} else if verb := verb(e.Kind); verb != "" {
-		message = verb + " " + message
 	}
+	message = sign(e.Kind) + message
 	before := prefix(e)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -72,15 +71,17 @@ func (p *progress) Emit(e event.Event) {
 	_, _ = io.WriteString(p.out, b.String()) // nobody is left to tell
 }
 
-// verb says what happened to a thing that a message names.
-func verb(kind event.Kind) string {
+// sign stands before what happened to a thing in the cloud.
+func sign(kind event.Kind) string {
 	switch kind {
 	case event.Created:
-		return "made"
+		return "+ "
+	case event.Changed:
+		return "~ "
 	case event.Removed:
-		return "removed"
+		return "- "
 	case event.Skipped:
-		return "not begun:"
+		return "not begun: "
 	}
 	return ""
 }
