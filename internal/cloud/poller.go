@@ -104,7 +104,9 @@ func (p *Poller[T]) enter(id string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.waiting) == 0 {
-		p.interval, p.next = p.min, time.Time{}
+		// Those who begin to wait at the same moment get their first answer from
+		// one call: it is held back for a little while.
+		p.interval, p.next = p.min, time.Now().Add(p.min/4)
 	}
 	if p.waiting[id] == 0 && p.interval > p.min {
 		p.interval = p.min // something new changes soon
