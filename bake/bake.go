@@ -67,6 +67,7 @@ type bake struct {
 	group     made       // the temporary one
 	host      hostKey    // builderStep
 	builder   made
+	ending    bool // the builder is being terminated
 	instance  types.Instance
 	remote    *remote  // connectStep
 	unremoved []string // provisionStep: what it could not remove from the builder

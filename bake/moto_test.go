@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -17,12 +16,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
-	gliderssh "github.com/gliderlabs/ssh"
 	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/event"
-	"github.com/goldline-dev/goldline/internal/graph"
 	"github.com/goldline-dev/goldline/internal/project"
-	"golang.org/x/crypto/ssh"
 )
 
 // An EC2 of other people's making, whose instances run nothing, and an SSH
@@ -40,7 +36,7 @@ func TestBakeAgainstMoto(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	host, port, hostKey, keyFile := startSSH(t)
+	server := realSSH(t)
 	source, err := c.EC2.DescribeImages(context.Background(), &ec2.DescribeImagesInput{Owners: []string{"amazon"}, Filters: []types.Filter{cloud.Filter("architecture", "x86_64")}})
 	if err != nil || len(source.Images) == 0 {
 		t.Fatalf("moto's images: %v", err)
@@ -48,7 +44,7 @@ func TestBakeAgainstMoto(t *testing.T) {
 	dir := folder(t, map[string]string{"web.sh": "echo provisioned by $PACKER_BUILD_NAME"})
 	image := &project.Image{
 		Name: "web", Dir: dir, File: "images/web.yaml", SSHUsername: "root", SourceAMI: aws.ToString(source.Images[0].ImageId),
-		SSHHost: host, SSHPort: port, SSHHostPublicKey: hostKey, SSHPrivateKeyFile: keyFile, AMIName: "web-{{timestamp}}",
+		SSHHost: "127.0.0.1", SSHPort: server.port, SSHHostPublicKey: server.hostKey, SSHPrivateKeyFile: server.keyFile, AMIName: "web-{{timestamp}}",
 		Provisioners: []*project.Provisioner{{Type: "shell", Options: &Shell{Script: "web.sh", RemoteFolder: t.TempDir()}}},
 	}
 	var said bytes.Buffer
@@ -115,48 +111,4 @@ func startMoto(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
-}
-
-// startSSH serves SSH on loopback: what it is asked to run it runs with sh.
-func startSSH(t *testing.T) (host string, port int, hostKey, keyFile string) {
-	t.Helper()
-	if _, err := exec.LookPath("scp"); err != nil {
-		t.Skip("scp is not installed: an SSH server cannot take files")
-	}
-	_, hostSigner, err := newKey("ed25519")
-	if err != nil {
-		t.Fatal(err)
-	}
-	private, login, err := newKey("ed25519")
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyFile = filepath.Join(t.TempDir(), "key")
-	if err := os.WriteFile(keyFile, []byte(private), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := &gliderssh.Server{
-		Handler: func(s gliderssh.Session) {
-			cmd := exec.Command("/bin/sh", "-c", s.RawCommand())
-			cmd.Stdin, cmd.Stdout, cmd.Stderr = s, s, s.Stderr()
-			cmd.WaitDelay = 100 * time.Millisecond
-			_ = cmd.Run()
-			_ = s.Exit(cmd.ProcessState.ExitCode())
-		},
-		PublicKeyHandler: func(_ gliderssh.Context, key gliderssh.PublicKey) bool {
-			return bytes.Equal(key.Marshal(), login.PublicKey().Marshal())
-		},
-	}
-	server.AddHostKey(hostSigner)
-	served := graph.Background(func() error { return server.Serve(l) })
-	t.Cleanup(func() {
-		server.Close()
-		_ = served()
-	})
-	address := l.Addr().(*net.TCPAddr)
-	return "127.0.0.1", address.Port, string(ssh.MarshalAuthorizedKey(hostSigner.PublicKey())), keyFile
 }

@@ -252,7 +252,7 @@ func (builderStep) undo(ctx context.Context, b *bake) error {
 		return b.stays(fmt.Errorf("terminate builder %s: %w", ids[0], err), "instance "+ids[0], "terminate-instances --instance-ids %s", ids[0])
 	}
 	b.tell(event.Removed, ids[0], "builder %s", ids[0])
-	b.builder.tried = false // its ID stays: the security group waits for its end
+	b.builder.tried, b.ending = false, true // its ID stays: the security group waits for its end
 	return nil
 }
 

@@ -166,6 +166,9 @@ func (securityGroupStep) undo(ctx context.Context, b *bake) error {
 // keeps the group in use.
 func (b *bake) deleteGroup(ctx context.Context, id string) error {
 	if b.builder.id != "" {
+		if !b.ending {
+			return fmt.Errorf("builder %s, which is not being terminated, has it", b.builder.id)
+		}
 		if err := b.awaitTerminated(ctx, securityGroupStep{}.name(), b.builder.id); err != nil {
 			return err
 		}

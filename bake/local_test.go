@@ -1,0 +1,435 @@
+package bake
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/goldline-dev/goldline/internal/cloud"
+	"github.com/goldline-dev/goldline/internal/emulator"
+	"github.com/goldline-dev/goldline/internal/fail"
+	"github.com/goldline-dev/goldline/internal/graph"
+	"github.com/goldline-dev/goldline/internal/machine"
+	"github.com/goldline-dev/goldline/internal/project"
+)
+
+const region = "eu-central-1"
+
+// local is a local cloud and what was said while it was used.
+type local struct {
+	*emulator.Cloud
+	t    *testing.T
+	dir  string // of the project
+	said bytes.Buffer
+}
+
+func openLocal(t *testing.T, o emulator.Options, files map[string]string) *local {
+	t.Helper()
+	if o.Transition == 0 {
+		o.Transition = 10 * time.Millisecond
+	}
+	c, err := emulator.Open(context.Background(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return &local{Cloud: c, t: t, dir: folder(t, files)}
+}
+
+// reach opens the cloud for one process, through its own transport if there is
+// one.
+func (l *local) reach(through http.RoundTripper) *cloud.Cloud {
+	l.t.Helper()
+	if through == nil {
+		through = l.Transport()
+	}
+	provider := cloud.NewProvider(cloud.Config{Transport: through, Dial: l.Dial, PollMin: 5 * time.Millisecond, PollMax: 20 * time.Millisecond})
+	c, err := provider.For(context.Background(), cloud.Target{Region: region})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return c
+}
+
+func (l *local) options(run string) Options {
+	return Options{
+		Project: "shop", Dir: l.dir, Environment: "dev", Cloud: l.reach(nil), Run: run, Sink: lockedSink(&l.said),
+		Tags:    map[string]string{"team": "shop"},
+		DeadRun: func(other string) bool { return other != run },
+	}
+}
+
+func (l *local) image(name string, provisioners ...any) *project.Image {
+	i := &project.Image{
+		Name: name, Dir: l.dir, File: "images/" + name + ".yaml", SSHUsername: "admin",
+		SourceAMIFilter: &project.AMIFilter{Filters: map[string]string{"name": "debian-12-amd64-*"}, Owners: []string{"136693071363"}, MostRecent: true},
+	}
+	for _, options := range provisioners {
+		var kind string
+		switch options.(type) {
+		case *Shell:
+			kind = "shell"
+		case *File:
+			kind = "file"
+		case *ShellLocal:
+			kind = "shell-local"
+		}
+		i.Provisioners = append(i.Provisioners, &project.Provisioner{Type: kind, Options: options})
+	}
+	return i
+}
+
+func (l *local) inventory() string {
+	l.t.Helper()
+	all, err := l.Inventory()
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	var text strings.Builder
+	for _, kind := range sortedKeys(all) {
+		for _, line := range all[kind] {
+			fmt.Fprintf(&text, "%s: %s\n", kind, line)
+		}
+	}
+	return text.String()
+}
+
+func sortedKeys[T any](m map[string]T) []string { return slices.Sorted(maps.Keys(m)) }
+
+// actions lists the calls since the last reset.
+func (l *local) actions() []string {
+	var list []string
+	for _, c := range l.Calls() {
+		list = append(list, c.Action)
+	}
+	return list
+}
+
+func TestBake(t *testing.T) {
+	l := openLocal(t, emulator.Options{Machine: machine.InProcess}, map[string]string{
+		"web.sh": "echo \"hello from $PACKER_BUILD_NAME $WHO\"\necho web > /etc/web-release\n", "files/conf": "listen 80\n",
+	})
+	web := l.image("web",
+		&Shell{Inline: []string{"mkdir -p /srv/web"}, ExecuteCommand: "sudo env {{.Vars}} sh {{.Path}}"},
+		&Shell{Script: "web.sh", EnvironmentVars: []string{"WHO=it's me"}, ExecuteCommand: "sudo env {{.Vars}} sh {{.Path}}"},
+		&File{Source: "files/conf", Destination: "/tmp/conf"},
+		&File{Source: "/etc/web-release", Destination: "out/", Direction: "download"},
+		&ShellLocal{Inline: []string{"echo local $PACKER_BUILD_NAME"}},
+	)
+	options := l.options("r1")
+	l.ResetCalls()
+	build, err := New(options).Bake(context.Background(), web)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, l.said.String())
+	}
+	t.Logf("calls of a first bake: %v", l.actions())
+	for _, want := range []string{"output hello from web it's me", "output local web"} {
+		if !strings.Contains(l.said.String(), want) {
+			t.Errorf("nobody said %q in\n%s", want, l.said.String())
+		}
+	}
+	if got, _ := os.ReadFile(filepath.Join(l.dir, "out", "web-release")); string(got) != "web\n" {
+		t.Errorf("downloaded %q", got)
+	}
+	if left := l.inventory(); strings.Contains(left, "instance: ") || strings.Contains(left, "key-pair: ") || strings.Contains(left, "goldline-shop") {
+		t.Errorf("left behind:\n%s", left)
+	}
+	t.Run("is reused", func(t *testing.T) {
+		l.ResetCalls()
+		again, err := New(l.options("r2")).Bake(context.Background(), web)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if calls := l.actions(); !again.Reused || again.AMI != build.AMI || len(calls) > 4 { // one asks who the caller is
+			t.Errorf("got %+v by %v, want %s reused", again, calls, build.AMI)
+		}
+	})
+	t.Run("is explained", func(t *testing.T) {
+		if e, err := New(l.options("r3")).Explain(context.Background(), web); err != nil || !e.Hit || e.AMI != build.AMI {
+			t.Errorf("unchanged: %+v, %v", e, err)
+		}
+		if err := os.WriteFile(filepath.Join(l.dir, "web.sh"), []byte("echo changed\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		e, err := New(l.options("r3")).Explain(context.Background(), web)
+		if err != nil || e.Hit || len(e.Changed) != 1 || e.Changed[0].Name != "provisioner 2: web.sh" {
+			t.Errorf("changed: %+v, %v", e, err)
+		}
+	})
+	t.Run("holds nothing of its making", func(t *testing.T) { l.inspect(t, build) })
+	t.Run("is what another starts from", func(t *testing.T) {
+		api := l.image("api", &Shell{Inline: []string{"grep -q web /etc/web-release"}})
+		api.SourceAMIFilter, api.SourceImage = nil, "web"
+		b, err := New(l.options("r4")).Bake(context.Background(), api)
+		if err != nil || b.SourceAMI != build.AMI {
+			t.Errorf("%+v, %v\n%s", b, err, l.said.String())
+		}
+	})
+}
+
+// inspect boots the AMI's files and looks for what a bake puts into its builder.
+func (l *local) inspect(t *testing.T, build Build) {
+	i := l.image("inspect", &Shell{Inline: []string{
+		"test ! -e /var/lib/cloud/instances/inspected || exit 9",
+		`for f in /etc/ssh/ssh_host_*; do test ! -e "$f" || echo "hostkey $f"; done`,
+		"ls -R /var/lib/cloud/instances /tmp 2>/dev/null || true",
+		`cat "$HOME/.ssh/authorized_keys" || true`,
+	}})
+	i.SourceAMIFilter, i.SourceAMI = nil, build.AMI
+	l.said.Reset()
+	if _, err := New(l.options("inspect")).Bake(context.Background(), i); err != nil {
+		t.Fatalf("%v\n%s", err, l.said.String())
+	}
+	// The new builder has its own; those of the one before must be gone.
+	if strings.Contains(l.said.String(), "goldline-shop-web-r1") {
+		t.Errorf("the image holds the builder's authorised key:\n%s", l.said.String())
+	}
+	if n := strings.Count(l.said.String(), "_key.pub"); n > 1 {
+		t.Errorf("the image holds the builder's host key:\n%s", l.said.String())
+	}
+}
+
+func TestBakeFourAtOnce(t *testing.T) {
+	l := openLocal(t, emulator.Options{Machine: machine.InProcess}, nil)
+	baker := New(l.options("r1"))
+	l.ResetCalls()
+	builds := make([]Build, 4)
+	err := graph.Each(context.Background(), 0, 4, func(ctx context.Context, i int) (err error) {
+		builds[i], err = baker.Bake(ctx, l.image(fmt.Sprintf("svc%d", i), &Shell{Inline: []string{"echo ready"}}))
+		return err
+	})
+	if err != nil {
+		t.Fatalf("%v\n%s", err, l.said.String())
+	}
+	calls := l.actions()
+	t.Logf("%d calls: %v", len(calls), calls)
+	count := map[string]int{}
+	for _, c := range calls {
+		count[c]++
+	}
+	if count["DescribeTags"] != 1 || count["RunInstances"] != 4 || count["CreateImage"] != 4 {
+		t.Errorf("calls %v", count)
+	}
+}
+
+func TestScriptFails(t *testing.T) {
+	l := openLocal(t, emulator.Options{Machine: machine.InProcess}, map[string]string{"web.sh": "echo about to fail\nexit 7\n"})
+	before := l.inventory()
+	_, err := New(l.options("r1")).Bake(context.Background(), l.image("web", &Shell{Inline: []string{"true"}}, &Shell{Script: "web.sh"}))
+	if err == nil || fail.ExitCode(err) != fail.CodeClean {
+		t.Fatalf("error %v with code %d, want code 3", err, fail.ExitCode(err))
+	}
+	for _, want := range []string{"bake web: provision 2 (shell web.sh): exit status 7", "| about to fail"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("error %q does not say %q", err, want)
+		}
+	}
+	if after := l.inventory(); after != before {
+		t.Errorf("left behind:\n%s", after)
+	}
+}
+
+func TestNoSourceImage(t *testing.T) {
+	l := openLocal(t, emulator.Options{Machine: emulator.NoMachines}, nil)
+	i := l.image("web")
+	i.SourceAMIFilter.Filters["name"] = "nothing-*"
+	_, err := New(l.options("r1")).Bake(context.Background(), i)
+	if err == nil || fail.ExitCode(err) != fail.CodeClean || !strings.Contains(err.Error(), "name=nothing-*") || !strings.Contains(err.Error(), "136693071363") {
+		t.Errorf("error %v (%d)", err, fail.ExitCode(err))
+	}
+	i.SourceAMIFilter, i.SourceImage = nil, "base"
+	_, err = New(l.options("r1")).Bake(context.Background(), i)
+	if fail.ExitCode(err) != fail.CodeInput {
+		t.Errorf("error %v (%d), want code 2", err, fail.ExitCode(err))
+	}
+}
+
+func TestSSHNeverAnswers(t *testing.T) {
+	l := openLocal(t, emulator.Options{Machine: machine.InProcess}, nil)
+	before := l.inventory()
+	i := l.image("web")
+	i.SSHPort, i.SSHTimeout = 2222, project.Duration(time.Second)
+	_, err := New(l.options("r1")).Bake(context.Background(), i)
+	if fail.ExitCode(err) != fail.CodeClean || !strings.Contains(err.Error(), "within 1s") || !strings.Contains(err.Error(), "console ends") {
+		t.Errorf("error %v (%d)", err, fail.ExitCode(err))
+	}
+	if after := l.inventory(); after != before {
+		t.Errorf("left behind:\n%s", after)
+	}
+}
+
+// process is one process's way to the cloud. At its nth call it does something:
+// ends the process, before or after the call is carried out, or interrupts it.
+type process struct {
+	next   http.RoundTripper
+	at     int
+	before func() // called as the nth call comes
+	dies   string // "before" or "after" the call; empty for neither
+	turn   chan struct{}
+	calls  int
+	dead   bool
+}
+
+// errGone keeps the SDK from trying again: there is no process to do it.
+type errGone struct{ error }
+
+func (errGone) RetryableError() bool { return false }
+func (e errGone) Unwrap() error      { return e.error }
+
+func (p *process) RoundTrip(r *http.Request) (*http.Response, error) {
+	p.turn <- struct{}{}
+	p.calls++
+	now := p.calls == p.at
+	if now && p.dies == "before" {
+		p.dead = true
+	}
+	dead := p.dead
+	if now && p.dies == "after" {
+		p.dead = true
+	}
+	<-p.turn
+	if now && p.before != nil {
+		p.before()
+	}
+	if dead {
+		return nil, errGone{syscall.ECONNREFUSED}
+	}
+	answer, err := p.next.RoundTrip(r)
+	if now && p.dies == "after" {
+		return nil, errGone{syscall.ECONNREFUSED}
+	}
+	return answer, err
+}
+
+// bakeAround bakes an image whose builder is stubbed, once through a process
+// that something happens to, and hands over what came of it.
+func (l *local) bakeAround(server sshServer, version string, p *process) (Build, error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	p.next, p.turn = l.Transport(), make(chan struct{}, 1)
+	options := l.options("broken-" + version)
+	if p.at > 0 {
+		p.at++ // the first call asks who the caller is
+		p.before = cancel
+		options.Cloud = l.reach(p)
+	}
+	return New(options).Bake(ctx, l.stubbed(server, version))
+}
+
+func (l *local) stubbed(server sshServer, version string) *project.Image {
+	i := l.image("web")
+	i.Version = version
+	i.SSHHost, i.SSHPort, i.SSHHostPublicKey = "127.0.0.1", server.port, server.hostKey
+	return i
+}
+
+// builds counts the AMIs of a version.
+func (l *local) builds(c *cloud.Cloud, version string) (available, all int) {
+	found, err := describeAMIs(context.Background(), c, &ec2.DescribeImagesInput{Owners: []string{"self"}})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	for _, ami := range found {
+		if cloud.TagSet(ami.Tags)["goldline:version"] == version {
+			all++
+			if ami.State == "available" && aws.ToString(ami.ImageId) != "" {
+				available++
+			}
+		}
+	}
+	return available, all
+}
+
+// lasting is the inventory without AMIs and their snapshots.
+func (l *local) lasting() string {
+	var kept []string
+	for _, line := range strings.Split(l.inventory(), "\n") {
+		if kind, _, _ := strings.Cut(line, ":"); !strings.HasSuffix(kind, " image") && !strings.HasSuffix(kind, " snapshot") {
+			kept = append(kept, line)
+		}
+	}
+	return strings.Join(kept, "\n")
+}
+
+func TestEveryCallGoesWrongOnce(t *testing.T) {
+	l := openLocal(t, emulator.Options{Machine: emulator.NoMachines, Transition: 2 * time.Millisecond}, nil)
+	server := stubSSH(t)
+	clean := l.lasting()
+	l.ResetCalls()
+	if _, err := l.bakeAround(server, "undisturbed", &process{}); err != nil {
+		t.Fatalf("%v\n%s", err, l.said.String())
+	}
+	total := len(l.actions())
+	for _, wrong := range []string{"interrupt", "gone before", "gone after", "refused", "lost answer"} {
+		t.Run(wrong, func(t *testing.T) {
+			for n := 1; n <= total; n++ {
+				version := fmt.Sprintf("%s-%d", strings.ReplaceAll(wrong, " ", "-"), n)
+				p := &process{}
+				switch wrong {
+				case "interrupt":
+					p.at = n
+				case "gone before", "gone after":
+					p.at, p.dies = n, strings.TrimPrefix(wrong, "gone ")
+				case "refused":
+					l.Inject(emulator.Fault{Service: "ec2", Nth: n, Kind: emulator.Error, Code: "UnauthorizedOperation"})
+				case "lost answer":
+					l.Inject(emulator.Fault{Service: "ec2", Nth: n, Kind: emulator.LostAnswer})
+				}
+				l.said.Reset()
+				images := l.inventory()
+				_, err := l.bakeAround(server, version, p)
+				l.ClearFaults()
+				if wrong == "interrupt" && err != nil {
+					if !errors.Is(err, context.Canceled) || fail.ExitCode(err) != fail.CodeInterrupted {
+						t.Errorf("call %d: error %v (%d)", n, err, fail.ExitCode(err))
+					}
+					if after := l.inventory(); after != images {
+						t.Errorf("call %d: an interrupt left\n%s\nwhere there was\n%s\n%s", n, after, images, l.said.String())
+					}
+				}
+				again := l.options("again-" + version)
+				if _, err := New(again).Bake(context.Background(), l.stubbed(server, version)); err != nil {
+					t.Errorf("call %d: the next bake: %v", n, err)
+				}
+				if available, all := l.builds(again.Cloud, version); available != 1 || all != 1 {
+					t.Errorf("call %d: %d builds, %d of them available, want one\n%s", n, all, available, l.said.String())
+				}
+				if after := l.lasting(); after != clean {
+					t.Fatalf("call %d: left behind after the next bake\n%s\n%s", n, after, l.said.String())
+				}
+			}
+		})
+	}
+}
+
+// Nothing that a bake keeps on disk may be read by others.
+func TestInputsAreKeptPrivately(t *testing.T) {
+	dir := t.TempDir()
+	if err := saveInputs(dir, "abc", []Input{{Name: "a"}}); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(inputsFile(dir, "abc"))
+	if err != nil || info.Mode().Perm() != fs.FileMode(0o600) {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+	if got, err := loadInputs(dir, "abc"); err != nil || len(got) != 1 {
+		t.Errorf("read back %v, %v", got, err)
+	}
+}
