@@ -81,13 +81,13 @@ line=$(getent passwd "$user") || { echo "sudo: unknown user $user" >&2; exit 1; 
 IFS=: read -r name _ uid gid _ home start <<END
 $line
 END
-[ -z "$dir" ] || cd "$dir" || exit 1
-[ -z "$login" ] || cd "$home" || exit 1
+[ -z "$login" ] || dir=${dir:-$home}
 if [ -n "$login$shell" ]; then
 	if [ $# -gt 0 ]; then set -- "$start" -c "$*"; else set -- "$start"; fi
 elif [ $# -eq 0 ]; then
 	echo "usage: sudo [-E] [-n] [-u user] command" >&2; exit 1
 fi
+[ -z "$dir" ] || set -- sh -c 'cd "$1" || exit 1; shift; exec "$@"' sh "$dir" "$@"
 caller=$(id -un)
 set -- "HOME=$home" "USER=$name" "LOGNAME=$name" "SHELL=$start" "SUDO_USER=$caller" "PATH=/` + shimDir + `/bin:` + systemPath + `" "$@"
 if [ -z "$keep" ]; then

@@ -2,6 +2,7 @@ package machine
 
 import (
 	"fmt"
+	"path"
 	"sort"
 	"strconv"
 	"strings"
@@ -24,6 +25,9 @@ func builtins() map[string]builtin {
 		for name, run := range group {
 			all[name] = run
 		}
+	}
+	for _, name := range []string{"echo", "printf", "test", "[", "pwd"} {
+		all[name] = runOwn
 	}
 	for _, name := range deviceCommands {
 		all[name] = runDevice
@@ -164,6 +168,12 @@ func longOption(long []string, name string) (takes, known bool) {
 		}
 	}
 	return false, false
+}
+
+// runOwn is a command that the shell has itself, called as a program.
+func runOwn(c *call) int {
+	name := path.Base(c.args[0])
+	return c.runShell(strings.NewReader(name+` "$@"`), name, c.args[1:], nil)
 }
 
 func runTrue(*call) int  { return 0 }

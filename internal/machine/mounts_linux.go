@@ -138,6 +138,11 @@ func (p *mountPlan) makeBase(base string) error {
 	if err := p.hideSecrets(base); err != nil {
 		return err
 	}
+	if os.Geteuid() != 0 {
+		if err := copySettings(base); err != nil {
+			return err
+		}
+	}
 	for name, text := range p.ownFiles() {
 		mode := fs.FileMode(0o644)
 		if strings.HasSuffix(name, "shadow") {
@@ -179,6 +184,31 @@ func (p *mountPlan) hideSecrets(base string) error {
 			return fs.SkipDir
 		}
 		return nil
+	})
+}
+
+// copySettings copies what can be read of /etc. In a user namespace without
+// privileges the host's files have an owner that the namespace does not know,
+// and so not even its root may change them.
+func copySettings(base string) error {
+	c := newCopier()
+	return filepath.WalkDir("/etc", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return nil // not readable: hidden already
+		}
+		info, err := entry.Info()
+		if err != nil || !info.IsDir() && !info.Mode().IsRegular() {
+			return nil
+		}
+		to := filepath.Join(base, name)
+		if there, err := os.Lstat(to); err == nil && (!there.IsDir() || !info.IsDir()) {
+			return nil // a whiteout
+		}
+		err = c.copy(name, to, base)
+		if errors.Is(err, fs.ErrPermission) {
+			return nil
+		}
+		return err
 	})
 }
 
@@ -323,7 +353,7 @@ ln -s /proc/self/fd/0 r/dev/stdin; ln -s /proc/self/fd/1 r/dev/stdout; ln -s /pr
 mkdir r/dev/pts r/dev/shm r/dev/.volumes
 mount -t tmpfs -o mode=1777,nosuid,nodev shm r/dev/shm
 mount --bind m/dev r/dev/.volumes
-mount -o remount,nosuid,nodev r/dev
+mount -o remount,bind,nosuid,nodev r/dev
 `)
 	if p.kind == Overlay {
 		s.WriteString("mount -t devpts -o newinstance,ptmxmode=0666,mode=0620,gid=5 devpts r/dev/pts\nmount -t sysfs -o ro,nosuid,nodev,noexec sysfs r/sys\n")

@@ -86,7 +86,11 @@ func (g *namespaced) boot(ctx context.Context, plan *mountPlan) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(shell, "-c", plan.script())
+	setup := filepath.Join(g.m.spec.Dir, "setup")
+	if err := os.WriteFile(setup, []byte(plan.script()), 0o600); err != nil {
+		return err
+	}
+	cmd := exec.Command(shell, "setup")
 	cmd.SysProcAttr = attr
 	cmd.Dir = g.m.spec.Dir
 	cmd.Env = []string{"PATH=" + systemPath, "LC_ALL=C"}

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"runtime"
 	"strings"
 
 	"mvdan.cc/sh/v3/expand"
@@ -31,6 +32,8 @@ type call struct {
 	tty   bool
 	depth int // commands that led here
 }
+
+const maxFrames = 20_000 // of Go, about ten for each call of a shell function
 
 const maxDepth = 200 // a script that runs itself must not end this process
 
@@ -454,6 +457,11 @@ func (c *call) accessHandler(_ context.Context, p string, mode interp.AccessMode
 // rewrite sends the interpreter's own built-ins that would look at the host, or
 // that it lacks, to commands of ours.
 func rewrite(_ context.Context, args []string) ([]string, error) {
+	// A function that calls itself for ever grows this goroutine's stack, and
+	// Go ends the whole process when that is full.
+	if runtime.Callers(maxFrames, make([]uintptr, 1)) > 0 {
+		return nil, errors.New("too many nested function calls")
+	}
 	switch args[0] {
 	case "command":
 		if len(args) > 1 && (args[1] == "-v" || args[1] == "-V") {
