@@ -244,17 +244,25 @@ func (at *host) stop(ctx context.Context, id string) error {
 
 // Wake starts the machines of all running instances that don't run in this
 // process yet, as after a power cut: they boot again, with the files that they
-// had. It returns when all of them have started, though not booted.
+// had. It returns when all of them have started, though not booted. Dial wakes
+// the one machine that it's for; a process that serves others wakes all.
 func (c *Cloud) Wake(ctx context.Context) error {
-	h := c.ec2.hosts
+	if err := c.ec2.hosts.wake(ctx, func(instanceRow) bool { return true }); err != nil {
+		return fmt.Errorf("wake the machines: %w", err)
+	}
+	return nil
+}
+
+// wake starts the machines of the instances that match.
+func (h *hosts) wake(ctx context.Context, match func(instanceRow) bool) error {
 	if !h.on() {
 		return nil
 	}
 	woken := map[string]<-chan struct{}{}
-	err := c.store.transact(func() error {
+	err := h.s.cloud.store.transact(func() error {
 		for w := range h.worlds() {
-			for _, row := range c.ec2.instances.all(w) {
-				if !row.isUp() || h.machineOf(row.ID) != nil {
+			for _, row := range h.s.instances.all(w) {
+				if !row.isUp() || !match(row) || h.machineOf(row.ID) != nil {
 					continue
 				}
 				h.mu.Lock()
@@ -266,21 +274,17 @@ func (c *Cloud) Wake(ctx context.Context) error {
 		}
 		return nil
 	})
-	if err != nil {
-		return fmt.Errorf("wake the machines: %w", err)
-	}
-	var all error
 	for _, id := range sortedKeys(woken) {
 		select {
 		case <-woken[id]:
 		case <-ctx.Done():
-			return fmt.Errorf("wake the machines: %w", ctx.Err())
+			return ctx.Err()
 		}
 		h.mu.Lock()
-		all = errors.Join(all, h.failed[id])
+		err = errors.Join(err, h.failed[id])
 		h.mu.Unlock()
 	}
-	return all
+	return err
 }
 
 func (h *hosts) machineOf(instance string) *host {

@@ -354,27 +354,36 @@ func (h *hosts) undoChange(v volumeRow, detach bool) volumeRow {
 	return v
 }
 
-// listens finds where a machine's port really is. Its SSH server may be on
-// another port where it can't have its own address's port 22; what else runs on
-// it listens on its loopback address.
+// listens finds where a machine's port really is, and starts the machine if it
+// doesn't run in this process yet. Its SSH server may be on another port where
+// it can't have its own address's port 22; what else runs on it listens on its
+// loopback address.
 func (h *hosts) listens(ip netip.Addr, port uint16) (netip.AddrPort, bool) {
 	var found instanceRow
 	err := h.s.cloud.store.transact(func() error {
 		for w := range h.worlds() {
 			for _, row := range h.s.instances.all(w) {
 				hit := row.publicAddress() == ip || row.Loopback == ip || row.Private == ip
-				if hit && row.isUp() && h.machineOf(row.ID) != nil && row.Launched.After(found.Launched) {
+				if hit && row.isUp() && row.Launched.After(found.Launched) {
 					found = row
 				}
 			}
 		}
 		return nil
 	})
-	at := h.machineOf(found.ID)
-	if err != nil || at == nil {
+	if err != nil || found.ID == "" {
 		return netip.AddrPort{}, false
 	}
-	if port == 22 {
+	ctx, cancel := context.WithTimeout(h.s.cloud.life, stopTime)
+	defer cancel()
+	if err := h.wake(ctx, func(r instanceRow) bool { return r.ID == found.ID }); err != nil {
+		return netip.AddrPort{}, false
+	}
+	at := h.machineOf(found.ID)
+	switch {
+	case at == nil:
+		return netip.AddrPort{}, false
+	case port == 22:
 		return at.machine.SSH(), true
 	}
 	return netip.AddrPortFrom(found.Loopback, port), true

@@ -94,8 +94,18 @@ func script(lines ...string) *string {
 	return new(base64.StdEncoding.EncodeToString([]byte("#!/bin/sh\n" + strings.Join(lines, "\n") + "\n")))
 }
 
+// eachKind runs a test on every kind of machine that works here.
+func eachKind(t *testing.T, test func(t *testing.T, c *testCloud)) {
+	for _, kind := range machine.Available(t.Context(), t.TempDir()) {
+		t.Run(string(kind), func(t *testing.T) { test(t, newTestCloud(t, Options{Machine: kind})) })
+	}
+}
+
 func TestAnImageStartsWithTheFilesOfItsMachine(t *testing.T) {
-	c := newTestCloud(t, Options{Machine: machine.InProcess})
+	eachKind(t, imageKeepsFiles)
+}
+
+func imageKeepsFiles(t *testing.T, c *testCloud) {
 	ctx := t.Context()
 	first := run(t, c, func(in *ec2.RunInstancesInput) {
 		in.UserData = script("mkdir -p /opt/app", "echo from-the-first > /opt/app/marker", "echo first-ready > /dev/console")
@@ -130,7 +140,10 @@ func TestAnImageStartsWithTheFilesOfItsMachine(t *testing.T) {
 }
 
 func TestADataVolumeMovesWithItsContents(t *testing.T) {
-	c := newTestCloud(t, Options{Machine: machine.InProcess})
+	eachKind(t, volumeMoves)
+}
+
+func volumeMoves(t *testing.T, c *testCloud) {
 	ctx := t.Context()
 	launch := func(lines ...string) string {
 		id := *run(t, c, func(in *ec2.RunInstancesInput) {
@@ -223,16 +236,14 @@ func TestMachinesWakeInTheNextProcess(t *testing.T) {
 	}
 	c = newTestCloud(t, o)
 	private := netip.MustParseAddr(*instanceNow(t, c, id).PrivateIpAddress)
-	if _, ok := c.hooks.listens(private, 22); ok {
+	if c.Cloud.ec2.hosts.machineOf(id) != nil {
 		t.Error("a machine runs before anything needs it")
 	}
-	for range 2 {
-		if err := c.Wake(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-	}
 	if at, ok := c.hooks.listens(private, 22); !ok || !at.Addr().IsLoopback() {
-		t.Errorf("after waking, SSH listens at %v", at)
+		t.Errorf("SSH of a machine that a connection wakes listens at %v", at)
+	}
+	if err := c.Wake(t.Context()); err != nil {
+		t.Fatal(err)
 	}
 	<-c.Cloud.ec2.hosts.machineOf(id).machine.Booted()
 	if text := consoleOf(t, c, id); !strings.Contains(text, "booted-again") {
@@ -261,5 +272,52 @@ func TestNothingIsLeftOnDisk(t *testing.T) {
 				t.Errorf("left in %s: %s", kind, entry.Name())
 			}
 		}
+	}
+}
+
+func TestWorkThatAProcessLeftIsTakenUp(t *testing.T) {
+	o := Options{Dir: t.TempDir(), Machine: machine.InProcess, Transition: time.Millisecond}
+	first, err := Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := clientsOf(first)
+	id := *run(t, c, nil).InstanceId
+	volume := *must(c.ec2.CreateVolume(t.Context(), &ec2.CreateVolumeInput{AvailabilityZone: new(testRegion + "a"), Size: new(int32(1))}))(t).VolumeId
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c = newTestCloud(t, o)
+	awaitRunning(t, c, id)
+	awaitVolume(t, c, volume, false)
+	made := *must(c.ec2.CreateImage(t.Context(), &ec2.CreateImageInput{InstanceId: &id, Name: new("interrupted")}))(t).ImageId
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c = newTestCloud(t, o)
+	awaitImage(t, c, made)
+	must(c.ec2.TerminateInstances(t.Context(), &ec2.TerminateInstancesInput{InstanceIds: []string{id}}))(t)
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c = newTestCloud(t, o)
+	awaitTerminated(t, c, id)
+}
+
+func TestWhatIsNewIsNotSeenAtOnce(t *testing.T) {
+	clock := NewDrivenClock(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC))
+	c := newTestCloud(t, Options{Clock: clock, Consistency: time.Minute})
+	vpc := makeVPC(t, c, "10.0.0.0/16")
+	_, err := c.ec2.DescribeVpcs(t.Context(), &ec2.DescribeVpcsInput{VpcIds: []string{vpc}})
+	wantCode(t, err, "InvalidVpcID.NotFound")
+	count := func() int {
+		return len(must(c.ec2.DescribeVpcs(t.Context(), &ec2.DescribeVpcsInput{Filters: where("tag:Name", "main")}))(t).Vpcs)
+	}
+	if got := count(); got != 0 {
+		t.Errorf("%d VPCs are seen at once", got)
+	}
+	clock.Advance(time.Minute)
+	if got := count(); got != 1 {
+		t.Errorf("%d VPCs are seen after the window", got)
 	}
 }

@@ -28,24 +28,6 @@ func (s *ec2Service) addVPCs() {
 	on(s, "DescribeNetworkAcls", "NetworkAclIds Filters.* MaxResults NextToken", s.describeNetworkAcls)
 }
 
-// readBlock reads an IPv4 CIDR block. The bits after the prefix are dropped,
-// as EC2 does.
-func readBlock(text *string, parameter string) (netip.Prefix, error) {
-	if err := require(parameter, text); err != nil {
-		return netip.Prefix{}, err
-	}
-	block, err := netip.ParsePrefix(*text)
-	if err != nil || !block.Addr().Is4() {
-		return netip.Prefix{}, refuse("InvalidParameterValue", "Value (%s) for parameter %s is invalid. This is not a valid CIDR block.", *text, parameter)
-	}
-	return block.Masked(), nil
-}
-
-// within says that a block holds all of another.
-func within(outer, inner netip.Prefix) bool {
-	return outer.Bits() <= inner.Bits() && outer.Contains(inner.Addr())
-}
-
 // vpcParts are the IDs of a VPC and of what comes with it.
 type vpcParts struct{ vpc, table, association, acl, group, egress, ingress string }
 
@@ -89,20 +71,6 @@ func blockAssociation(vpc string, block netip.Prefix) types.VpcCidrBlockAssociat
 		AssociationId: new(idKind("vpc-cidr-assoc").stable(vpc, block.String())), CidrBlock: new(block.String()),
 		CidrBlockState: &types.VpcCidrBlockState{State: types.VpcCidrBlockStateCodeAssociated},
 	}
-}
-
-func openEntries() []types.NetworkAclEntry {
-	var list []types.NetworkAclEntry
-	entry := func(egress bool, number int32, action types.RuleAction) {
-		list = append(list, types.NetworkAclEntry{
-			CidrBlock: new("0.0.0.0/0"), Egress: new(egress), Protocol: new("-1"), RuleAction: action, RuleNumber: new(number),
-		})
-	}
-	for _, egress := range []bool{true, false} {
-		entry(egress, 100, types.RuleActionAllow)
-		entry(egress, 32767, types.RuleActionDeny)
-	}
-	return list
 }
 
 func (s *ec2Service) createVpc(c ec2Call, in *ec2.CreateVpcInput) (*ec2.CreateVpcOutput, error) {
@@ -298,109 +266,4 @@ func (s *ec2Service) describeVpcAttribute(c ec2Call, in *ec2.DescribeVpcAttribut
 		return nil, refuse("InvalidParameterValue", "Value (%s) for parameter attribute is invalid.", in.Attribute)
 	}
 	return out, nil
-}
-
-func (s *ec2Service) associateVpcCidrBlock(c ec2Call, in *ec2.AssociateVpcCidrBlockInput) (*ec2.AssociateVpcCidrBlockOutput, error) {
-	row, err := need(s.vpcs, c.w, vpcID, in.VpcId)
-	if err != nil {
-		return nil, err
-	}
-	block, err := readBlock(in.CidrBlock, "cidrBlock")
-	if err != nil {
-		return nil, err
-	}
-	if block.Bits() < 16 || block.Bits() > 28 {
-		return nil, refuse("InvalidVpc.Range", "The CIDR '%s' is invalid.", *in.CidrBlock)
-	}
-	for _, a := range row.Vpc.CidrBlockAssociationSet {
-		if netip.MustParsePrefix(*a.CidrBlock).Overlaps(block) {
-			return nil, refuse("InvalidVpc.Conflict", "The CIDR '%s' conflicts with another CIDR block of the VPC", *in.CidrBlock)
-		}
-	}
-	added := blockAssociation(*row.Vpc.VpcId, block)
-	row.Vpc.CidrBlockAssociationSet = append(copied(row.Vpc.CidrBlockAssociationSet), added)
-	s.vpcs.put(c.w, *row.Vpc.VpcId, row)
-	for _, table := range s.routeTables.all(c.w) {
-		if *table.Table.VpcId == *row.Vpc.VpcId {
-			table.Table.Routes = append(copied(table.Table.Routes), localRoute(block))
-			s.routeTables.put(c.w, *table.Table.RouteTableId, table)
-		}
-	}
-	return &ec2.AssociateVpcCidrBlockOutput{VpcId: row.Vpc.VpcId, CidrBlockAssociation: &added}, nil
-}
-
-func (s *ec2Service) disassociateVpcCidrBlock(c ec2Call, in *ec2.DisassociateVpcCidrBlockInput) (*ec2.DisassociateVpcCidrBlockOutput, error) {
-	if err := require("associationId", in.AssociationId); err != nil {
-		return nil, err
-	}
-	for _, row := range s.vpcs.all(c.w) {
-		for i, a := range row.Vpc.CidrBlockAssociationSet {
-			if *a.AssociationId != *in.AssociationId {
-				continue
-			}
-			if err := s.blockIsFree(c.w, row, a, i); err != nil {
-				return nil, err
-			}
-			row.Vpc.CidrBlockAssociationSet = append(copied(row.Vpc.CidrBlockAssociationSet[:i]), row.Vpc.CidrBlockAssociationSet[i+1:]...)
-			s.vpcs.put(c.w, *row.Vpc.VpcId, row)
-			s.dropRoutes(c.w, func(t routeTableRow, r types.Route) bool {
-				return *t.Table.VpcId == *row.Vpc.VpcId && deref(r.GatewayId) == "local" && *r.DestinationCidrBlock == *a.CidrBlock
-			})
-			a.CidrBlockState = &types.VpcCidrBlockState{State: types.VpcCidrBlockStateCodeDisassociating}
-			return &ec2.DisassociateVpcCidrBlockOutput{VpcId: row.Vpc.VpcId, CidrBlockAssociation: &a}, nil
-		}
-	}
-	return nil, refuse("InvalidVpcCidrBlockAssociationID.NotFound", "The vpc CIDR block association ID '%s' does not exist", *in.AssociationId)
-}
-
-func (s *ec2Service) blockIsFree(w world, row vpcRow, a types.VpcCidrBlockAssociation, index int) error {
-	if index == 0 {
-		return refuse("OperationNotPermitted", "The vpc CIDR block with association ID %s may not be disassociated. It is the primary IPv4 CIDR block of the VPC", *a.AssociationId)
-	}
-	block := netip.MustParsePrefix(*a.CidrBlock)
-	for _, subnet := range s.subnets.all(w) {
-		if *subnet.Subnet.VpcId == *row.Vpc.VpcId && within(block, netip.MustParsePrefix(*subnet.Subnet.CidrBlock)) {
-			return refuse("InvalidCidrBlock.InUse", "The vpc CIDR block with association ID %s is in use and cannot be disassociated.", *a.AssociationId)
-		}
-	}
-	return nil
-}
-
-func (s *ec2Service) describeNetworkAcls(c ec2Call, in *ec2.DescribeNetworkAclsInput) (*ec2.DescribeNetworkAclsOutput, error) {
-	rows, err := needAll(s, s.acls, c.w, aclID, in.NetworkAclIds)
-	if err != nil {
-		return nil, err
-	}
-	var list []types.NetworkAcl
-	for _, row := range rows {
-		acl := row.Acl
-		for _, subnet := range s.subnets.all(c.w) {
-			if *subnet.Subnet.VpcId == *acl.VpcId {
-				acl.Associations = append(acl.Associations, types.NetworkAclAssociation{
-					NetworkAclAssociationId: new(idKind("aclassoc").stable(*subnet.Subnet.SubnetId)),
-					NetworkAclId:            acl.NetworkAclId, SubnetId: subnet.Subnet.SubnetId,
-				})
-			}
-		}
-		acl.Tags = s.tagList(c.w, *acl.NetworkAclId)
-		list = append(list, acl)
-	}
-	id := func(a types.NetworkAcl) string { return *a.NetworkAclId }
-	list, err = choose(s, c.w, list, id, filters[types.NetworkAcl]{
-		"network-acl-id": func(a types.NetworkAcl) []string { return opt(a.NetworkAclId) },
-		"vpc-id":         func(a types.NetworkAcl) []string { return opt(a.VpcId) },
-		"default":        func(a types.NetworkAcl) []string { return flag(a.IsDefault) },
-		"owner-id":       func(a types.NetworkAcl) []string { return opt(a.OwnerId) },
-		"association.subnet-id": func(a types.NetworkAcl) (all []string) {
-			for _, one := range a.Associations {
-				all = append(all, *one.SubnetId)
-			}
-			return all
-		},
-	}, in.Filters)
-	if err != nil {
-		return nil, err
-	}
-	list, next, err := page(list, id, paging{in.MaxResults, in.NextToken, 5, 1000})
-	return &ec2.DescribeNetworkAclsOutput{NetworkAcls: list, NextToken: next}, err
 }
