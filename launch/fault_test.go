@@ -1,0 +1,125 @@
+package launch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/goldline-dev/goldline/internal/emulator"
+	"github.com/goldline-dev/goldline/internal/fail"
+	"github.com/goldline-dev/goldline/internal/graph"
+)
+
+// story is something that is done to a cloud in one go.
+type story struct {
+	name    string
+	prepare func(s *site) // undisturbed
+	do      func(ctx context.Context, s *site) error
+	images  bool // prepare makes builds, so that the inventories of two sites differ in their IDs alone
+}
+
+func launchIt(ctx context.Context, s *site) error {
+	_, err := s.tryLaunch(ctx)
+	return err
+}
+
+func stories() []story {
+	return []story{
+		{"launch", func(*site) {}, launchIt, false},
+		{"replacement", func(s *site) {
+			s.launch()
+			s.promote("db", "2.0.0")
+		}, launchIt, true},
+		{"change", func(s *site) {
+			s.launch()
+			s.edit("topology/security_groups/all.yaml", "port: 80,", "port: 443,")
+			s.edit("topology/subnets/all.yaml", "zone: b", "zone: c")
+			s.edit("topology/route_tables/public.yaml", "0.0.0.0/0", "192.0.2.0/24")
+			s.edit("goldline.yaml", "{team: shop}", "{team: shop, cost: \"7\"}")
+		}, launchIt, false},
+		{"destroy", func(s *site) { s.launch() }, func(ctx context.Context, s *site) error { return s.tryDestroy(ctx) }, false},
+	}
+}
+
+// TestEveryCallFailsOnce lets the Nth call fail, for every N that an
+// undisturbed run makes and every way to fail, runs the same command again,
+// and wants the end state of the undisturbed run.
+func TestEveryCallFailsOnce(t *testing.T) {
+	kinds := []emulator.FaultKind{emulator.Error, emulator.Unavailable, emulator.LostAnswer, emulator.Die, emulator.DieAfter}
+	for _, story := range stories() {
+		t.Run(story.name, func(t *testing.T) {
+			calm := newPlatform(t)
+			story.prepare(calm)
+			calm.local.ResetCalls()
+			if err := story.do(context.Background(), calm); err != nil {
+				t.Fatal(err)
+			}
+			calls := len(calm.local.Calls())
+			want := calm.shape()
+			t.Logf("%d calls", calls)
+			stride := 1
+			if testing.Short() {
+				stride = 7
+			}
+			var faults []emulator.Fault
+			for _, kind := range kinds {
+				for n := 1; n <= calls; n += stride {
+					faults = append(faults, emulator.Fault{Nth: n, Kind: kind, Code: codeFor(kind)})
+				}
+			}
+			// Most of the time goes by in waits: many at a time.
+			err := graph.Each(context.Background(), 16, len(faults), func(_ context.Context, i int) error {
+				disturbed(t, story, want, faults[i])
+				return nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// codeFor is an error that nobody retries, for the kind that has a choice.
+func codeFor(kind emulator.FaultKind) string {
+	if kind == emulator.Error {
+		return "InsufficientInstanceCapacity"
+	}
+	return ""
+}
+
+func disturbed(t *testing.T, story story, want map[string][]string, fault emulator.Fault) {
+	t.Helper()
+	s := newPlatform(t)
+	story.prepare(s)
+	what := fmt.Sprintf("%s, %s at call %d", story.name, fault.Kind, fault.Nth)
+	s.local.Inject(fault)
+	before := s.shape()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	s.onDie = cancel
+	start := time.Now()
+	first := story.do(ctx, s)
+	if code := fail.ExitCode(first); code == fail.CodeClean || code == fail.CodeInput {
+		sameInventory(t, what+": says that all is put back", before, s.shape())
+	}
+	if first != nil && fail.ExitCode(first) == fail.CodeDirty && len(fail.LeftOf(first)) == 0 && !errors.Is(first, context.Canceled) && hasChanged(before, s.shape()) {
+		t.Errorf("%s: does not say what is left: %v", what, first)
+	}
+	if d := time.Since(start); d > 20*time.Second {
+		t.Logf("%s: took %s: %v", what, d, first)
+	}
+	s.reconnect()
+	if err := story.do(context.Background(), s); err != nil {
+		t.Errorf("%s: the second run fails: %v", what, err)
+	}
+	sameInventory(t, what, want, s.shape())
+	if err := s.local.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func hasChanged(before, after map[string][]string) bool {
+	return fmt.Sprint(before) != fmt.Sprint(after)
+}
