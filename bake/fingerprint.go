@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"reflect"
-	"strconv"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -154,5 +153,3 @@ func (b *bake) takeInputs() error {
 
 // short is the part of a fingerprint that stands in names.
 func short(fingerprint string) string { return fingerprint[:min(8, len(fingerprint))] }
-
-func ordinal(n int) string { return strconv.Itoa(n + 1) }
