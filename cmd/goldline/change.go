@@ -29,7 +29,7 @@ func (p *program) changing(ctx context.Context, f func(ctx context.Context, run 
 		return nil, err
 	}
 	defer release()
-	record, err := ledger.Open(dir, run, ledger.Header{Command: command, Start: p.started.UTC()})
+	record, err := ledger.Open(dir, run, ledger.Header{Command: command, Start: p.started.UTC(), Secrets: p.secrets})
 	if err != nil {
 		return nil, fail.Input(err)
 	}
@@ -41,6 +41,18 @@ func (p *program) changing(ctx context.Context, f func(ctx context.Context, run 
 		p.progress.Emit(event.Event{Kind: event.Warning, Message: problem.Error()})
 	}
 	return r, err
+}
+
+// secretsOf are the values that recipes call sensitive. They reach no event; the
+// record masks them once more.
+func secretsOf(images []*project.Image) []string {
+	var secrets []string
+	for _, image := range images {
+		for _, name := range image.SensitiveVariables {
+			secrets = append(secrets, image.Variables[name])
+		}
+	}
+	return secrets
 }
 
 // commandLine is the command as it was typed, without the values of variables:

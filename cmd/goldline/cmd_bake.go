@@ -93,6 +93,7 @@ func runBake(ctx context.Context, p *program, names []string, o bakeOptions) (re
 	if err != nil {
 		return nil, err
 	}
+	p.secrets = secretsOf(all)
 	wanted := all
 	if len(names) > 0 {
 		wanted = slices.DeleteFunc(slices.Clone(all), func(i *project.Image) bool { return !slices.Contains(names, i.Name) })

@@ -88,6 +88,11 @@ func runRun(ctx context.Context, p *program, name string, o runOptions) (report,
 	if err != nil {
 		return nil, err
 	}
+	images, err := loaded.Images("", o.vars)
+	if err != nil {
+		return nil, err
+	}
+	p.secrets = secretsOf(images)
 	if err := p.agreeToPlan(ctx, loaded, plan); err != nil {
 		return nil, err
 	}

@@ -30,6 +30,7 @@ type program struct {
 	started  time.Time
 	began    bool // the command line was right; a command runs
 	report   report
+	secrets  []string // values that the record of the run masks
 	// onInterrupt is what the first interrupt is answered with.
 	onInterrupt string
 

@@ -49,22 +49,28 @@ func TestExamples(t *testing.T) {
 				if len(words) == 0 || words[0] != "goldline" {
 					continue
 				}
-				found, args, err := tree().Find(words[1:])
-				if err == nil {
-					err = found.ParseFlags(args)
-				}
-				if err == nil && found.Args != nil {
-					err = found.Args(found, found.Flags().Args())
-				}
-				if err == nil && found.HasSubCommands() {
-					err = errors.New("it only holds other commands")
-				}
+				err := parses(words[1:])
 				if err != nil {
 					t.Errorf("%s: example %q: %v", c.CommandPath(), command, err)
 				}
 			}
 		}
 	})
+}
+
+// parses tells what is wrong with a command line, without carrying it out.
+func parses(words []string) error {
+	c, args, err := tree().Find(words)
+	if err != nil {
+		return err
+	}
+	if err := c.ParseFlags(args); err != nil {
+		return err
+	}
+	if c.HasSubCommands() {
+		return errors.New("it only holds other commands")
+	}
+	return c.Args(c, c.Flags().Args())
 }
 
 // TestHelpIsCheap holds the start-up: a help text opens nothing.
