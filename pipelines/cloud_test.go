@@ -1,10 +1,13 @@
 package pipelines
 
 import (
+	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -31,11 +34,15 @@ type world struct {
 	dir      string
 	instance string // that builds are made of
 	runs     int
+	// life is that of the process that is played, and die ends it.
+	life context.Context
+	die  func()
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	local, err := emulator.Open(t.Context(), emulator.Options{Machine: emulator.NoMachines, Transition: time.Millisecond})
+	w := &world{t: t, dir: t.TempDir(), life: t.Context()}
+	local, err := emulator.Open(t.Context(), emulator.Options{Machine: emulator.NoMachines, Transition: time.Millisecond, OnDie: func() { w.die() }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +51,7 @@ func newWorld(t *testing.T) *world {
 			t.Error(err)
 		}
 	})
-	w := &world{t: t, local: local, dir: t.TempDir()}
+	w.local = local
 	for _, path := range []string{"testdata/project.txtar", "testdata/topology.txtar"} {
 		archive, err := txtar.ParseFile(path)
 		if err != nil {
@@ -60,8 +67,29 @@ func newWorld(t *testing.T) *world {
 }
 
 func (w *world) provider() *cloud.Provider {
-	return cloud.NewProvider(cloud.Config{Transport: w.local.Transport(), PollMin: time.Millisecond, PollMax: 10 * time.Millisecond})
+	return cloud.NewProvider(cloud.Config{Transport: mortal{w.life, w.local.Transport()}, PollMin: time.Millisecond, PollMax: 10 * time.Millisecond})
 }
+
+// mortal is how a process that may die reaches the cloud: not at all when it is
+// dead, whatever it would still clean up.
+type mortal struct {
+	life context.Context
+	next http.RoundTripper
+}
+
+func (m mortal) RoundTrip(r *http.Request) (*http.Response, error) {
+	if m.life.Err() != nil {
+		return nil, gone{syscall.ECONNREFUSED}
+	}
+	return m.next.RoundTrip(r)
+}
+
+// gone is an error that the SDK does not try again.
+type gone struct{ err error }
+
+func (g gone) Error() string     { return g.err.Error() }
+func (g gone) Unwrap() error     { return g.err }
+func (gone) CanceledError() bool { return true }
 
 func (w *world) builder() {
 	w.t.Helper()
@@ -126,6 +154,11 @@ func (w *world) project() *project.Project {
 // run runs a pipeline as a new process would.
 func (w *world) run(text string, sink event.Sink) (Result, error) {
 	w.t.Helper()
+	return w.runIn(w.t.Context(), text, sink)
+}
+
+func (w *world) runIn(ctx context.Context, text string, sink event.Sink) (Result, error) {
+	w.t.Helper()
 	writeFiles(w.t, w.dir, txtar.File{Name: "pipelines/p.yaml", Data: []byte(text)})
 	p := w.project()
 	pipeline, err := p.Pipeline("p", nil)
@@ -138,13 +171,18 @@ func (w *world) run(text string, sink event.Sink) (Result, error) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return Run(w.t.Context(), o, plan)
+	return Run(ctx, o, plan)
 }
 
 func (w *world) rollback(to string) (promote.Move, launch.Result, error) {
 	w.t.Helper()
+	return w.rollbackIn(w.t.Context(), to)
+}
+
+func (w *world) rollbackIn(ctx context.Context, to string) (promote.Move, launch.Result, error) {
+	w.t.Helper()
 	w.runs++
-	return Rollback(w.t.Context(), RollbackOptions{
+	return Rollback(ctx, RollbackOptions{
 		Project: w.project(), Provider: w.provider(), Image: "web", Environment: "dev", To: to, Run: fmt.Sprintf("run-%d", w.runs),
 	})
 }
