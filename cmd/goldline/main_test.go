@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io/fs"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/goldline-dev/goldline/internal/emulator"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -35,10 +37,11 @@ func TestScripts(t *testing.T) {
 			return addProject(env.Cd)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"code":    scriptCode,
-			"json":    scriptJSON,
-			"waitfor": scriptWaitFor,
-			"replace": scriptReplace,
+			"code":      scriptCode,
+			"json":      scriptJSON,
+			"inventory": scriptInventory,
+			"waitfor":   scriptWaitFor,
+			"replace":   scriptReplace,
 		},
 	})
 }
@@ -152,6 +155,26 @@ func at(v any, path string) (string, bool) {
 	encoder.SetEscapeHTML(false)
 	_ = encoder.Encode(v) // it was decoded from JSON
 	return strings.TrimSpace(b.String()), true
+}
+
+// scriptInventory writes everything that exists in the project's local cloud to
+// a file, to be compared with another.
+func scriptInventory(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: inventory FILE")
+	}
+	local, err := emulator.Open(context.Background(), emulator.Options{Dir: ts.MkAbs(filepath.Join(".goldline", "local"))})
+	ts.Check(err)
+	all, err := local.Inventory()
+	ts.Check(err)
+	ts.Check(local.Close())
+	var b strings.Builder
+	for _, kind := range sortedKeys(all) {
+		for _, line := range all[kind] {
+			b.WriteString(kind + ": " + line + "\n")
+		}
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(b.String()), 0o644))
 }
 
 // scriptWaitFor waits until a background command has made a file.

@@ -171,6 +171,7 @@ func (p *program) close() {
 	if p.local == nil {
 		return
 	}
+	p.onInterrupt = "leaving the local cloud to the others"
 	err := p.interruptible(context.Background(), func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, lingerTime)
 		defer cancel()
