@@ -185,7 +185,7 @@ func (r *run) writeResults(stage string) (string, error) {
 		results[i] = graph.Result{Name: n.Name, Skipped: !done}
 	}
 	r.mu.Unlock()
-	so := r.result(context.Background(), results)
+	so := r.result(results)
 	var ended []StageResult
 	for _, s := range so.Stages {
 		if s.State == StateSucceeded {

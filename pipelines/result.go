@@ -2,6 +2,7 @@ package pipelines
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -10,13 +11,13 @@ import (
 )
 
 // result gathers what became of each stage.
-func (r *run) result(ctx context.Context, results []graph.Result) Result {
+func (r *run) result(results []graph.Result) Result {
 	all := Result{Run: r.options.Run, Pipeline: r.plan.Pipeline, Stages: []StageResult{}}
 	for _, s := range r.plan.Stages {
 		g := gathered{stage: s}
 		for i, n := range r.plan.Nodes {
 			if n.Stage == s.Name {
-				g.add(n, r.item(ctx, n, results[i]), results[i], r.outcome(n.Name))
+				g.add(n, r.item(n, results[i]), results[i], r.outcome(n.Name))
 			}
 		}
 		all.Stages = append(all.Stages, g.result())
@@ -25,13 +26,13 @@ func (r *run) result(ctx context.Context, results []graph.Result) Result {
 }
 
 // item is what became of a node.
-func (r *run) item(ctx context.Context, n Node, result graph.Result) ItemResult {
+func (r *run) item(n Node, result graph.Result) ItemResult {
 	out := r.outcome(n.Name)
 	item := ItemResult{Item: n.Item, AMI: out.ami, Version: out.version, Summary: out.verb, Because: result.Because}
 	switch {
 	case result.Skipped:
 		item.State = StateSkipped
-	case result.Err != nil && ctx.Err() != nil:
+	case errors.Is(result.Err, context.Canceled):
 		item.State, item.Error = StateInterrupted, result.Err.Error()
 	case result.Err != nil:
 		item.State, item.Error = StateFailed, result.Err.Error()

@@ -50,13 +50,25 @@ func Run(ctx context.Context, o Options, p *Plan) (Result, error) {
 		}}
 	}
 	results := graph.Walk(ctx, nodes, graph.Options{KeepGoing: true})
-	for i, result := range results {
-		if result.Skipped {
+	for i := range results {
+		if result := &results[i]; result.Skipped {
 			n := p.Nodes[i]
+			result.Because = because(*result, results)
 			event.Scope(o.Sink, n.Stage, n.Item).Emit(event.Event{Kind: event.Skipped, Message: result.Because})
 		}
 	}
-	return r.result(ctx, results), r.err(ctx, results)
+	return r.result(results), r.err(ctx, results)
+}
+
+// because says why a node was not begun: what was interrupted has not failed.
+func because(skipped graph.Result, results []graph.Result) string {
+	name, ok := strings.CutSuffix(skipped.Because, " failed")
+	for _, r := range results {
+		if ok && r.Name == name && errors.Is(r.Err, context.Canceled) {
+			return "interrupted"
+		}
+	}
+	return skipped.Because
 }
 
 // run is a plan under way.

@@ -194,6 +194,9 @@ func TestInterrupt(t *testing.T) {
 	if got := states(result); got != "long=interrupted after=skipped" {
 		t.Errorf("states %s", got)
 	}
+	if because := result.Stages[1].Because; because != "interrupted" {
+		t.Errorf("the second was not begun because: %s", because)
+	}
 	if child == 0 {
 		t.Fatalf("the command printed no process ID:\n%s", sink.text())
 	}
