@@ -169,10 +169,14 @@ func (b *bake) deleteGroup(ctx context.Context, id string) error {
 		if !b.ending {
 			return fmt.Errorf("builder %s, which is not being terminated, has it", b.builder.id)
 		}
-		if err := b.awaitTerminated(ctx, securityGroupStep{}.name(), b.builder.id); err != nil {
-			return err
-		}
+		// If that cannot be seen, whether the group can be deleted can.
+		_ = b.awaitTerminated(ctx, securityGroupStep{}.name(), b.builder.id)
 	}
+	return b.deleteUnused(ctx, id)
+}
+
+// deleteUnused deletes a security group as soon as nothing uses it any more.
+func (b *bake) deleteUnused(ctx context.Context, id string) error {
 	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
 		_, err := b.cloud.EC2.DeleteSecurityGroup(ctx, &ec2.DeleteSecurityGroupInput{GroupId: aws.String(id)})
 		switch {

@@ -33,6 +33,9 @@ func (sweepStep) run(ctx context.Context, b *bake) error {
 	return err
 }
 
+// sweepTime is how long a bake waits for a left-over that is still in use.
+const sweepTime = 90 * time.Second
+
 // leftover is something temporary that a run left.
 type leftover struct {
 	id   string
@@ -164,7 +167,9 @@ func (b *bake) sweepOne(ctx context.Context, l leftover) error {
 	case types.ResourceTypeKeyPair:
 		_, err = b.cloud.EC2.DeleteKeyPair(ctx, &ec2.DeleteKeyPairInput{KeyPairId: aws.String(l.id)})
 	case types.ResourceTypeSecurityGroup:
-		_, err = b.cloud.EC2.DeleteSecurityGroup(ctx, &ec2.DeleteSecurityGroupInput{GroupId: aws.String(l.id)})
+		within, cancel := context.WithTimeout(ctx, sweepTime)
+		err = b.deleteUnused(within, l.id) // its builder may still be shutting down
+		cancel()
 	case types.ResourceTypeVolume:
 		_, err = b.cloud.EC2.DeleteVolume(ctx, &ec2.DeleteVolumeInput{VolumeId: aws.String(l.id)})
 	case types.ResourceTypeImage:
