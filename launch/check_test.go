@@ -1,0 +1,72 @@
+package launch
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/goldline-dev/goldline/internal/diag"
+)
+
+// TestCheckTopology: what EC2 would refuse is found before any call, where it
+// stands.
+func TestCheckTopology(t *testing.T) {
+	for _, test := range []struct {
+		file, old, new string
+		want           []string // of one problem each: position and message
+	}{
+		{"topology/subnets/all.yaml", "10.0.2.0/24", "10.1.2.0/24", []string{"all.yaml:9:13: 10.1.2.0/24 lies outside vpc.main"}},
+		{"topology/subnets/all.yaml", "10.0.2.0/24", "10.0.1.128/25", []string{"all.yaml:9:13: 10.0.1.128/25 overlaps 10.0.1.0/24 of subnet.public-a"}},
+		{"topology/subnets/all.yaml", "10.0.2.0/24", "10.0.2.5/24", []string{"all.yaml:9:13: 10.0.2.5/24 has bits beyond its length (the block that it lies in is 10.0.2.0/24)"}},
+		{"topology/subnets/all.yaml", "10.0.2.0/24", "10.0.2.0/30", []string{"all.yaml:9:13: 10.0.2.0/30: EC2 takes blocks of /16 to /28 here"}},
+		{"topology/subnets/all.yaml", "10.0.2.0/24", "10.0.2.0", []string{`all.yaml:9:13: "10.0.2.0" is no CIDR block (one address is 10.0.2.0/32)`}},
+		{"topology/subnets/all.yaml", "zone: b", "zone: us-east-1a", []string{"all.yaml:10:20: zone us-east-1a is not in the environment's region eu-central-1"}},
+		{"topology/subnets/all.yaml", "zone: b", "zone: bee", []string{`all.yaml:10:20: "bee" is no zone`}},
+		{"topology/vpcs/main.yaml", "10.0.0.0/16", "10.0.0.0/8", []string{"main.yaml:1:13: 10.0.0.0/8: EC2 takes blocks of /16 to /28 here"}},
+		{"topology/volumes/orders.yaml", "zone: a", "zone: b", []string{"db.yaml:5:20: volume.orders lies in zone eu-central-1b, and the instance in eu-central-1a"}},
+		{"topology/volumes/orders.yaml", "size: 8", "size: 8\niops: 100", []string{"orders.yaml:3:7: 100 IOPS: EC2 takes 3000 to 80000"}},
+		{"topology/volumes/orders.yaml", "size: 8", "volume_type: gp2\nthroughput: 200", []string{"a volume needs a size or a snapshot_id", "orders.yaml:3:13: a volume of type gp2 takes no throughput"}},
+		{"topology/volumes/orders.yaml", "size: 8", "size: 8\nvolume_type: io2", []string{"a volume of type io2 needs iops"}},
+		{"topology/instances/db.yaml", "/dev/sdf", "/dev/sda1", []string{`"/dev/sda1" is no device`}},
+		{"topology/instances/web.yaml", "subnet:", "volumes: [{volume: orders, device: /dev/sdf}]\nsubnet:", []string{
+			"volume.orders is attached to instance.db already", "volume.orders lies in zone eu-central-1a, and the instance in eu-central-1b"}},
+		{"topology/instances/web.yaml", "image: web\n", "", []string{"one of image and ami"}},
+		{"topology/instances/web.yaml", "t3.micro", "micro", []string{`"micro" is no instance type`}},
+		{"topology/instances/db.yaml", "subnet:", "private_ip: 10.0.2.9\nsubnet:", []string{"10.0.2.9 lies outside subnet.public-a"}},
+		{"topology/instances/db.yaml", "    volume:", "    much: " + strings.Repeat("x", 17000) + "\n    volume:", []string{"the user data is 17"}},
+		{"topology/security_groups/all.yaml", "port: 80,", "from_port: 90, to_port: 80,", []string{"ports 90 to 80"}},
+		{"topology/security_groups/all.yaml", "port: 80,", "port: 80, to_port: 81,", []string{"port beside from_port or to_port"}},
+		{"topology/security_groups/all.yaml", "protocol: tcp, port: 80,", "protocol: tpc, port: 80,", []string{`unknown protocol "tpc"`}},
+		{"topology/security_groups/all.yaml", "cidr_blocks: [0.0.0.0/0]", "description: none", []string{"the rule names no peer"}},
+		{"topology/security_groups/all.yaml", "0.0.0.0/0", "0.0.0.0", []string{`"0.0.0.0" is no CIDR block`}},
+		{"topology/security_groups/all.yaml", "name: web\nvpc", "name: web\ngroup_name: default\nvpc", []string{`EC2 keeps the group name "default" for itself`}},
+		{"topology/route_tables/public.yaml", "    internet_gateway: main\n", "", []string{"a route needs one target, not 0"}},
+		{"topology/route_tables/public.yaml", "subnets:", "  - {destination_cidr_block: 0.0.0.0/0, internet_gateway: main}\nsubnets:", []string{"a second route to 0.0.0.0/0"}},
+		{"topology/internet_gateways/main.yaml", "vpc: main\n", "name: main\nvpc: main\n---\nname: more\nvpc: main\n", []string{"internet gateway already: internet_gateway.main"}},
+	} {
+		t.Run(fmt.Sprintf("%s %.40s", test.file, test.new), func(t *testing.T) {
+			s := &site{t: t, dir: t.TempDir()}
+			s.write(map[string]string{
+				"goldline.yaml": "project: shop\nladder: [dev]\n", "environments/dev.yaml": "account: \"000000000000\"\nregion: eu-central-1\n"})
+			s.write(platform())
+			if _, err := s.topology(); err != nil {
+				t.Fatalf("before the edit: %v", err)
+			}
+			s.edit(test.file, test.old, test.new)
+			_, err := s.topology()
+			var problems *diag.Error
+			if !errors.As(err, &problems) {
+				t.Fatalf("error %v, want problems", err)
+			}
+			if len(problems.Problems) != len(test.want) {
+				t.Fatalf("%d problems, want %d:\n%v", len(problems.Problems), len(test.want), err)
+			}
+			for _, want := range test.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("problems:\n%v\nwant %q", err, want)
+				}
+			}
+		})
+	}
+}
