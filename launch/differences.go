@@ -12,8 +12,6 @@ type difference struct {
 	// replace says why the resource has to be replaced for it; empty where it
 	// can be changed in place.
 	replace string
-	// refuse says why it cannot be carried out at all.
-	refuse string
 }
 
 // differences are all of a resource, in the order of the kind's fields.
@@ -68,7 +66,7 @@ func (d differences) replaces() []string {
 
 // inPlace are the differences that need no replacement.
 func (d differences) inPlace() differences {
-	return slices.DeleteFunc(slices.Clone(d), func(x difference) bool { return x.replace != "" || x.refuse != "" })
+	return slices.DeleteFunc(slices.Clone(d), func(x difference) bool { return x.replace != "" })
 }
 
 func (d differences) fields() []FieldChange {

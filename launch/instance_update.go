@@ -108,7 +108,7 @@ func (k instances) updateAttachments(ctx context.Context, t *task, w want[instan
 	}
 	for _, device := range union(have) {
 		if have[device] != wanted[device] && w.world.ours(have[device]) {
-			if err := k.detach(ctx, t, have[device]); err != nil {
+			if err := k.detach(ctx, t, have[device], aws.ToString(i.InstanceId)); err != nil {
 				return err
 			}
 		}
@@ -182,9 +182,9 @@ func attachedOn(v types.Volume) string {
 	return ""
 }
 
-// detach frees a volume and waits until it is.
-func (k instances) detach(ctx context.Context, t *task, volume string) error {
-	_, err := k.updateAPI(t.Cloud).DetachVolume(ctx, &ec2.DetachVolumeInput{VolumeId: aws.String(volume)})
+// detach frees a volume from an instance and waits until it is.
+func (k instances) detach(ctx context.Context, t *task, volume, from string) error {
+	_, err := k.updateAPI(t.Cloud).DetachVolume(ctx, &ec2.DetachVolumeInput{VolumeId: aws.String(volume), InstanceId: aws.String(from)})
 	// A volume that is free already is in an incorrect state to be freed.
 	if err != nil && cloud.Code(err) != "IncorrectState" && !cloud.NotFound(err) {
 		return fmt.Errorf("detach %s: %w", volume, err)
@@ -213,7 +213,7 @@ func (k instances) release(ctx context.Context, t *task, volume, but string) err
 		if err := k.stop(ctx, t, []string{holder}); err != nil {
 			return err
 		}
-		if err := k.detach(ctx, t, volume); err != nil {
+		if err := k.detach(ctx, t, volume, holder); err != nil {
 			return err
 		}
 	}

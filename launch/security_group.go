@@ -111,14 +111,14 @@ func (securityGroups) compare(w want[securityGroupSpec], g types.SecurityGroup) 
 	if w.spec.GroupName != "" && !strings.HasPrefix(aws.ToString(g.GroupName), w.spec.GroupName) {
 		d.fixed("group_name", aws.ToString(g.GroupName), w.spec.GroupName, "")
 	}
-	add, drop, _ := ruleChanges(rulesOf(g), w.rules(aws.ToString(g.GroupId)))
+	add, drop, _ := ruleChanges(rulesOf(g), w.spec.rules(aws.ToString(g.GroupId)))
 	for _, r := range drop {
 		d.set(r.direction(), r.String(), "")
 	}
 	for _, r := range add {
 		d.set(r.direction(), "", r.String())
 	}
-	for _, r := range describedAnew(rulesOf(g), w.rules(aws.ToString(g.GroupId))) {
+	for _, r := range describedAnew(rulesOf(g), w.spec.rules(aws.ToString(g.GroupId))) {
 		d.set(r.rule.direction(), r.rule.String()+" "+quoted(r.old), r.rule.String()+" "+quoted(r.rule.description))
 	}
 	return d
@@ -147,7 +147,7 @@ func (k securityGroups) create(ctx context.Context, t *task, w want[securityGrou
 // update adds rules before it takes others away, so that there is no moment in
 // which traffic that is allowed before and after is not.
 func (k securityGroups) update(ctx context.Context, t *task, w want[securityGroupSpec], g types.SecurityGroup, _ differences) error {
-	add, drop, anew := ruleChanges(rulesOf(g), w.rules(aws.ToString(g.GroupId)))
+	add, drop, anew := ruleChanges(rulesOf(g), w.spec.rules(aws.ToString(g.GroupId)))
 	if err := authorize(ctx, k.api(t.Cloud), t, g.GroupId, add); err != nil {
 		return err
 	}

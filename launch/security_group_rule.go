@@ -143,11 +143,7 @@ func (r ruleSpec) check(c *checker, owner *project.Resource, path string) {
 }
 
 // rules are those that a definition asks for; group is the group's own ID.
-func (w want[S]) rules(group string) []rule {
-	s, ok := any(w.spec).(*securityGroupSpec)
-	if !ok {
-		return nil
-	}
+func (s *securityGroupSpec) rules(group string) []rule {
 	var all []rule
 	add := func(list []ruleSpec, egress bool) {
 		for _, r := range list {

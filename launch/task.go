@@ -97,7 +97,13 @@ func (t *task) patiently(ctx context.Context, what string, remove func() error) 
 // eventually repeats what fails because something that was made moments ago
 // cannot be seen yet.
 func (t *task) eventually(ctx context.Context, f func() error) error {
-	return repeat(ctx, comingDeadline, f, cloud.NotFound)
+	return repeat(ctx, comingDeadline, f, func(err error) bool { return cloud.NotFound(err) && !foreign(cloud.Code(err)) })
+}
+
+// foreign tells whether a code is about something that a launch never makes,
+// so that it does not turn up by waiting.
+func foreign(code string) bool {
+	return strings.HasPrefix(code, "InvalidKeyPair") || strings.HasPrefix(code, "InvalidAMIID") || strings.HasPrefix(code, "InvalidSnapshot")
 }
 
 // repeat calls f until it fails with something else than passing says, or the

@@ -1,0 +1,119 @@
+package launch
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
+	"github.com/goldline-dev/goldline/internal/cloud"
+	"github.com/goldline-dev/goldline/internal/tags"
+)
+
+// TestMoto launches against an EC2 that is not ours, reached as AWS is, by the
+// SDK's own configuration.
+func TestMoto(t *testing.T) {
+	program, err := exec.LookPath("moto_server")
+	if err != nil {
+		t.Skip("moto_server is not installed")
+	}
+	if testing.Short() {
+		t.Skip("moto_server takes seconds to start")
+	}
+	endpoint := serveMoto(t, program)
+	for name, value := range map[string]string{
+		"AWS_ENDPOINT_URL": endpoint, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": testRegion,
+		"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+	} {
+		t.Setenv(name, value)
+	}
+	s := &site{t: t, dir: t.TempDir()}
+	s.write(map[string]string{
+		"goldline.yaml":         "project: shop\nladder: [dev]\ntags: {team: shop}\n",
+		"environments/dev.yaml": "account: \"123456789012\"\nregion: " + testRegion + "\n",
+	})
+	s.write(platform())
+	provider := cloud.NewProvider(cloud.Config{PollMin: 10 * time.Millisecond, PollMax: 50 * time.Millisecond})
+	if s.cloud, err = provider.For(context.Background(), cloud.Target{Account: "123456789012", Region: testRegion}); err != nil {
+		t.Fatal(err)
+	}
+	first, second := motoImages(t, s.cloud)
+	motoPointer(t, s.cloud, "web", first)
+	motoPointer(t, s.cloud, "db", first)
+	s.launch()
+	s.settled()
+	motoPointer(t, s.cloud, "db", second)
+	s.launch()
+	s.settled()
+	s.destroy()
+	w, err := newWorld(s.options())
+	if err == nil {
+		err = w.readInventory(context.Background())
+	}
+	if err != nil || len(w.inventory.all) > 0 {
+		t.Errorf("after destroy: %d resources, %v", len(w.inventory.all), err)
+	}
+}
+
+// serveMoto starts moto on a free port of the loopback.
+func serveMoto(t *testing.T, program string) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	host, port, err := net.SplitHostPort(listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	server := exec.CommandContext(ctx, program, "-H", host, "-p", port)
+	if err := server.Start(); err != nil {
+		cancel()
+		t.Skipf("moto_server does not start: %v", err)
+	}
+	t.Cleanup(func() {
+		cancel()
+		_ = server.Wait() // it was killed
+	})
+	endpoint := "http://" + net.JoinHostPort(host, port)
+	deadline, stop := context.WithTimeout(ctx, 30*time.Second)
+	defer stop()
+	for {
+		answer, err := http.Get(endpoint + "/moto-api/")
+		if err == nil {
+			_ = answer.Body.Close()
+			return endpoint
+		}
+		if cloud.Sleep(deadline, 100*time.Millisecond) != nil {
+			t.Skipf("moto_server does not answer: %v", err)
+		}
+	}
+}
+
+func motoImages(t *testing.T, c *cloud.Cloud) (first, second string) {
+	t.Helper()
+	out, err := c.EC2.DescribeImages(context.Background(), &ec2.DescribeImagesInput{})
+	if err != nil || len(out.Images) < 2 {
+		t.Fatalf("images: %v", err)
+	}
+	return *out.Images[0].ImageId, *out.Images[1].ImageId
+}
+
+func motoPointer(t *testing.T, c *cloud.Cloud, image, ami string) {
+	t.Helper()
+	_, err := c.SSM.PutParameter(context.Background(), &ssm.PutParameterInput{Name: aws.String(tags.Pointer("shop", "dev", image)), Value: aws.String(ami),
+		Type: ssmtypes.ParameterTypeString, Overwrite: aws.Bool(true)})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
