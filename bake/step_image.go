@@ -167,7 +167,7 @@ func (b *bake) buildTags(own map[string]string) map[string]string {
 		tags.Fingerprint: b.fingerprint,
 		tags.SourceImage: aws.ToString(b.source.ImageId),
 		tags.Run:         b.options.Run,
-		tags.UUID:        uuid.NewSHA1(uuid.NameSpaceURL, []byte("goldline:image:"+identity)).String(),
+		tags.UUID:        uuid.NewSHA1(uuid.NameSpaceURL, []byte("goldline image "+identity)).String(),
 		tags.AutoCleanup: "true",
 	})
 }

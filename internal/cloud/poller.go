@@ -57,13 +57,16 @@ type Wait[T any] struct {
 func (p *Poller[T]) Wait(ctx context.Context, w Wait[T]) (T, error) {
 	deadline := time.NewTimer(w.Deadline)
 	defer deadline.Stop()
-	p.enter(w.ID)
+	first := p.enter(w.ID)
 	defer p.leave(w.ID)
 	var last T
 	shown := "nothing"
 	for round := -1; ; {
 		thing, found, current, asked, err := p.look(ctx, w.ID, round)
 		round = current
+		if current < first {
+			asked, err = false, nil // what was seen before the wait began says nothing about it
+		}
 		if err != nil {
 			return last, fmt.Errorf("wait for %s: %w", w.For, err)
 		}
@@ -100,7 +103,8 @@ func show[T any](w Wait[T], thing T) string {
 
 var errDeadline = fmt.Errorf("deadline")
 
-func (p *Poller[T]) enter(id string) {
+// enter notes a waiter and returns the first round whose call begins after it.
+func (p *Poller[T]) enter(id string) (first int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.waiting) == 0 {
@@ -112,6 +116,10 @@ func (p *Poller[T]) enter(id string) {
 		p.interval = p.min // something new changes soon
 	}
 	p.waiting[id]++
+	if p.polling {
+		return p.round + 2
+	}
+	return p.round + 1
 }
 
 func (p *Poller[T]) leave(id string) {

@@ -117,3 +117,18 @@ func TestOneWhoIsCancelledDoesNotStopTheOthers(t *testing.T) {
 		t.Errorf("second: %v", err)
 	}
 }
+
+func TestAWaitSeesNothingFromBeforeIt(t *testing.T) {
+	refused := errors.New("refused")
+	s := &states{err: refused}
+	p := newPoller(quick(), s.describe)
+	if _, err := p.Wait(context.Background(), untilRunning("i-1", time.Minute)); !errors.Is(err, refused) {
+		t.Fatalf("error %v", err)
+	}
+	s.mu.Lock()
+	s.err = nil
+	s.mu.Unlock()
+	if _, err := p.Wait(context.Background(), untilRunning("i-1", time.Minute)); err != nil {
+		t.Errorf("the wait ends with the error of the one before it: %v", err)
+	}
+}

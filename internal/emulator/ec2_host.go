@@ -165,13 +165,17 @@ func (h *hosts) next(w world, item string) (step, error) {
 	return todo, err
 }
 
-// resume takes up what an earlier process left undone. Machines of running
-// instances start only when they are needed: see Wake.
+// resume takes up what an earlier process left undone, a boot among it.
+// Machines of running instances that had booted start only when they are needed:
+// see Wake.
 func (h *hosts) resume(context.Context) error {
 	return h.s.cloud.store.transact(func() error {
 		for w := range h.worlds() {
 			for _, row := range h.s.instances.all(w) {
 				switch {
+				case row.isUp() && !row.Booted && row.Settled && h.on():
+					h.want(row.ID)
+					h.kick(w, row.ID)
 				case row.Settled && !row.Reboot:
 				case h.on():
 					h.kick(w, row.ID)
@@ -265,10 +269,7 @@ func (h *hosts) wake(ctx context.Context, match func(instanceRow) bool) error {
 				if !row.isUp() || !match(row) || h.machineOf(row.ID) != nil {
 					continue
 				}
-				h.mu.Lock()
-				h.wanted[row.ID] = true
-				delete(h.failed, row.ID)
-				h.mu.Unlock()
+				h.want(row.ID)
 				woken[row.ID] = h.work(w, row.ID)
 			}
 		}
@@ -285,6 +286,15 @@ func (h *hosts) wake(ctx context.Context, match func(instanceRow) bool) error {
 		h.mu.Unlock()
 	}
 	return err
+}
+
+// want has an instance's machine run in this process, also where that failed
+// before.
+func (h *hosts) want(instance string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.wanted[instance] = true
+	delete(h.failed, instance)
 }
 
 func (h *hosts) machineOf(instance string) *host {

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -249,6 +250,32 @@ func TestMachinesWakeInTheNextProcess(t *testing.T) {
 	if text := consoleOf(t, c, id); !strings.Contains(text, "booted-again") {
 		t.Errorf("console: %s", text)
 	}
+}
+
+// TestAnInterruptedBootIsTakenUp: whoever waits for the status checks of an
+// instance whose process was killed in mid-boot does not wait for ever.
+func TestAnInterruptedBootIsTakenUp(t *testing.T) {
+	o := Options{Dir: t.TempDir(), Machine: machine.InProcess, Transition: time.Millisecond}
+	first, err := Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := clientsOf(first)
+	id := *run(t, c, func(in *ec2.RunInstancesInput) {
+		in.UserData = new(base64.StdEncoding.EncodeToString([]byte("#cloud-config\nbootcmd:\n  - test -e /var/been || { touch /var/been; echo begun > /dev/console; sleep 600; }\n")))
+	}).InstanceId
+	awaitRunning(t, c, id)
+	deadline := time.Now().Add(awaitAtMost)
+	for !strings.Contains(consoleOf(t, c, id), "begun") {
+		if time.Now().After(deadline) {
+			t.Fatalf("the boot does not begin: %s", consoleOf(t, c, id))
+		}
+		runtime.Gosched()
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	awaitBooted(t, newTestCloud(t, o), id)
 }
 
 func TestNothingIsLeftOnDisk(t *testing.T) {

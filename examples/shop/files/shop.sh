@@ -11,7 +11,8 @@ userdata() {
 # ready SERVICE [MORE] writes the service's status file and says on the console
 # that it serves. Boot scripts' output goes there.
 ready() {
-  line="shop: $1 ready environment=$(userdata environment) version=$(userdata version)${2:+ $2}"
+  more=${2-}
+  line="shop: $1 ready environment=$(userdata environment) version=$(userdata version)${more:+ $more}"
   mkdir -p /var/lib/shop
   echo "$line" > "/var/lib/shop/$1.status"
   echo "$line"
