@@ -82,7 +82,7 @@ func (b *bake) createGroup(ctx context.Context, vpc string) (string, error) {
 	if vpc != "" {
 		in.VpcId = aws.String(vpc)
 	}
-	id, err := cloud.Once(ctx, b.findGroup, func(ctx context.Context) (string, error) {
+	id, err := cloud.Once(ctx, b.cloud, b.findGroup, func(ctx context.Context) (string, error) {
 		out, err := b.cloud.EC2.CreateSecurityGroup(ctx, in)
 		if err != nil {
 			return "", err

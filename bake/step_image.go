@@ -49,7 +49,7 @@ func (imageStep) run(ctx context.Context, b *bake) error {
 }
 
 func (b *bake) createImage(ctx context.Context, in *ec2.CreateImageInput) (string, error) {
-	return cloud.Once(ctx, func(ctx context.Context) (string, bool, error) {
+	return cloud.Once(ctx, b.cloud, func(ctx context.Context) (string, bool, error) {
 		found, err := b.named(ctx)
 		if err != nil || len(found) == 0 || cloud.TagSet(found[0].Tags)[tags.Run] != b.options.Run {
 			return "", false, err

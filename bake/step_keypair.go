@@ -50,7 +50,7 @@ func (b *bake) importKeyPair(ctx context.Context) error {
 	ctx, cancel := outlive(ctx)
 	defer cancel()
 	b.keyPair.tried = true
-	id, err := cloud.Once(ctx, b.findKeyPair, func(ctx context.Context) (string, error) {
+	id, err := cloud.Once(ctx, b.cloud, b.findKeyPair, func(ctx context.Context) (string, error) {
 		out, err := b.cloud.EC2.ImportKeyPair(ctx, &ec2.ImportKeyPairInput{
 			KeyName:           aws.String(b.keyName),
 			PublicKeyMaterial: []byte(b.keyLine),

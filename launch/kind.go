@@ -177,7 +177,7 @@ const maxGenerations = 200
 func (a adapter[S, R]) create(ctx context.Context, t *task, r *project.Resource, spec any) (*found, error) {
 	find := func(ctx context.Context) (R, bool, error) { return a.find(ctx, t) }
 	for range maxGenerations {
-		made, err := cloud.Once(ctx, find, func(ctx context.Context) (R, error) {
+		made, err := cloud.Once(ctx, t.Cloud, find, func(ctx context.Context) (R, error) {
 			return a.h.create(ctx, t, a.want(t.world, r, spec))
 		})
 		if err == nil && a.h.read(made).gone || cloud.Code(err) == "IdempotentParameterMismatch" {

@@ -132,7 +132,7 @@ func (t *task) again(ctx context.Context, call func() error, done func(context.C
 		err = repeat(ctx, time.Minute, call, cloud.Ambiguous)
 	} else {
 		type nothing = struct{}
-		_, err = cloud.Once(ctx, func(ctx context.Context) (nothing, bool, error) {
+		_, err = cloud.Once(ctx, t.Cloud, func(ctx context.Context) (nothing, bool, error) {
 			ok, err := done(ctx)
 			return nothing{}, ok, err
 		}, func(context.Context) (nothing, error) { return nothing{}, call() })

@@ -126,7 +126,7 @@ func (p *Promoter) write(ctx context.Context, in *place, b BuildInfo, before clo
 		now, err := read(ctx, in, b.Image)
 		return now, err == nil && now.AMI == b.AMI && now.Version > before.Version, err
 	}
-	after, err := cloud.Once(ctx, shows, func(ctx context.Context) (cloud.Pointer, error) {
+	after, err := cloud.Once(ctx, in.cloud, shows, func(ctx context.Context) (cloud.Pointer, error) {
 		_, err := in.cloud.SSM.PutParameter(ctx, input)
 		return cloud.Pointer{}, err
 	})

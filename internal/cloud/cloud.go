@@ -19,8 +19,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/route53"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/goldline-dev/goldline/internal/fail"
@@ -85,6 +90,13 @@ type Cloud struct {
 	EC2     *ec2.Client
 	SSM     *ssm.Client
 	STS     *sts.Client
+
+	AutoScaling    *autoscaling.Client
+	CloudFormation *cloudformation.Client
+	ELB            *elb.Client
+	IAM            *iam.Client
+	Route53        *route53.Client
+
 	Account string
 	Region  string
 	Caller  string // ARN of whoever makes the calls
@@ -98,6 +110,8 @@ type Cloud struct {
 	Images    *Poller[types.Image]
 	Snapshots *Poller[types.Snapshot]
 	Volumes   *Poller[types.Volume]
+
+	patience time.Duration // the unit of Once's pauses
 }
 
 // For opens the cloud of a target, or gives the one that is open. It asks STS
@@ -126,11 +140,20 @@ func (p *Provider) For(ctx context.Context, t Target) (*Cloud, error) {
 		EC2:     ec2.NewFromConfig(cfg),
 		SSM:     ssm.NewFromConfig(cfg),
 		STS:     sts.NewFromConfig(cfg),
+
+		AutoScaling:    autoscaling.NewFromConfig(cfg),
+		CloudFormation: cloudformation.NewFromConfig(cfg),
+		ELB:            elb.NewFromConfig(cfg),
+		IAM:            iam.NewFromConfig(cfg),
+		Route53:        route53.NewFromConfig(cfg),
+
 		Account: who.account,
 		Region:  t.Region,
 		Caller:  who.arn,
 		Calls:   p.calls,
 		Dial:    p.config.Dial,
+
+		patience: p.config.PollMin,
 	}
 	c.Instances = newPoller(p.config, c.describeInstances)
 	c.Statuses = newPoller(p.config, c.describeStatuses)

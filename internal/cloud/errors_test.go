@@ -83,7 +83,7 @@ func TestOnce(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			made, looks := 0, 0
-			thing, err := Once(context.Background(),
+			thing, err := Once(context.Background(), &Cloud{},
 				func(context.Context) (string, bool, error) {
 					looks++
 					return "vpc-1", looks == test.finds, nil

@@ -10,15 +10,15 @@ import (
 // API may hide new things, and makes it again only if nothing turns up. find
 // returns ok=false for nothing; a caller that has not yet looked for what an
 // earlier run left does so before.
-func Once[T any](ctx context.Context, find func(context.Context) (thing T, ok bool, err error), make func(context.Context) (T, error)) (T, error) {
+func Once[T any](ctx context.Context, c *Cloud, find func(context.Context) (thing T, ok bool, err error), make func(context.Context) (T, error)) (T, error) {
 	thing, err := make(ctx)
 	if !Ambiguous(err) || ctx.Err() != nil {
 		return thing, err
 	}
-	// Describes follow creates within a few seconds; waiting longer costs
-	// nothing but time in a rare case.
-	for _, pause := range []time.Duration{0, 100 * time.Millisecond, 500 * time.Millisecond, 2 * time.Second, 4 * time.Second} {
-		if err := Sleep(ctx, pause); err != nil {
+	// Describes follow creates within a few seconds: 6.5 s of pauses at AWS's pace
+	// of polling. Waiting longer costs nothing but time in a rare case.
+	for _, share := range []time.Duration{0, 1, 4, 8} {
+		if err := Sleep(ctx, c.patience*share); err != nil {
 			return thing, err
 		}
 		if found, ok, lookErr := find(ctx); lookErr == nil && ok {
