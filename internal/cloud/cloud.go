@@ -87,9 +87,9 @@ func (p *Provider) Calls() *Calls { return p.calls }
 
 // Cloud is one account in one region.
 type Cloud struct {
-	EC2     *ec2.Client
-	SSM     *ssm.Client
-	STS     *sts.Client
+	EC2 *ec2.Client
+	SSM *ssm.Client
+	STS *sts.Client
 
 	AutoScaling    *autoscaling.Client
 	CloudFormation *cloudformation.Client
@@ -137,9 +137,9 @@ func (p *Provider) For(ctx context.Context, t Target) (*Cloud, error) {
 		return nil, fail.WithHint(err, "use credentials of account %s, or give the environment a `role:` there to assume", t.Account)
 	}
 	c := &Cloud{
-		EC2:     ec2.NewFromConfig(cfg),
-		SSM:     ssm.NewFromConfig(cfg),
-		STS:     sts.NewFromConfig(cfg),
+		EC2: ec2.NewFromConfig(cfg),
+		SSM: ssm.NewFromConfig(cfg),
+		STS: sts.NewFromConfig(cfg),
 
 		AutoScaling:    autoscaling.NewFromConfig(cfg),
 		CloudFormation: cloudformation.NewFromConfig(cfg),
