@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -61,10 +60,10 @@ type bake struct {
 
 	login     ssh.Signer // keyPairStep
 	keyName   string     // of the EC2 key pair that the builder gets
-	keyPair   made       // the temporary one
+	keyPair   *shared    // the temporary one
 	keyLine   string     // its public half as it stands in authorized_keys
 	groups    []string   // securityGroupStep: what the builder gets
-	group     made       // the temporary one
+	group     *shared    // the temporary one
 	host      hostKey    // builderStep
 	builder   made
 	ending    bool // the builder is being terminated
@@ -108,6 +107,8 @@ func (b *Baker) Bake(ctx context.Context, image *project.Image) (Build, error) {
 		return Build{}, fmt.Errorf("bake %s: %w", image.Name, err)
 	}
 	defer leave()
+	b.count(1)
+	defer b.count(-1)
 	k, err := b.begin(image)
 	if err == nil {
 		k.follow(ctx, recipe())
@@ -217,12 +218,6 @@ func (b *bake) temporary(extra map[string]string) map[string]string {
 
 // selfDestruct is how long a builder lives that nobody removes.
 func (b *bake) selfDestruct() time.Duration { return b.image.SelfDestruct.Or(2 * time.Hour) }
-
-// temporaryName names what has to have a name of its own. It is the same for
-// the whole run, so that a repeated call finds what the first one made.
-func (b *bake) temporaryName() string {
-	return strings.Join([]string{"goldline", b.options.Project, b.image.Name, b.options.Run}, "-")
-}
 
 // mine are filters that find what this bake made.
 func (b *bake) mine() []types.Filter {

@@ -19,9 +19,11 @@ import (
 	"sync"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/event"
+	"github.com/google/uuid"
 )
 
 // Options say where and how a Baker bakes.
@@ -67,11 +69,14 @@ type StepTime struct {
 }
 
 // Input is one input of a fingerprint. Value is empty for a file and for
-// anything that may hold a secret.
+// anything that may hold a secret. The digest of what holds one is made with a
+// key that stays on this machine, since a short secret is soon guessed from a
+// plain one.
 type Input struct {
 	Name   string `json:"name"`
 	Digest string `json:"digest"`
 	Value  string `json:"value,omitempty"`
+	secret bool
 }
 
 // Baker bakes images in one account and region. It may be used from many
@@ -87,6 +92,13 @@ type Baker struct {
 	sources map[string]*memo[[]types.Image] // by filter
 	made    []types.Image                   // builds since, and old ones that were waited for
 	gates   map[string]chan struct{}        // one bake of an image at a time
+	shares  map[string]*shared              // by what it is and must be like
+	active  int                             // bakes under way
+	stale   map[string]bool                 // images that Explain found would be baked
+
+	nonce     string // tells what this Baker makes from what others of the run make
+	stop      *batch
+	terminate *batch
 }
 
 // New returns a Baker that has made no call yet.
@@ -94,14 +106,41 @@ func New(o Options) *Baker {
 	if o.Sink == nil {
 		o.Sink = event.Discard
 	}
-	return &Baker{
+	b := &Baker{
 		options: o,
 		own:     newMemo[[]types.Image](),
 		swept:   newMemo[struct{}](),
 		caller:  newMemo[netip.Addr](),
 		sources: map[string]*memo[[]types.Image]{},
 		gates:   map[string]chan struct{}{},
+		shares:  map[string]*shared{},
+		stale:   map[string]bool{},
+		nonce:   uuid.NewString(),
 	}
+	b.stop = newBatch(func(ctx context.Context, ids []string) error {
+		_, err := o.Cloud.EC2.StopInstances(ctx, &ec2.StopInstancesInput{InstanceIds: ids})
+		return err
+	})
+	b.terminate = newBatch(func(ctx context.Context, ids []string) error {
+		_, err := o.Cloud.EC2.TerminateInstances(ctx, &ec2.TerminateInstancesInput{InstanceIds: ids})
+		return err
+	})
+	return b
+}
+
+// count notes a bake that begins (1) or ends (-1).
+func (b *Baker) count(by int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.active += by
+}
+
+// alone tells whether one bake at most is under way, so that there is nobody to
+// share a call with.
+func (b *Baker) alone() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.active < 2
 }
 
 // enter waits until no other bake of an image is under way here, so that the

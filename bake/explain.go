@@ -36,13 +36,18 @@ type InputChange struct {
 }
 
 // Explain compares the inputs of a recipe with those of the newest build of its
-// image. It changes nothing.
+// image. A recipe that starts from an image of which this Baker explained that
+// it would be baked would be so too, whatever its own inputs. It changes
+// nothing.
 func (b *Baker) Explain(ctx context.Context, image *project.Image) (Explanation, error) {
 	e, err := b.explain(ctx, image)
 	if err != nil {
-		err = fmt.Errorf("explain %s: %w", image.Name, err)
+		return e, fmt.Errorf("explain %s: %w", image.Name, err)
 	}
-	return e, err
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.stale[image.Name] = !e.Hit
+	return e, nil
 }
 
 func (b *Baker) explain(ctx context.Context, image *project.Image) (Explanation, error) {
@@ -50,6 +55,13 @@ func (b *Baker) explain(ctx context.Context, image *project.Image) (Explanation,
 	k, err := b.begin(image)
 	if err != nil {
 		return e, err
+	}
+	b.mu.Lock()
+	behind := b.stale[image.SourceImage]
+	b.mu.Unlock()
+	if behind {
+		e.Note = fmt.Sprintf("%s, which it starts from, would be baked", image.SourceImage)
+		return e, nil
 	}
 	for _, s := range []step{sourceStep{}, fingerprintStep{}} {
 		if err := s.run(ctx, k); err != nil {

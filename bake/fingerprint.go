@@ -56,7 +56,7 @@ func fingerprint(image *project.Image, source, architecture string, hide redacto
 		if !applies(p, image.Name) {
 			continue
 		}
-		more, err := provisionerInputs(image, n, p)
+		more, err := provisionerInputs(image, n, p, hide)
 		if err != nil {
 			return nil, "", err
 		}
@@ -82,7 +82,8 @@ func recipeInputs(image *project.Image, hide redactor) ([]Input, error) {
 			return nil, fmt.Errorf("%s: %w", key, err)
 		}
 		in := Input{Name: key, Digest: digestOf(string(text)), Value: strings.Trim(string(text), `"`)}
-		if key == "user_data" || len(text) > 100 || hide.holds(string(text)) {
+		in.secret = hide.holds(string(text))
+		if key == "user_data" || len(text) > 100 || in.secret {
 			in.Value = ""
 		}
 		inputs = append(inputs, in)
@@ -97,7 +98,7 @@ func recipeInputs(image *project.Image, hide redactor) ([]Input, error) {
 	return inputs, nil
 }
 
-func provisionerInputs(image *project.Image, n int, p *project.Provisioner) ([]Input, error) {
+func provisionerInputs(image *project.Image, n int, p *project.Provisioner, hide redactor) ([]Input, error) {
 	label := fmt.Sprintf("provisioner %d", n+1)
 	options, ok := p.Options.(provisioner)
 	if !ok {
@@ -107,7 +108,7 @@ func provisionerInputs(image *project.Image, n int, p *project.Provisioner) ([]I
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", label, err)
 	}
-	inputs := []Input{{Name: fmt.Sprintf("%s: %s options", label, p.Type), Digest: digestOf(p.Type, string(text))}}
+	inputs := []Input{{Name: fmt.Sprintf("%s: %s options", label, p.Type), Digest: digestOf(p.Type, string(text)), secret: hide.holds(string(text))}}
 	for _, f := range options.files() {
 		digest, err := digestPath(resolve(image, f.path))
 		if err != nil {
@@ -148,6 +149,10 @@ func (b *bake) architectureOf() string { return string(b.source.Architecture) }
 func (b *bake) takeInputs() error {
 	var err error
 	b.inputs, b.fingerprint, err = fingerprint(b.image, aws.ToString(b.source.ImageId), b.architectureOf(), b.hide)
+	if err != nil {
+		return err
+	}
+	b.inputs, err = sealInputs(b.options.Dir, b.inputs)
 	return err
 }
 

@@ -142,9 +142,48 @@ func TestInputsHideSecrets(t *testing.T) {
 	}
 }
 
+// The digest of what holds a secret is another one in another project's folder,
+// and changes with the secret in the same.
+func TestDigestsOfSecretsAreKeyed(t *testing.T) {
+	image := func(secret string) *project.Image {
+		return &project.Image{
+			Name: "web", AMIDescription: "made with " + secret, SSHUsername: "admin",
+			Variables: map[string]string{"password": secret}, SensitiveVariables: []string{"password"},
+		}
+	}
+	sealed := func(dir, secret string) map[string]string {
+		i := image(secret)
+		inputs, _, err := fingerprint(i, "ami-1", "x86_64", newRedactor(i))
+		if err == nil {
+			inputs, err = sealInputs(dir, inputs)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		digests := map[string]string{}
+		for _, in := range inputs {
+			digests[in.Name] = in.Digest
+		}
+		return digests
+	}
+	here, elsewhere := t.TempDir(), t.TempDir()
+	a, again, other, changed := sealed(here, "hunter2"), sealed(here, "hunter2"), sealed(elsewhere, "hunter2"), sealed(here, "hunter3")
+	const key = "ami_description"
+	if a[key] != again[key] || a[key] == other[key] || a[key] == changed[key] {
+		t.Errorf("digests %s, again %s, elsewhere %s, changed %s", a[key], again[key], other[key], changed[key])
+	}
+	if a["ssh_username"] != other["ssh_username"] {
+		t.Error("the digest of what holds no secret is keyed")
+	}
+	info, err := os.Stat(filepath.Join(here, ".goldline", "digest.key"))
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the key: %v, %v", info, err)
+	}
+}
+
 func TestCompare(t *testing.T) {
-	was := []Input{{"a", "1", "one"}, {"b", "2222222222", ""}, {"gone", "3", ""}}
-	is := []Input{{"a", "1", "one"}, {"b", "4444444444", ""}, {"new", "5", "five"}}
+	was := []Input{{Name: "a", Digest: "1", Value: "one"}, {Name: "b", Digest: "2222222222"}, {Name: "gone", Digest: "3"}}
+	is := []Input{{Name: "a", Digest: "1", Value: "one"}, {Name: "b", Digest: "4444444444"}, {Name: "new", Digest: "5", Value: "five"}}
 	want := []InputChange{{"b", "22222222", "44444444"}, {"new", "", "five"}, {"gone", "3", ""}}
 	got := compare(was, is)
 	if len(got) != len(want) {
@@ -165,6 +204,7 @@ func TestRedactor(t *testing.T) {
 	for in, want := range map[string]string{
 		"second line here":                     "<sensitive> here",
 		"Zmlyc3QgbGluZQpzZWNvbmQgbGluZQ== end": "<sensitive> end",
+		`{"k":"first line\nsecond line"}`:      `{"k":"<sensitive>"}`,
 		"ab":                                   "<sensitive>",
 		"seen":                                 "seen",
 	} {

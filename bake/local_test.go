@@ -173,6 +173,17 @@ func TestBake(t *testing.T) {
 			t.Errorf("changed: %+v, %v", e, err)
 		}
 	})
+	t.Run("is explained to what starts from it", func(t *testing.T) {
+		api := l.image("api")
+		api.SourceAMIFilter, api.SourceImage = nil, "web"
+		baker := New(l.options("r3"))
+		if e, err := baker.Explain(context.Background(), web); err != nil || e.Hit {
+			t.Fatalf("changed: %+v, %v", e, err)
+		}
+		if e, err := baker.Explain(context.Background(), api); err != nil || e.Hit || !strings.Contains(e.Note, "web, which it starts from") {
+			t.Errorf("what starts from it: %+v, %v", e, err)
+		}
+	})
 	t.Run("is what another starts from", func(t *testing.T) {
 		api := l.image("api", &Shell{Inline: []string{"grep -q web /etc/web-release"}})
 		api.SourceAMIFilter, api.SourceImage = nil, "web"
@@ -254,6 +265,11 @@ func TestBakeFourAtOnce(t *testing.T) {
 	count := map[string]int{}
 	for _, c := range calls {
 		count[c]++
+	}
+	for _, shared := range []string{"ImportKeyPair", "DeleteKeyPair", "CreateSecurityGroup", "DeleteSecurityGroup"} {
+		if n := count[shared]; n == 0 || n > 2 { // two where the last of them is late
+			t.Errorf("%d calls of %s", n, shared)
+		}
 	}
 	if count["DescribeTags"] != 1 || count["RunInstances"] != 4 || count["CreateImage"] != 4 {
 		t.Errorf("calls %v", count)

@@ -18,24 +18,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/event"
+	"github.com/goldline-dev/goldline/internal/graph"
 	"github.com/goldline-dev/goldline/internal/project"
 )
 
 // An EC2 of other people's making, whose instances run nothing, and an SSH
 // server on loopback in their place.
 func TestBakeAgainstMoto(t *testing.T) {
-	endpoint := startMoto(t)
-	for name, value := range map[string]string{
-		"AWS_ENDPOINT_URL": endpoint, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
-		"AWS_REGION": "eu-central-1", "AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull, "AWS_EC2_METADATA_DISABLED": "true",
-	} {
-		t.Setenv(name, value)
-	}
-	provider := cloud.NewProvider(cloud.Config{PollMin: 20 * time.Millisecond, PollMax: 100 * time.Millisecond})
-	c, err := provider.For(context.Background(), cloud.Target{Region: "eu-central-1"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	provider, c := moto(t)
 	server := realSSH(t)
 	source, err := c.EC2.DescribeImages(context.Background(), &ec2.DescribeImagesInput{Owners: []string{"amazon"}, Filters: []types.Filter{cloud.Filter("architecture", "x86_64")}})
 	if err != nil || len(source.Images) == 0 {
@@ -54,6 +44,7 @@ func TestBakeAgainstMoto(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, said.String())
 	}
+	t.Logf("one: %v", provider.Calls().ByAction())
 	if calls := provider.Calls().Total() - before; calls > 18 {
 		t.Errorf("a bake took %d calls, want at most 18: %v", calls, provider.Calls().ByAction())
 	}
@@ -68,6 +59,55 @@ func TestBakeAgainstMoto(t *testing.T) {
 	if calls := provider.Calls().Total() - before; !again.Reused || again.AMI != build.AMI || calls > 3 {
 		t.Errorf("second bake %+v with %d calls, want %s reused with at most 3", again, calls, build.AMI)
 	}
+}
+
+// Four images in one run, with temporary key pairs and groups.
+func TestFourAgainstMoto(t *testing.T) {
+	provider, c := moto(t)
+	server := stubSSH(t)
+	source, err := c.EC2.DescribeImages(context.Background(), &ec2.DescribeImagesInput{Owners: []string{"amazon"}, Filters: []types.Filter{cloud.Filter("architecture", "x86_64")}})
+	if err != nil || len(source.Images) == 0 {
+		t.Fatalf("moto's images: %v", err)
+	}
+	var said bytes.Buffer
+	baker := New(Options{Project: "shop", Dir: t.TempDir(), Environment: "dev", Cloud: c, Run: "r1", Sink: lockedSink(&said)})
+	before := provider.Calls().Total()
+	for _, n := range []int{1, 4} {
+		err = graph.Each(context.Background(), 0, n, func(ctx context.Context, i int) error {
+			_, err := baker.Bake(ctx, &project.Image{
+				Name: fmt.Sprintf("svc%d-%d", n, i), Dir: t.TempDir(), SSHUsername: "root", SourceAMI: aws.ToString(source.Images[0].ImageId),
+				SSHHost: "127.0.0.1", SSHPort: server.port, SSHHostPublicKey: server.hostKey,
+			})
+			return err
+		})
+		if err != nil {
+			t.Fatalf("%v\n%s", err, said.String())
+		}
+		calls := provider.Calls().Total() - before
+		before += calls
+		t.Logf("%d: %d calls", n, calls)
+		if most := map[int]int{1: 18, 4: 60}[n]; calls > most {
+			t.Errorf("%d images took %d calls, want at most %d: %v", n, calls, most, provider.Calls().ByAction())
+		}
+	}
+}
+
+// moto is the cloud of a moto_server of the test's own.
+func moto(t *testing.T) (*cloud.Provider, *cloud.Cloud) {
+	t.Helper()
+	endpoint := startMoto(t)
+	for name, value := range map[string]string{
+		"AWS_ENDPOINT_URL": endpoint, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
+		"AWS_REGION": "eu-central-1", "AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull, "AWS_EC2_METADATA_DISABLED": "true",
+	} {
+		t.Setenv(name, value)
+	}
+	provider := cloud.NewProvider(cloud.Config{PollMin: 20 * time.Millisecond, PollMax: 100 * time.Millisecond})
+	c, err := provider.For(context.Background(), cloud.Target{Region: "eu-central-1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return provider, c
 }
 
 func lockedSink(to io.Writer) event.Sink {

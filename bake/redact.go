@@ -2,6 +2,7 @@ package bake
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"sort"
 	"strings"
 
@@ -12,7 +13,7 @@ import (
 const hidden = "<sensitive>"
 
 // redactor takes the values of sensitive variables out of text: as they are,
-// line by line where they have several, and in base64.
+// line by line where they have several, escaped, and in base64.
 type redactor struct{ values []string }
 
 func newRedactor(image *project.Image) redactor {
@@ -30,7 +31,10 @@ func newRedactor(image *project.Image) redactor {
 			continue
 		}
 		add(value)
-		add(strings.ReplaceAll(value, "'", `'"'"'`)) // as the shell gets it
+		add(strings.ReplaceAll(value, "'", `'"'"'`))      // as the shell gets it
+		if text, err := json.Marshal(value); err == nil { // as it stands in options and user data
+			add(strings.Trim(string(text), `"`))
+		}
 		add(base64.StdEncoding.EncodeToString([]byte(value)))
 		add(base64.URLEncoding.EncodeToString([]byte(value)))
 		for _, line := range strings.Split(value, "\n") {

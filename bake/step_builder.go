@@ -12,6 +12,7 @@ import (
 	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/event"
 	"github.com/goldline-dev/goldline/internal/fail"
+	"github.com/goldline-dev/goldline/internal/graph"
 	"github.com/goldline-dev/goldline/internal/project"
 	"github.com/goldline-dev/goldline/internal/tags"
 )
@@ -75,6 +76,7 @@ func (b *bake) launch(ctx context.Context, in *ec2.RunInstancesInput) error {
 		}
 		b.instance = out.Instances[0]
 		b.builder.id = aws.ToString(b.instance.InstanceId)
+		b.useGroup(b.builder.id, false)
 		b.tell(event.Created, b.builder.id, "builder %s (%s) from %s", b.builder.id, in.InstanceType, aws.ToString(in.ImageId))
 		return nil
 	})
@@ -247,12 +249,16 @@ func (builderStep) undo(ctx context.Context, b *bake) error {
 		}
 		ids = found
 		b.builder.id = found[0]
+		b.useGroup(found[0], false)
 	}
-	if _, err := b.cloud.EC2.TerminateInstances(ctx, &ec2.TerminateInstancesInput{InstanceIds: ids}); err != nil && !cloud.NotFound(err) {
+	// Several are there only where the same call was carried out more than once.
+	err := graph.Each(ctx, 0, len(ids), func(ctx context.Context, i int) error { return b.terminate.do(ctx, ids[i], b.cloud, b.alone()) })
+	if err != nil && !cloud.NotFound(err) {
 		return b.stays(fmt.Errorf("terminate builder %s: %w", ids[0], err), "instance "+ids[0], "terminate-instances --instance-ids %s", ids[0])
 	}
 	b.tell(event.Removed, ids[0], "builder %s", ids[0])
 	b.builder.tried, b.ending = false, true // its ID stays: the security group waits for its end
+	b.useGroup(ids[0], true)
 	return nil
 }
 

@@ -22,23 +22,29 @@ func (finishStep) name() string                      { return "image available" 
 func (finishStep) undo(context.Context, *bake) error { return nil }
 
 func (finishStep) run(ctx context.Context, b *bake) error {
-	if err := b.awaitSnapshots(ctx); err != nil {
+	ami, err := b.awaitSnapshots(ctx)
+	if err != nil {
 		return err
 	}
 	// Its clean-up has a life of its own: an interrupt does not stop it.
 	back := graph.Background(func() error {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTime)
 		defer cancel()
-		for _, s := range []step{builderStep{}, together{"access", []step{keyPairStep{}, securityGroupStep{}}}} {
+		// The security group, which is in use for as long as the builder is shutting
+		// down, goes last, when nothing has to be waited for.
+		for _, s := range []step{builderStep{}, keyPairStep{}} {
 			b.putBack(ctx, s)
 		}
 		return nil
 	})
-	telling, stop := context.WithCancel(ctx)
-	told := graph.Background(func() error { return b.tellProgress(telling) })
-	ami, err := b.awaitAMI(ctx, finishStep{}.name(), b.ami.id)
-	stop()
-	_, _ = told(), back() // what goes wrong there is noted where it happens
+	if ami.State != types.ImageStateAvailable {
+		telling, stop := context.WithCancel(ctx)
+		told := graph.Background(func() error { return b.tellProgress(telling) })
+		ami, err = b.awaitAMI(ctx, finishStep{}.name(), b.ami.id)
+		stop()
+		_ = told()
+	}
+	_ = back() // what goes wrong there is noted where it happens
 	if err != nil {
 		return err
 	}
@@ -69,9 +75,9 @@ func (b *bake) tagSnapshots(ctx context.Context, ami types.Image) error {
 
 // awaitSnapshots waits until the AMI names a snapshot for each of the builder's
 // volumes that it shows, or is available.
-func (b *bake) awaitSnapshots(ctx context.Context) error {
+func (b *bake) awaitSnapshots(ctx context.Context) (types.Image, error) {
 	what := "snapshots of image " + b.ami.id
-	_, err := b.cloud.Images.Wait(ctx, cloud.Wait[types.Image]{
+	return b.cloud.Images.Wait(ctx, cloud.Wait[types.Image]{
 		ID: b.ami.id, For: what, Deadline: imageTime,
 		Done: func(ami types.Image, found bool) (bool, error) {
 			switch {
@@ -85,7 +91,6 @@ func (b *bake) awaitSnapshots(ctx context.Context) error {
 		},
 		Show: func(ami types.Image) string { return string(ami.State) },
 	})
-	return err
 }
 
 // progressEvery is the time between two looks at how far the snapshots are.

@@ -2,7 +2,11 @@ package bake
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -12,6 +16,8 @@ import (
 	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/event"
 	"github.com/goldline-dev/goldline/internal/fail"
+	"github.com/goldline-dev/goldline/internal/graph"
+	"github.com/goldline-dev/goldline/internal/tags"
 )
 
 // securityGroupStep makes the temporary security group, which lets the caller
@@ -36,25 +42,49 @@ func (securityGroupStep) run(ctx context.Context, b *bake) error {
 	if err != nil {
 		return err
 	}
-	if err := ctx.Err(); err != nil {
-		return err
+	b.group = b.sharing("security group", append([]string{vpc, strconv.Itoa(b.port())}, cidrs...)...)
+	err = b.group.join(ctx, func(ctx context.Context) error { return b.makeGroup(ctx, vpc, cidrs) })
+	if err == nil {
+		b.groups = []string{b.group.thing.id}
+		return nil
 	}
+	if !errors.As(err, &joined{}) {
+		b.group = nil
+	}
+	return err
+}
+
+// makeGroup makes the security group that bakes of this Baker share whose
+// builders are reached alike.
+func (b *bake) makeGroup(ctx context.Context, vpc string, cidrs []string) error {
 	ctx, cancel := outlive(ctx)
 	defer cancel()
-	b.group.tried = true
-	if b.group.id, err = b.createGroup(ctx, vpc); err != nil {
+	b.group.thing.tried = true
+	id, err := b.createGroup(ctx, vpc)
+	if err != nil {
 		err = fmt.Errorf("temporary security group: %w", err)
 		if code := cloud.Code(err); code == "VPCIdNotSpecified" || code == "DefaultVpcDoesNotExist" {
 			err = fail.WithHint(err, "the region has no default VPC: give subnet_id in %s", b.image.File)
 		}
 		return err
 	}
-	b.groups = []string{b.group.id}
-	b.tell(event.Created, b.group.id, "security group %s, open to %s", b.group.id, strings.Join(cidrs, ", "))
+	b.group.thing.id = id
+	b.tell(event.Created, id, "security group %s, open to %s", id, strings.Join(cidrs, ", "))
 	if err := b.openGroup(ctx, cidrs); err != nil {
-		return fmt.Errorf("temporary security group %s: let %s in: %w", b.group.id, strings.Join(cidrs, ", "), err)
+		return fmt.Errorf("temporary security group %s: let %s in: %w", id, strings.Join(cidrs, ", "), err)
 	}
 	return nil
+}
+
+// useGroup notes that a builder is in the temporary group, and whether it is
+// being terminated.
+func (b *bake) useGroup(builder string, ending bool) {
+	if b.group == nil {
+		return
+	}
+	b.Baker.mu.Lock()
+	defer b.Baker.mu.Unlock()
+	b.group.builders[builder] = ending
 }
 
 // vpc is where the group belongs; empty is the default VPC, which needs no
@@ -75,7 +105,7 @@ func (b *bake) vpc(ctx context.Context) (string, error) {
 
 func (b *bake) createGroup(ctx context.Context, vpc string) (string, error) {
 	in := &ec2.CreateSecurityGroupInput{
-		GroupName:         aws.String(b.temporaryName()),
+		GroupName:         aws.String(b.group.name),
 		Description:       aws.String("Temporary: goldline bake " + b.image.Name),
 		TagSpecifications: []types.TagSpecification{cloud.TagSpec(types.ResourceTypeSecurityGroup, b.temporary(nil))},
 	}
@@ -100,7 +130,9 @@ func (b *bake) createGroup(ctx context.Context, vpc string) (string, error) {
 }
 
 func (b *bake) findGroup(ctx context.Context) (id string, ok bool, err error) {
-	out, err := b.cloud.EC2.DescribeSecurityGroups(ctx, &ec2.DescribeSecurityGroupsInput{Filters: append(b.mine(), cloud.Filter("group-name", b.temporaryName()))})
+	out, err := b.cloud.EC2.DescribeSecurityGroups(ctx, &ec2.DescribeSecurityGroupsInput{Filters: []types.Filter{
+		cloud.Filter("tag:"+tags.Project, b.options.Project), cloud.Filter("tag:"+tags.Run, b.options.Run), cloud.Filter("group-name", b.group.name),
+	}})
 	if err != nil || len(out.SecurityGroups) == 0 {
 		return "", false, err
 	}
@@ -122,7 +154,7 @@ func (b *bake) openGroup(ctx context.Context, cidrs []string) error {
 	}
 	open := func(ctx context.Context) error {
 		_, err := b.cloud.EC2.AuthorizeSecurityGroupIngress(ctx, &ec2.AuthorizeSecurityGroupIngressInput{
-			GroupId: aws.String(b.group.id), IpPermissions: []types.IpPermission{rule},
+			GroupId: aws.String(b.group.thing.id), IpPermissions: []types.IpPermission{rule},
 		})
 		if cloud.AlreadyExists(err) {
 			return nil
@@ -137,41 +169,60 @@ func (b *bake) openGroup(ctx context.Context, cidrs []string) error {
 }
 
 func (securityGroupStep) undo(ctx context.Context, b *bake) error {
-	if !b.group.tried {
+	if b.group == nil {
 		return nil
 	}
-	id := b.group.id
+	err := b.group.leave(ctx, b.removeGroup)
+	if err == nil {
+		b.group = nil
+	}
+	return err
+}
+
+func (b *bake) removeGroup(ctx context.Context) error {
+	id := b.group.thing.id
 	if id == "" { // the answer to its making was lost
 		found, ok, err := b.findGroup(ctx)
 		if err != nil {
-			return b.stays(fmt.Errorf("look for security group %s: %w", b.temporaryName(), err), "security group "+b.temporaryName(),
-				"delete-security-group --group-name %s", b.temporaryName())
+			return b.stays(fmt.Errorf("look for security group %s: %w", b.group.name, err), "security group "+b.group.name,
+				"delete-security-group --group-name %s", b.group.name)
 		}
 		if !ok {
-			b.group = made{}
 			return nil
 		}
 		id = found
 	}
-	err := b.deleteGroup(ctx, id)
-	if err != nil {
+	if err := b.deleteGroup(ctx, id); err != nil {
 		return b.stays(fmt.Errorf("delete security group %s: %w", id, err), "security group "+id, "delete-security-group --group-id %s", id)
 	}
 	b.tell(event.Removed, id, "security group %s", id)
-	b.group = made{}
 	return nil
 }
 
-// deleteGroup waits for the builder to be gone, since its network interface
-// keeps the group in use.
+// deleteGroup tries first: where the image took its time the builders, whose
+// network interfaces keep the group in use, are gone. Else it waits for them.
 func (b *bake) deleteGroup(ctx context.Context, id string) error {
-	if b.builder.id != "" {
-		if !b.ending {
-			return fmt.Errorf("builder %s, which is not being terminated, has it", b.builder.id)
-		}
-		// If that cannot be seen, whether the group can be deleted can.
-		_ = b.awaitTerminated(ctx, securityGroupStep{}.name(), b.builder.id)
+	_, err := b.cloud.EC2.DeleteSecurityGroup(ctx, &ec2.DeleteSecurityGroupInput{GroupId: aws.String(id)})
+	switch {
+	case err == nil || cloud.NotFound(err):
+		return nil
+	case !cloud.InUse(err) && !cloud.Ambiguous(err):
+		return err
 	}
+	b.Baker.mu.Lock()
+	builders := maps.Clone(b.group.builders)
+	b.Baker.mu.Unlock()
+	for builder, ending := range builders {
+		if !ending {
+			return fmt.Errorf("builder %s, which is not being terminated, has it", builder)
+		}
+	}
+	ids := slices.Sorted(maps.Keys(builders))
+	_ = graph.Each(ctx, 0, len(ids), func(ctx context.Context, i int) error {
+		// If its end cannot be seen, whether the group can be deleted can.
+		_ = b.awaitTerminated(ctx, securityGroupStep{}.name(), ids[i])
+		return nil
+	})
 	return b.deleteUnused(ctx, id)
 }
 

@@ -2,6 +2,7 @@ package bake
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 
@@ -33,27 +34,42 @@ func (keyPairStep) run(ctx context.Context, b *bake) error {
 		b.login, b.keyName = signer, b.image.SSHKeypairName
 		return nil
 	}
+	b.keyPair = b.sharing("key pair", b.image.TemporaryKeyPairType)
+	b.keyName = b.keyPair.name
+	err := b.keyPair.join(ctx, b.makeKeyPair)
+	if err == nil {
+		b.useKey(b.keyPair.value.(ssh.Signer))
+		return nil
+	}
+	if !errors.As(err, &joined{}) {
+		b.keyPair = nil
+	}
+	return err
+}
+
+func (b *bake) useKey(signer ssh.Signer) {
+	b.login = signer
+	b.keyLine = authorizedLine(signer.PublicKey(), b.keyName)
+}
+
+// makeKeyPair makes the key pair that all bakes of this Baker share.
+func (b *bake) makeKeyPair(ctx context.Context) error {
 	_, signer, err := newKey(b.image.TemporaryKeyPairType)
 	if err != nil {
 		return fmt.Errorf("temporary key: %w", err)
 	}
-	b.login = signer
-	b.keyName = b.temporaryName()
-	b.keyLine = authorizedLine(signer.PublicKey(), b.keyName)
-	return b.importKeyPair(ctx)
+	b.keyPair.value = signer
+	return b.importKeyPair(ctx, authorizedLine(signer.PublicKey(), b.keyName))
 }
 
-func (b *bake) importKeyPair(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
+func (b *bake) importKeyPair(ctx context.Context, line string) error {
 	ctx, cancel := outlive(ctx)
 	defer cancel()
-	b.keyPair.tried = true
+	b.keyPair.thing.tried = true
 	id, err := cloud.Once(ctx, b.cloud, b.findKeyPair, func(ctx context.Context) (string, error) {
 		out, err := b.cloud.EC2.ImportKeyPair(ctx, &ec2.ImportKeyPairInput{
 			KeyName:           aws.String(b.keyName),
-			PublicKeyMaterial: []byte(b.keyLine),
+			PublicKeyMaterial: []byte(line),
 			TagSpecifications: []types.TagSpecification{cloud.TagSpec(types.ResourceTypeKeyPair, b.temporary(nil))},
 		})
 		if err != nil {
@@ -66,12 +82,12 @@ func (b *bake) importKeyPair(ctx context.Context) error {
 		if _, err := b.cloud.EC2.DeleteKeyPair(ctx, &ec2.DeleteKeyPairInput{KeyName: aws.String(b.keyName)}); err != nil {
 			return fmt.Errorf("replace key pair %s: %w", b.keyName, err)
 		}
-		return b.importKeyPair(ctx)
+		return b.importKeyPair(ctx, line)
 	}
 	if err != nil {
 		return fmt.Errorf("temporary key pair: %w", err)
 	}
-	b.keyPair.id = id
+	b.keyPair.thing.id = id
 	b.tell(event.Created, id, "key pair %s", id)
 	return nil
 }
@@ -85,17 +101,24 @@ func (b *bake) findKeyPair(ctx context.Context) (id string, ok bool, err error) 
 }
 
 func (keyPairStep) undo(ctx context.Context, b *bake) error {
-	if !b.keyPair.tried {
+	if b.keyPair == nil {
 		return nil
 	}
-	// Deleting by name works also when the answer to its making was lost, and
-	// deleting what is not there is no error.
+	err := b.keyPair.leave(ctx, b.removeKeyPair)
+	if err == nil {
+		b.keyPair = nil
+	}
+	return err
+}
+
+// removeKeyPair deletes by name, which works also when the answer to its making
+// was lost. Deleting what is not there is no error.
+func (b *bake) removeKeyPair(ctx context.Context) error {
 	if _, err := b.cloud.EC2.DeleteKeyPair(ctx, &ec2.DeleteKeyPairInput{KeyName: aws.String(b.keyName)}); err != nil && !cloud.NotFound(err) {
 		return b.stays(fmt.Errorf("delete key pair %s: %w", b.keyName, err), "key pair "+b.keyName, "delete-key-pair --key-name %s", b.keyName)
 	}
-	if b.keyPair.id != "" {
-		b.tell(event.Removed, b.keyPair.id, "key pair %s", b.keyPair.id)
+	if id := b.keyPair.thing.id; id != "" {
+		b.tell(event.Removed, id, "key pair %s", id)
 	}
-	b.keyPair = made{}
 	return nil
 }

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/event"
@@ -22,7 +21,7 @@ func (stopStep) run(ctx context.Context, b *bake) error {
 	if b.remote != nil {
 		b.remote.drop()
 	}
-	if _, err := b.cloud.EC2.StopInstances(ctx, &ec2.StopInstancesInput{InstanceIds: []string{b.builder.id}}); err != nil {
+	if err := b.stop.do(ctx, b.builder.id, b.cloud, b.alone()); err != nil {
 		return fmt.Errorf("stop builder %s: %w", b.builder.id, err)
 	}
 	began := time.Now()
