@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/ec2"
-	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/event"
 	"github.com/goldline-dev/goldline/internal/fail"
 	"github.com/goldline-dev/goldline/internal/graph"
@@ -257,15 +255,11 @@ func (e *execution) restore(ctx context.Context, t *task, it *item, cause error)
 }
 
 func (e *execution) tag(ctx context.Context, items []*item) error {
-	var ids []string
+	var have []*found
 	for _, it := range items {
-		ids = append(ids, it.have.id)
+		have = append(have, it.have)
 	}
-	err := cloud.Batches(ids, 1000, func(ids []string) error {
-		_, err := e.Cloud.EC2.CreateTags(ctx, &ec2.CreateTagsInput{Resources: ids, Tags: cloud.Tags(items[0].retag)})
-		return err
-	})
-	if err != nil {
+	if err := items[0].kind.retag(ctx, e.Cloud, have, items[0].retag); err != nil {
 		return fmt.Errorf("tags: %w", err)
 	}
 	for _, it := range items {

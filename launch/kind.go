@@ -3,6 +3,7 @@ package launch
 import (
 	"context"
 
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/project"
 )
@@ -57,6 +58,10 @@ type (
 	tagger[S any] interface {
 		tags(w want[S]) map[string]string
 	}
+	// retagger is a kind of another service than EC2: its tags are set there.
+	retagger[R any] interface {
+		retag(ctx context.Context, c *cloud.Cloud, have []R, set map[string]string) error
+	}
 	// loosener is a kind whose resources hold on to each other in rings, which
 	// have to be cut before any of them can be removed.
 	loosener[R any] interface {
@@ -80,6 +85,8 @@ type kind interface {
 	compare(w *world, r *project.Resource, spec any, have *found) differences
 	tags(w *world, r *project.Resource, spec any) map[string]string
 	excludes(w *world, r *project.Resource, spec any, have *found) bool
+	ownTags() bool
+	retag(ctx context.Context, c *cloud.Cloud, have []*found, set map[string]string) error
 	create(ctx context.Context, t *task, r *project.Resource, spec any) (*found, error)
 	update(ctx context.Context, t *task, r *project.Resource, spec any, have *found, d differences) error
 	settle(ctx context.Context, t *task, have *found) (*found, error)
@@ -165,6 +172,31 @@ func (a adapter[S, R]) excludes(w *world, r *project.Resource, spec any, have *f
 	h, ok := a.h.(excluder[S, R])
 	raw, same := have.raw.(R)
 	return ok && same && h.excludes(a.want(w, r, spec), raw)
+}
+
+// retag sets tags of resources of the kind, in as few calls as that takes.
+func (a adapter[S, R]) retag(ctx context.Context, c *cloud.Cloud, have []*found, set map[string]string) error {
+	if h, ok := a.h.(retagger[R]); ok {
+		raw := make([]R, 0, len(have))
+		for _, f := range have {
+			raw = append(raw, f.raw.(R))
+		}
+		return h.retag(ctx, c, raw, set)
+	}
+	ids := make([]string, 0, len(have))
+	for _, f := range have {
+		ids = append(ids, f.id)
+	}
+	return cloud.Batches(ids, 1000, func(ids []string) error {
+		_, err := c.EC2.CreateTags(ctx, &ec2.CreateTagsInput{Resources: ids, Tags: cloud.Tags(set)})
+		return err
+	})
+}
+
+// ownTags tells whether the kind's tags are another service's than EC2's.
+func (a adapter[S, R]) ownTags() bool {
+	_, ok := a.h.(retagger[R])
+	return ok
 }
 
 // maxGenerations bounds how many client tokens are tried for one resource. A

@@ -194,7 +194,11 @@ func (e *execution) tagSteps() []graph.Node {
 	for _, it := range e.items {
 		if it.action == Update && len(it.retag) > 0 {
 			text, _ := json.Marshal(it.retag) // text to text: it cannot fail
-			groups[string(text)] = append(groups[string(text)], it)
+			key := string(text)
+			if it.kind.ownTags() {
+				key = it.Kind + " " + key
+			}
+			groups[key] = append(groups[key], it)
 		}
 	}
 	var nodes []graph.Node

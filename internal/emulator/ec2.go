@@ -36,6 +36,7 @@ type ec2Service struct {
 	images        *table[imageRow]
 	instances     *table[instanceRow]
 	addresses     *table[addressRow]
+	templates     *table[templateRow]
 }
 
 // newEC2 adds EC2's tables to the store, its actions to the registry and its
@@ -62,6 +63,7 @@ func newEC2(c *Cloud) *ec2Service {
 		images:        newTable[imageRow](c.store, "ec2-images"),
 		instances:     newTable[instanceRow](c.store, "ec2-instances"),
 		addresses:     newTable[addressRow](c.store, "ec2-addresses"),
+		templates:     newTable[templateRow](c.store, "ec2-launch-templates"),
 	}
 	s.hosts = newHosts(s)
 	s.addPlaces()
@@ -83,6 +85,7 @@ func newEC2(c *Cloud) *ec2Service {
 	s.addInstanceAttributes()
 	s.addInstanceTypes()
 	s.addAddresses()
+	s.addLaunchTemplates()
 	s.addInventory()
 	return s
 }
@@ -133,6 +136,7 @@ func (s *ec2Service) addInventory() {
 		return r.id() + " " + *r.Image.Name + " " + string(r.Image.State), true
 	})
 	inventory(c, "instance", s.instances, func(r instanceRow) (string, bool) { return r.ID + " " + string(r.State), r.State != stateTerminated })
+	inventory(c, "launch-template", s.templates, func(r templateRow) (string, bool) { return r.ID + " " + r.Name, true })
 	inventory(c, "address", s.addresses, func(r addressRow) (string, bool) { return *r.Address.AllocationId, true })
 }
 

@@ -26,6 +26,7 @@ const (
 	interfaceID   idKind = "eni"
 	addressID     idKind = "eipalloc"
 	associationID idKind = "eipassoc"
+	templateID    idKind = "lt"
 )
 
 // idWords are the words that EC2 has for a kind of resource: its name in tag
@@ -53,6 +54,7 @@ func (k idKind) words() idWords {
 		instanceID:    {"instance", "InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed", "The instance ID '%s' does not exist"},
 		interfaceID:   {"network-interface", "InvalidNetworkInterfaceID.NotFound", "InvalidNetworkInterfaceID.Malformed", "The networkInterface ID '%s' does not exist"},
 		addressID:     {"elastic-ip", "InvalidAllocationID.NotFound", "InvalidAllocationID.Malformed", "The allocation ID '%s' does not exist"},
+		templateID:    {"launch-template", "InvalidLaunchTemplateId.NotFound", "InvalidLaunchTemplateId.Malformed", "The launch template ID '%s' does not exist"},
 		associationID: {"elastic-ip", "InvalidAssociationID.NotFound", "InvalidAssociationID.Malformed", "The association ID '%s' does not exist"},
 	}[k]
 	if !ok {

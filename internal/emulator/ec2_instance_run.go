@@ -10,7 +10,7 @@ import (
 )
 
 // runPaths are the parameters of RunInstances that are carried out.
-const runPaths = "ImageId InstanceType MinCount MaxCount ClientToken KeyName UserData SubnetId SecurityGroupIds SecurityGroups PrivateIpAddress" +
+const runPaths = "LaunchTemplate.* ImageId InstanceType MinCount MaxCount ClientToken KeyName UserData SubnetId SecurityGroupIds SecurityGroups PrivateIpAddress" +
 	" Placement.AvailabilityZone Placement.AvailabilityZoneId Placement.Tenancy Monitoring.* EbsOptimized DisableApiTermination DisableApiStop" +
 	" InstanceInitiatedShutdownBehavior IamInstanceProfile.* InstanceMarketOptions.* CreditSpecification.* TagSpecifications.* MetadataOptions.*" +
 	" BlockDeviceMappings.DeviceName BlockDeviceMappings.NoDevice BlockDeviceMappings.VirtualName BlockDeviceMappings.Ebs.DeleteOnTermination" +
@@ -47,7 +47,11 @@ type plannedVolume struct {
 }
 
 func (s *ec2Service) runInstances(c ec2Call, in *ec2.RunInstancesInput) (*ec2.RunInstancesOutput, error) {
-	zone, err := s.launchZone(c, in)
+	whole, from, err := s.fromTemplate(c, in)
+	if err != nil {
+		return nil, err
+	}
+	zone, err := s.launchZone(c, whole)
 	if err != nil {
 		return nil, err
 	}
@@ -62,13 +66,16 @@ func (s *ec2Service) runInstances(c ec2Call, in *ec2.RunInstancesInput) (*ec2.Ru
 				rows = append(rows, row)
 			}
 		}
-	} else if rows, err = s.launch(c, in); err != nil {
+	} else if rows, err = s.launch(c, whole); err != nil {
 		return nil, err
 	}
 	for _, row := range rows {
 		made = append(made, row.ID)
 	}
 	if !done {
+		for _, row := range rows {
+			s.stamp(c.w, row.ID, from)
+		}
 		s.remember(c, runScope(zone), in.ClientToken, in, made...)
 	}
 	out := &ec2.RunInstancesOutput{OwnerId: new(c.Account)}
