@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"regexp"
+	"strings"
 
 	"github.com/goldline-dev/goldline/internal/project"
 	"github.com/goldline-dev/goldline/userdata"
@@ -18,23 +19,40 @@ var instanceType = regexp.MustCompile(`^[a-z0-9-]+\.[a-z0-9-]+$`)
 
 func (instances) check(c *checker, d definition[instanceSpec]) {
 	s := d.spec
-	if (s.Image == "") == (s.AMI == "") {
-		c.problems.AddHint(d.Pos, "give image or ami", "an instance needs one of image and ami")
-	}
-	if !instanceType.MatchString(s.InstanceType) && !unresolved(s.InstanceType) {
-		c.problems.AddHint(d.At("instance_type"), "as in t3.micro", "%q is no instance type", s.InstanceType)
-	}
+	checkRuns(c, d.Resource, s.Image, s.AMI, s.InstanceType)
 	checkAddress(c, d)
 	checkAttachments(c, d)
-	if r := s.RootBlockDevice; r != nil {
-		kind := r.VolumeType
-		if kind == "" && (r.IOPS != 0 || r.Throughput != 0) {
-			c.problems.Addf(d.At("root_block_device"), "iops and throughput need a volume_type")
-		} else {
-			checkVolume(c, d.Resource, "root_block_device.", kind, r.Size, r.IOPS, r.Throughput)
-		}
+	checkRoot(c, d.Resource, s.RootBlockDevice)
+	checkDocument(c, d.Resource, s.Image, s.UserData)
+}
+
+// checkRuns checks what instances run, and on what.
+func checkRuns(c *checker, r *project.Resource, image, ami, kind string) {
+	if (image == "") == (ami == "") {
+		c.problems.AddHint(r.Pos, "give image or ami", "%s needs one of image and ami", article(r.Kind))
 	}
-	checkUserData(c, d)
+	if !instanceType.MatchString(kind) && !unresolved(kind) {
+		c.problems.AddHint(r.At("instance_type"), "as in t3.micro", "%q is no instance type", kind)
+	}
+}
+
+// article is a kind with its article, for messages.
+func article(kind string) string {
+	if strings.ContainsAny(kind[:1], "aeiou") {
+		return "an " + strings.ReplaceAll(kind, "_", " ")
+	}
+	return "a " + strings.ReplaceAll(kind, "_", " ")
+}
+
+func checkRoot(c *checker, at *project.Resource, r *rootSpec) {
+	if r == nil {
+		return
+	}
+	if r.VolumeType == "" && (r.IOPS != 0 || r.Throughput != 0) {
+		c.problems.Addf(at.At("root_block_device"), "iops and throughput need a volume_type")
+		return
+	}
+	checkVolume(c, at, "root_block_device.", r.VolumeType, r.Size, r.IOPS, r.Throughput)
 }
 
 func checkAddress(c *checker, d definition[instanceSpec]) {
@@ -93,14 +111,14 @@ func (c *checker) attached(by *project.Resource, path string, volume *project.Re
 	c.attachments[volume.Address] = by
 }
 
-// checkUserData renders the user data without what is not known yet: what is
+// checkDocument renders the user data without what is not known yet: what is
 // too large already does not get smaller.
-func checkUserData(c *checker, d definition[instanceSpec]) {
-	if d.spec.UserData == nil {
+func checkDocument(c *checker, d *project.Resource, image string, s *userDataSpec) {
+	if s == nil {
 		return
 	}
 	_, err := userdata.Document{
-		Project: "-", Environment: c.environment, Address: d.Address, UUID: d.UUID, Image: d.spec.Image, Extra: d.spec.UserData.Extra,
+		Project: "-", Environment: c.environment, Address: d.Address, UUID: d.UUID, Image: image, Extra: s.Extra,
 	}.Render()
 	var large *userdata.TooLargeError
 	switch {

@@ -101,7 +101,7 @@ type kind interface {
 func kinds() []kind {
 	return []kind{
 		of(vpcs{}), of(internetGateways{}), of(subnets{}), of(routeTables{}), of(securityGroups{}),
-		of(volumes{}), of(instances{}),
+		of(volumes{}), of(instances{}), of(launchTemplates{}),
 	}
 }
 

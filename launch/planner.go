@@ -173,7 +173,7 @@ func (w *world) tagsOf(r *project.Resource, k kind, spec any) map[string]string 
 func (p *planner) refusals() error {
 	var errs []error
 	for _, it := range p.items {
-		if s, ok := it.spec.(*instanceSpec); ok {
+		if s := runsOf(it.spec); s != nil {
 			if _, err := p.userData(it.Resource, s); err != nil {
 				at := it.At("user_data").String()
 				if at != "" {

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/goldline-dev/goldline/internal/project"
@@ -57,6 +59,27 @@ func contains(outer, inner netip.Prefix) bool {
 // definition may give its ID.
 func sameKey(arn, given string) bool {
 	return arn == given || len(arn) > len(given) && arn[len(arn)-len(given)-1:] == "/"+given
+}
+
+// sortedList is a list as one text, in order.
+func sortedList(list []string) string {
+	return strings.Join(slices.Compact(slices.Sorted(slices.Values(list))), ", ")
+}
+
+// switchText is a switch as text, nothing where it is not stated.
+func switchText(on *bool) string {
+	if on == nil {
+		return ""
+	}
+	return strconv.FormatBool(*on)
+}
+
+// numberText is the same for a number.
+func numberText(n *int32) string {
+	if n == nil {
+		return ""
+	}
+	return strconv.Itoa(int(*n))
 }
 
 // displayName is the Name tag of a resource: web, or web[0].

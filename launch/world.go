@@ -71,8 +71,8 @@ func (w *world) read(ctx context.Context) error {
 // imagesNamed are the images and the AMIs that the definitions name.
 func (w *world) imagesNamed() (images, amis []string) {
 	for _, r := range w.resources() {
-		s, ok := r.Spec.(*instanceSpec)
-		if !ok {
+		s := runsOf(r.Spec)
+		if s == nil {
 			continue
 		}
 		if s.Image != "" && !has(images, s.Image) {
@@ -83,6 +83,18 @@ func (w *world) imagesNamed() (images, amis []string) {
 		}
 	}
 	return images, amis
+}
+
+// runsOf is what a definition says about what instances run; nil for one that
+// launches none.
+func runsOf(spec any) *instanceSpec {
+	switch s := spec.(type) {
+	case *instanceSpec:
+		return s
+	case *launchTemplateSpec:
+		return s.runs()
+	}
+	return nil
 }
 
 // readBuilds reads the AMIs in one call: those that are to run, and those that

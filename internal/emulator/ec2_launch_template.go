@@ -14,6 +14,7 @@ import (
 // templateRow is a launch template with its versions, which never change.
 type templateRow struct {
 	ID, Name string
+	Token    string
 	Created  time.Time
 	Creator  string
 	Default  int64
@@ -104,10 +105,7 @@ func (s *ec2Service) createLaunchTemplate(c ec2Call, in *ec2.CreateLaunchTemplat
 		return nil, err
 	}
 	if done {
-		row, ok := s.templates.get(c.w, made[0])
-		if !ok {
-			return nil, templateID.missing(made[0])
-		}
+		row, _ := s.templates.get(c.w, made[0]) // its token goes with it
 		return &ec2.CreateLaunchTemplateOutput{LaunchTemplate: new(s.showTemplate(c, row))}, nil
 	}
 	tags, err := readBirthTags(in.TagSpecifications, types.ResourceTypeLaunchTemplate)
@@ -124,7 +122,7 @@ func (s *ec2Service) createLaunchTemplate(c ec2Call, in *ec2.CreateLaunchTemplat
 	if err := s.checkTemplateData(in.LaunchTemplateData); err != nil {
 		return nil, err
 	}
-	row := templateRow{ID: templateID.make(), Name: name, Created: c.now, Creator: c.ARN, Default: 1, Latest: 1}
+	row := templateRow{ID: templateID.make(), Name: name, Token: deref(in.ClientToken), Created: c.now, Creator: c.ARN, Default: 1, Latest: 1}
 	row.Versions = []templateVersion{{Number: 1, Created: c.now, Creator: c.ARN, Text: in.VersionDescription, Data: *in.LaunchTemplateData}}
 	s.templates.put(c.w, row.ID, row)
 	if err := s.born(c, templateID, row.ID, tags); err != nil {
@@ -152,7 +150,7 @@ func (s *ec2Service) createLaunchTemplateVersion(c ec2Call, in *ec2.CreateLaunch
 	if err != nil {
 		return nil, err
 	}
-	made, done, err := s.replayed(c, "CreateLaunchTemplateVersion", in.ClientToken, in)
+	made, done, err := s.replayed(c, "CreateLaunchTemplateVersion "+row.ID, in.ClientToken, in)
 	if err != nil {
 		return nil, err
 	}
@@ -176,7 +174,7 @@ func (s *ec2Service) createLaunchTemplateVersion(c ec2Call, in *ec2.CreateLaunch
 	v := templateVersion{Number: row.Latest, Created: c.now, Creator: c.ARN, Text: in.VersionDescription, Data: data}
 	row.Versions = append(slices.Clone(row.Versions), v)
 	s.templates.put(c.w, row.ID, row)
-	s.remember(c, "CreateLaunchTemplateVersion", in.ClientToken, in, strconv.FormatInt(v.Number, 10))
+	s.remember(c, "CreateLaunchTemplateVersion "+row.ID, in.ClientToken, in, strconv.FormatInt(v.Number, 10))
 	return &ec2.CreateLaunchTemplateVersionOutput{LaunchTemplateVersion: new(showVersion(row, v))}, nil
 }
 
@@ -273,6 +271,7 @@ func (s *ec2Service) deleteLaunchTemplate(c ec2Call, in *ec2.DeleteLaunchTemplat
 	}
 	shown := s.showTemplate(c, row)
 	s.templates.remove(c.w, row.ID)
+	s.tokens.remove(c.w, "CreateLaunchTemplate "+row.Token)
 	s.gone(c.w, row.ID)
 	return &ec2.DeleteLaunchTemplateOutput{LaunchTemplate: &shown}, nil
 }
