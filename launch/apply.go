@@ -62,6 +62,7 @@ type execution struct {
 	owner   map[string]*item  // whose old generations the things that go are, by ID
 	tagged  map[string]string // the step that mends the tags of an address
 	address map[string]string // of each step
+	groups  map[string]*group // of the items that are made in one call, by address
 
 	mu       sync.Mutex
 	current  map[string]*found // by address
@@ -75,7 +76,7 @@ func newExecution(o Options, plan *Plan) *execution {
 	e := &execution{
 		planner: plan.steps, plan: plan, sink: o.sink(), started: time.Now(),
 		owner: map[string]*item{}, tagged: map[string]string{}, address: map[string]string{},
-		current: map[string]*found{}, finished: map[string]bool{},
+		current: map[string]*found{}, finished: map[string]bool{}, groups: map[string]*group{},
 	}
 	for _, it := range e.items {
 		if it.have != nil && it.action != Replace {
@@ -88,6 +89,7 @@ func newExecution(o Options, plan *Plan) *execution {
 			e.owner[f.id] = it
 		}
 	}
+	e.findGroups()
 	return e
 }
 
@@ -158,8 +160,12 @@ func (e *execution) make(ctx context.Context, it *item) error {
 		}
 		return e.converge(ctx, t, it, spec)
 	}
-	t.emit(event.Started, nil, "%s", it.action)
-	err = e.create(ctx, t, it, spec)
+	if e.groups[it.Address] == nil {
+		t.emit(event.Started, nil, "%s", it.action)
+		err = e.create(ctx, t, it, spec)
+	} else {
+		err = e.name(ctx, t, it)
+	}
 	if err == nil && !it.late() {
 		err = e.converge(ctx, t, it, spec)
 	}
@@ -178,12 +184,20 @@ func (e *execution) create(ctx context.Context, t *task, it *item, spec any) err
 	if err != nil {
 		return err
 	}
-	e.mu.Lock()
-	e.current[it.Address] = made
-	e.new = append(e.new, made)
-	e.mu.Unlock()
-	t.emit(event.Created, map[string]string{"id": made.id, "kind": it.Kind}, "%s is made", made.id)
+	e.noteMade(it, made)
 	return nil
+}
+
+// name gives a member of a group the tags of its own.
+func (e *execution) name(ctx context.Context, t *task, it *item) error {
+	t.made = e.now(it.Address)
+	return t.eventually(ctx, func() error {
+		named, err := it.kind.nameMember(ctx, t, t.made)
+		if err == nil {
+			e.set(it.Address, named)
+		}
+		return err
+	})
 }
 
 // join carries out what had to wait for others that are made at the same time.

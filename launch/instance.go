@@ -64,7 +64,7 @@ type rootSpec struct {
 type metadataSpec struct {
 	HTTPTokens              string `yaml:"http_tokens" enum:"required,optional" doc:"Whether only IMDSv2 answers." default:"required"`
 	HTTPPutResponseHopLimit int    `yaml:"http_put_response_hop_limit" min:"1" max:"64" doc:"How many hops a token may travel: 2 for containers." default:"1"`
-	InstanceMetadataTags    string `yaml:"instance_metadata_tags" enum:"enabled,disabled" doc:"Whether the instance can read its tags there." default:"disabled"`
+	InstanceMetadataTags    string `yaml:"instance_metadata_tags" enum:"enabled,disabled" doc:"Whether the instance can read its tags there." default:"disabled, enabled with count"`
 }
 
 // instance is an EC2 instance with those attributes that EC2 gives only one by
@@ -74,6 +74,7 @@ type instance struct {
 	protected bool
 	shutdown  string
 	digest    string // of its user data, where the tag that says it is missing
+	identity  identity
 }
 
 type instances struct{}
@@ -87,7 +88,7 @@ func (instances) list(ctx context.Context, q query) ([]instance, error) {
 	err := each(ctx, ec2.NewDescribeInstancesPaginator(q.cloud.EC2, &ec2.DescribeInstancesInput{Filters: q.filters, MaxResults: aws.Int32(pageSize)}), func(page *ec2.DescribeInstancesOutput) {
 		for _, r := range page.Reservations {
 			for _, i := range r.Instances {
-				all = append(all, instance{Instance: i})
+				all = append(all, instance{Instance: i, identity: identify(q, i)})
 			}
 		}
 	})
@@ -126,6 +127,9 @@ func (instances) read(i instance) state {
 		s.uses = append(s.uses, id)
 	}
 	sort.Strings(s.uses)
+	if unnamed(i.Instance) {
+		s.identity, s.along = i.identity, volumesWith(i.Instance)
+	}
 	if i.PublicIpAddress != nil {
 		s.mapped = aws.ToString(i.VpcId)
 	}
@@ -189,7 +193,7 @@ func (instances) compare(w want[instanceSpec], i instance) (d differences) {
 	if s.ShutdownBehavior != "" {
 		d.set("instance_initiated_shutdown_behavior", i.shutdown, s.ShutdownBehavior)
 	}
-	compareMetadata(&d, s.metadata(), i.MetadataOptions)
+	compareMetadata(&d, s.metadata(w.Resource), i.MetadataOptions)
 	compareAttachments(&d, w, i)
 	if state := stateOf(i.Instance); state == types.InstanceStateNameStopped || state == types.InstanceStateNameStopping {
 		d.set("state", string(state), string(types.InstanceStateNameRunning))
@@ -247,14 +251,18 @@ func compareMetadata(d *differences, want metadataSpec, have *types.InstanceMeta
 	}
 }
 
-// metadata are the options with the default that differs from EC2's.
-func (s *instanceSpec) metadata() metadataSpec {
+// metadata are the options with the defaults that differ from EC2's: instances
+// that share their user data learn from their tags which they are.
+func (s *instanceSpec) metadata(r *project.Resource) metadataSpec {
 	m := metadataSpec{}
 	if s.MetadataOptions != nil {
 		m = *s.MetadataOptions
 	}
 	if m.HTTPTokens == "" {
 		m.HTTPTokens = string(types.HttpTokensStateRequired)
+	}
+	if m.InstanceMetadataTags == "" && alike(r, s) {
+		m.InstanceMetadataTags = string(types.InstanceMetadataTagsStateEnabled)
 	}
 	return m
 }
@@ -338,6 +346,9 @@ func (w *world) userData(r *project.Resource, s *instanceSpec) ([]byte, error) {
 	d := userdata.Document{
 		Project: w.Project, Environment: w.environment, Region: w.region, Image: s.Image,
 		Version: w.build(s).version, Address: r.Address, UUID: r.UUID,
+	}
+	if alike(r, s) {
+		d.Address, d.UUID = definitionAddress(r), ""
 	}
 	if s.UserData != nil {
 		d.Extra = s.UserData.Extra

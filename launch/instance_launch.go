@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -38,7 +39,10 @@ const (
 func readInstanceAttributes(ctx context.Context, q query, all []instance) error {
 	return graph.Each(ctx, 0, len(all), func(ctx context.Context, n int) error {
 		i := &all[n]
-		s := stated[instanceSpec](q, i.Tags)
+		s, ok := q.specs[i.identity.uuid].(*instanceSpec)
+		if !ok {
+			s = new(instanceSpec)
+		}
 		if over(i.Instance) {
 			return nil
 		}
@@ -86,20 +90,26 @@ func (k instances) create(ctx context.Context, t *task, w want[instanceSpec]) (i
 	}
 	out, err := k.api(t.Cloud).RunInstances(ctx, in)
 	if err != nil {
-		if cloud.NoCapacity(err) {
-			err = fail.WithHint(err, "EC2 has no %s to give here now, or the account may have no more: try later, another instance_type or another zone, or raise the limit; then run the same command again", w.spec.InstanceType)
-		}
-		return instance{}, err
+		return instance{}, noCapacity(err, w.spec)
 	}
 	i, err := t.running(ctx, aws.ToString(out.Instances[0].InstanceId))
 	if errors.Is(err, errOver) && out.Instances[0].LaunchTime != nil && out.Instances[0].LaunchTime.Before(t.started.Add(-time.Minute)) {
 		return instance{Instance: i}, nil // the token's earlier instance, which is terminated
 	}
-	r := instance{Instance: i, shutdown: string(in.InstanceInitiatedShutdownBehavior), protected: aws.ToBool(in.DisableApiTermination)}
-	if r.shutdown == "" {
-		r.shutdown = string(types.ShutdownBehaviorStop)
+	return asLaunched(i, w.spec), err
+}
+
+// asLaunched is a new instance with the attributes that it was launched with.
+func asLaunched(i types.Instance, s *instanceSpec) instance {
+	return instance{Instance: i, shutdown: cmp.Or(s.ShutdownBehavior, string(types.ShutdownBehaviorStop)), protected: aws.ToBool(s.DisableAPITermination)}
+}
+
+// noCapacity says what to do about it.
+func noCapacity(err error, s *instanceSpec) error {
+	if !cloud.NoCapacity(err) {
+		return err
 	}
-	return r, err
+	return fail.WithHint(err, "EC2 has no %s to give here now, or the account may have no more: try later, another instance_type or another zone, or raise the limit; then run the same command again", s.InstanceType)
 }
 
 func runInput(t *task, w want[instanceSpec]) (*ec2.RunInstancesInput, error) {
@@ -108,7 +118,7 @@ func runInput(t *task, w want[instanceSpec]) (*ec2.RunInstancesInput, error) {
 	if err != nil {
 		return nil, err
 	}
-	metadata := s.metadata()
+	metadata := s.metadata(w.Resource)
 	in := &ec2.RunInstancesInput{
 		ImageId: aws.String(w.world.ami(s)), InstanceType: types.InstanceType(s.InstanceType), MinCount: aws.Int32(1), MaxCount: aws.Int32(1),
 		ClientToken: t.token(), KeyName: optional(s.KeyName), UserData: aws.String(base64.StdEncoding.EncodeToString(document)),

@@ -65,6 +65,11 @@ func (k instances) restore(ctx context.Context, t *task) error {
 			}
 		}
 	}
+	if t.made != nil {
+		if err := k.terminate(ctx, t, t.made.id); err != nil {
+			return err
+		}
+	}
 	attached := attachmentsOf(old.Instance)
 	for _, device := range union(attached) {
 		volume := attached[device]

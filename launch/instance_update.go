@@ -37,7 +37,7 @@ func (k instances) update(ctx context.Context, t *task, w want[instanceSpec], i 
 		return err
 	}
 	if d.below("metadata_options") {
-		m := w.spec.metadata()
+		m := w.spec.metadata(w.Resource)
 		_, err := k.updateAPI(t.Cloud).ModifyInstanceMetadataOptions(ctx, &ec2.ModifyInstanceMetadataOptionsInput{
 			InstanceId: i.InstanceId, HttpTokens: types.HttpTokensState(m.HTTPTokens),
 			HttpPutResponseHopLimit: number(m.HTTPPutResponseHopLimit), InstanceMetadataTags: types.InstanceMetadataTagsState(m.InstanceMetadataTags),

@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sort"
@@ -11,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/graph"
+	"github.com/goldline-dev/goldline/internal/project"
 	"github.com/goldline-dev/goldline/internal/tags"
 )
 
@@ -28,6 +30,10 @@ type state struct {
 	// an instance, the VPC in which it has one. EC2 detaches a gateway only when
 	// no such address is left, though neither names the other.
 	gates, mapped string
+	// identity is that of a resource which has no tags of its own yet.
+	identity identity
+	// along are the IDs of what lacks the same tags.
+	along []string
 	// gone is a resource that is only still shown, such as a terminated
 	// instance. It counts for generations alone.
 	gone bool
@@ -40,7 +46,7 @@ type found struct {
 	raw  any // the kind's own type
 }
 
-func (f *found) uuid() string     { return f.tags[tags.UUID] }
+func (f *found) uuid() string     { return cmp.Or(f.tags[tags.UUID], f.identity.uuid) }
 func (f *found) kindName() string { return f.kind.definition().Name }
 
 // generation tells apart what was made for one definition: the newest counts.
@@ -53,7 +59,7 @@ func (f *found) generation() int {
 
 // address is the one on its tags, or one for messages.
 func (f *found) address() string {
-	if a := f.tags[tags.Address]; a != "" {
+	if a := cmp.Or(f.tags[tags.Address], f.identity.address); a != "" {
 		return a
 	}
 	return f.kindName() + " " + f.id
@@ -85,6 +91,8 @@ type query struct {
 	// specs are the definitions by UUID, for kinds that ask more about what a
 	// definition states.
 	specs map[string]any
+	// identify gives the UUID of an address, also of one that no definition has.
+	identify func(address string) string
 }
 
 // stated is the definition of a resource with given tags, or an empty one.
@@ -122,8 +130,12 @@ func (w *world) scope() query {
 		cloud.Filter("tag:"+tags.Project, w.Project),
 		cloud.Filter("tag:"+tags.Environment, w.environment),
 	}}
+	uuids := map[string]string{}
 	for _, r := range w.resources() {
-		q.specs[r.UUID] = r.Spec
+		q.specs[r.UUID], uuids[r.Address] = r.Spec, r.UUID
+	}
+	q.identify = func(address string) string {
+		return cmp.Or(uuids[address], project.Identity(w.Project, w.environment, address))
 	}
 	return q
 }

@@ -95,6 +95,9 @@ type kind interface {
 	loosens() bool
 	loosen(ctx context.Context, t *task, have *found) error
 	remove(ctx context.Context, t *task, have *found) error
+	together(r *project.Resource) string
+	createAll(ctx context.Context, t *task, items []*item, specs []any) ([]*found, error)
+	nameMember(ctx context.Context, t *task, have *found) (*found, error)
 }
 
 // kinds lists every kind, in the order in which a platform is built up.
@@ -185,8 +188,13 @@ func (a adapter[S, R]) retag(ctx context.Context, c *cloud.Cloud, have []*found,
 	}
 	ids := make([]string, 0, len(have))
 	for _, f := range have {
-		ids = append(ids, f.id)
+		ids = append(append(ids, f.id), f.along...)
 	}
+	return createTags(ctx, c, ids, set)
+}
+
+// createTags gives resources the same tags; EC2 takes 1000 of them a call.
+func createTags(ctx context.Context, c *cloud.Cloud, ids []string, set map[string]string) error {
 	return cloud.Batches(ids, 1000, func(ids []string) error {
 		_, err := c.EC2.CreateTags(ctx, &ec2.CreateTagsInput{Resources: ids, Tags: cloud.Tags(set)})
 		return err

@@ -195,7 +195,7 @@ func (k launchTemplates) data(w want[launchTemplateSpec]) types.ResponseLaunchTe
 
 func (launchTemplates) request(w want[launchTemplateSpec]) *types.RequestLaunchTemplateData {
 	s := w.spec
-	metadata := s.runs().metadata()
+	metadata := s.runs().metadata(nil)
 	d := &types.RequestLaunchTemplateData{
 		ImageId: aws.String(w.world.ami(s.runs())), InstanceType: types.InstanceType(s.InstanceType), KeyName: optional(s.KeyName),
 		UserData: aws.String(w.world.templateDocument(w.Resource, s)), EbsOptimized: s.EBSOptimized, DisableApiTermination: s.DisableAPITermination,

@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sort"
@@ -43,9 +44,9 @@ func shown(list []*found) []Instance {
 		}
 		set := f.tags
 		all = append(all, Instance{
-			Address: set[tags.Address], ID: f.id, Image: set[tags.Image], AMI: aws.ToString(i.ImageId), Version: set[tags.Version],
+			Address: cmp.Or(set[tags.Address], f.identity.address), ID: f.id, Image: set[tags.Image], AMI: aws.ToString(i.ImageId), Version: set[tags.Version],
 			State: string(stateOf(i.Instance)), PrivateIP: aws.ToString(i.PrivateIpAddress), PublicIP: aws.ToString(i.PublicIpAddress),
-			Launched: aws.ToTime(i.LaunchTime), UUID: set[tags.UUID],
+			Launched: aws.ToTime(i.LaunchTime), UUID: f.uuid(),
 		})
 	}
 	sort.Slice(all, func(i, j int) bool {

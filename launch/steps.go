@@ -54,6 +54,9 @@ func (it *item) last() string {
 func (e *execution) steps() []graph.Node {
 	nodes := e.tagSteps()
 	for _, it := range e.items {
+		if g := e.groups[it.Address]; g != nil && g.items[0] == it {
+			nodes = append(nodes, e.groupNode(g))
+		}
 		if it.works() {
 			nodes = append(nodes, e.makeSteps(it)...)
 		} else if it.have != nil && it.kind.fresh(it.have) {
@@ -75,7 +78,11 @@ func (e *execution) steps() []graph.Node {
 }
 
 func (e *execution) makeSteps(it *item) []graph.Node {
-	nodes := []graph.Node{e.node(makeStep(it), it.Address, e.makeNeeds(it), func(ctx context.Context) error { return e.make(ctx, it) })}
+	needs := e.makeNeeds(it)
+	if g := e.groups[it.Address]; g != nil {
+		needs = append(needs, g.step())
+	}
+	nodes := []graph.Node{e.node(makeStep(it), it.Address, needs, func(ctx context.Context) error { return e.make(ctx, it) })}
 	if it.late() {
 		needs := []string{makeStep(it)}
 		for _, ref := range it.Refs {

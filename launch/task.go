@@ -27,6 +27,7 @@ type task struct {
 	tags       map[string]string // for what is made, beside run and generation
 	old        []*found          // what is being replaced, newest first
 	replacing  bool
+	made       *found // for a member of a group, which its UUID does not find yet
 	started    time.Time
 	sink       event.Sink
 }
@@ -42,7 +43,11 @@ func (t *task) token() *string {
 
 // birthTags are the tags for the call that makes something.
 func (t *task) birthTags(of types.ResourceType) []types.TagSpecification {
-	set := tags.Merge(t.tags)
+	return t.birthTagsOf(of, t.tags)
+}
+
+func (t *task) birthTagsOf(of types.ResourceType, own map[string]string) []types.TagSpecification {
+	set := tags.Merge(own)
 	if t.Run != "" {
 		set[tags.Run] = t.Run
 	}

@@ -31,10 +31,10 @@ type Document struct {
 	Project     string
 	Environment string
 	Region      string
-	Image       string // empty where the instance names an AMI and no image
-	Version     string // of the build; empty without an image
-	Address     string // instance.web[0]
-	UUID        string
+	Image       string         // empty where the instance names an AMI and no image
+	Version     string         // of the build; empty without an image
+	Address     string         // instance.web[0]; that of the definition, instance.web, where instances share a document
+	UUID        string         // empty where instances share a document
 	Extra       map[string]any // any JSON: the definition's own values
 }
 
@@ -53,7 +53,7 @@ func fields() []field {
 		{"image", func(d *Document) *string { return &d.Image }, false},
 		{"version", func(d *Document) *string { return &d.Version }, false},
 		{"address", func(d *Document) *string { return &d.Address }, true},
-		{"uuid", func(d *Document) *string { return &d.UUID }, true},
+		{"uuid", func(d *Document) *string { return &d.UUID }, false},
 	}
 }
 

@@ -74,7 +74,6 @@ func TestRenderRefuses(t *testing.T) {
 		want   string
 	}{
 		"no project":     {func(d *Document) { d.Project = "" }, "project is empty"},
-		"no UUID":        {func(d *Document) { d.UUID = "" }, "uuid is empty"},
 		"not a number":   {func(d *Document) { d.Extra["x"] = math.NaN() }, "extra: JSON has no way to write NaN"},
 		"no JSON value":  {func(d *Document) { d.Extra["x"] = make(chan int) }, "extra: json: unsupported type"},
 		"not UTF-8":      {func(d *Document) { d.Extra["x"] = []any{"\xff"} }, "extra.x[0]: the text is not UTF-8"},
@@ -162,7 +161,7 @@ func TestDecodeRefuses(t *testing.T) {
 		"wrong type":     {whole(`,"region":1`), "region is a number and must be text"},
 		"null region":    {whole(`,"region":null`), "region is null and must be text"},
 		"extra":          {whole(`,"extra":[1]`), "extra is a list and must be an object"},
-		"missing":        {`{"goldline":1,"project":"p","environment":"dev","address":"a"}`, "uuid is missing"},
+		"missing":        {`{"goldline":1,"project":"p","environment":"dev","uuid":"u"}`, "address is missing"},
 		"twice":          {whole(`,"project":"q"`), `the key "project" stands twice`},
 		"twice below":    {whole(`,"extra":{"a":[{"b":1,"b":2}]}`), `the key "extra.a.b" stands twice`},
 		"too large":      {whole(`,"region":"` + strings.Repeat("x", Limit) + `"`), "more than the 16384"},

@@ -31,26 +31,54 @@ const (
 // own, a nil client one that uses no proxy and waits 2 s for an answer. What does
 // not answer is asked four times.
 func Fetch(ctx context.Context, endpoint string, client *http.Client) ([]byte, error) {
-	if endpoint == "" {
-		endpoint = DefaultEndpoint
-	}
-	endpoint = strings.TrimRight(endpoint, "/")
-	if client == nil {
-		// The service is on the link: a proxy could only hand out another's data.
-		client = &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{}}
-		defer client.CloseIdleConnections()
-	}
-	token, err := ask(ctx, client, http.MethodPut, endpoint+"/latest/api/token", "X-aws-ec2-metadata-token-ttl-seconds", "60")
+	s, err := open(ctx, endpoint, client)
 	if err != nil {
-		return nil, fmt.Errorf("metadata service at %s: session token: %w", endpoint, err)
+		return nil, err
 	}
-	data, err := ask(ctx, client, http.MethodGet, endpoint+"/latest/user-data", "X-aws-ec2-metadata-token", string(token))
-	var status statusError
-	if errors.As(err, &status) && status == http.StatusNotFound {
+	defer s.close()
+	data, err := s.get(ctx, "/latest/user-data")
+	if missing(err) {
 		return nil, ErrNone
 	}
+	return data, err
+}
+
+// session is a session with the metadata service.
+type session struct {
+	client   *http.Client
+	endpoint string
+	token    string
+	own      bool // the client is the session's
+}
+
+func open(ctx context.Context, endpoint string, client *http.Client) (*session, error) {
+	s := &session{client: client, endpoint: strings.TrimRight(endpoint, "/"), own: client == nil}
+	if endpoint == "" {
+		s.endpoint = DefaultEndpoint
+	}
+	if s.own {
+		// The service is on the link: a proxy could only hand out another's data.
+		s.client = &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{}}
+	}
+	token, err := ask(ctx, s.client, http.MethodPut, s.endpoint+"/latest/api/token", "X-aws-ec2-metadata-token-ttl-seconds", "60")
 	if err != nil {
-		return nil, fmt.Errorf("metadata service at %s: user data: %w", endpoint, err)
+		s.close()
+		return nil, fmt.Errorf("metadata service at %s: session token: %w", s.endpoint, err)
+	}
+	s.token = string(token)
+	return s, nil
+}
+
+func (s *session) close() {
+	if s.own {
+		s.client.CloseIdleConnections()
+	}
+}
+
+func (s *session) get(ctx context.Context, path string) ([]byte, error) {
+	data, err := ask(ctx, s.client, http.MethodGet, s.endpoint+path, "X-aws-ec2-metadata-token", s.token)
+	if err != nil {
+		return nil, fmt.Errorf("metadata service at %s: %s: %w", s.endpoint, strings.TrimPrefix(path, "/latest/"), err)
 	}
 	return data, nil
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/goldline-dev/goldline/internal/event"
 	"github.com/goldline-dev/goldline/internal/fail"
@@ -129,7 +130,8 @@ func newUserdataGet(p *program) *cobra.Command {
 		Use:   "get [PATH]",
 		Short: "Print a value of this instance's user data; runs on an instance",
 		Long: `Asks the metadata service (IMDSv2) of the instance that it runs on for its user
-data and prints the value at PATH, or all of it. AWS_EC2_METADATA_SERVICE_ENDPOINT
+data and prints the value at PATH, or all of it. An instance that shares its user
+data with others learns its address and uuid from its metadata tags. AWS_EC2_METADATA_SERVICE_ENDPOINT
 names another metadata service.`,
 		Example: "  goldline userdata get extra.feature\n  goldline userdata get 'extra.list[0]'",
 		Args:    takes("[PATH]"),
@@ -144,7 +146,11 @@ names another metadata service.`,
 }
 
 func runUserdataGet(ctx context.Context, p *program, path string) (report, error) {
-	data, err := userdata.Fetch(ctx, p.getenv(userdata.EndpointVariable), nil)
+	fetch := userdata.Own
+	if strings.HasPrefix(path, "extra") {
+		fetch = userdata.Fetch // the same on every instance that shares it
+	}
+	data, err := fetch(ctx, p.getenv(userdata.EndpointVariable), nil)
 	if err != nil {
 		if ctx.Err() != nil || errors.Is(err, userdata.ErrNone) {
 			return nil, fail.Clean(err)

@@ -198,6 +198,7 @@ func (p *Project) resource(f *definition, index string, sc *scope, problems *dia
 	r := &Resource{Kind: f.kind.Name, Name: f.name, Index: index, Address: f.address(), Pos: f.pos, positions: map[string]diag.Pos{}}
 	if index != "" {
 		r.Address += "[" + index + "]"
+		r.Counted, r.varying = f.count != nil, f.varying()
 	}
 	d := &decoder{src: f.src, problems: problems, scope: sc, positions: r.positions}
 	r.Spec = f.kind.New()
@@ -238,8 +239,7 @@ func (p *Project) identity(d *decoder, r *Resource, common commonKeys, environme
 		own, path = common.Tags["UUID"], "tags.UUID"
 	}
 	if own == "" {
-		space := uuid.NewSHA1(uuid.NameSpaceURL, []byte("goldline:"+p.Name))
-		return uuid.NewSHA1(space, []byte(environment+"/"+r.Address)).String()
+		return Identity(p.Name, environment, r.Address)
 	}
 	id, err := uuid.Parse(own)
 	if err != nil {
@@ -247,4 +247,32 @@ func (p *Project) identity(d *decoder, r *Resource, common commonKeys, environme
 		return own
 	}
 	return id.String()
+}
+
+// Identity is the UUID of a resource whose definition gives none: version 5, of
+// project, environment and address.
+func Identity(project, environment, address string) string {
+	space := uuid.NewSHA1(uuid.NameSpaceURL, []byte("goldline:"+project))
+	return uuid.NewSHA1(space, []byte(environment+"/"+address)).String()
+}
+
+// varying are the keys of a definition that are written with ${index}.
+func (f *definition) varying() map[string]bool {
+	keys := map[string]bool{}
+	for _, e := range f.own {
+		if mentions(e.value, "${index}") {
+			keys[follow(e.key).Value] = true
+		}
+	}
+	return keys
+}
+
+func mentions(n *yaml.Node, text string) bool {
+	if n = follow(n); n == nil {
+		return false
+	}
+	if n.Kind == yaml.ScalarNode {
+		return strings.Contains(n.Value, text)
+	}
+	return slices.ContainsFunc(n.Content, func(c *yaml.Node) bool { return mentions(c, text) })
 }

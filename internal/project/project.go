@@ -97,8 +97,16 @@ type Resource struct {
 	// Tags are the definition's own, with the environment's and the project's.
 	Tags map[string]string
 
+	// Counted tells that a count repeats the definition: Index is a number.
+	Counted bool
+
 	positions map[string]diag.Pos
+	varying   map[string]bool
 }
+
+// Varies tells whether a key of the definition is written with ${index}, so
+// that it may differ from one copy to the next.
+func (r *Resource) Varies(key string) bool { return r.varying[key] }
 
 // At is the position of a field by its path within the definition:
 // "cidr_block", "ingress[0].from_port". Without one of its own it is the
