@@ -3,6 +3,7 @@ package launch
 import (
 	"net/netip"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/goldline-dev/goldline/internal/diag"
@@ -41,13 +42,24 @@ func CheckTopology(t *project.Topology) diag.List {
 	for i, r := range t.Resources {
 		c.at = i
 		if k, ok := byName[r.Kind]; ok {
-			k.check(c, r)
+			c.checkOne(k, r)
 		}
 		if len(r.Tags) > maxTags {
 			c.problems.Addf(r.At("tags"), "%d tags: EC2 takes 50, and Goldline needs some of its own, so at most %d", len(r.Tags), maxTags)
 		}
 	}
 	return c.problems
+}
+
+// checkOne checks a definition. One that adopts may leave out what others must
+// give, so of it only what is given can be wrong.
+func (c *checker) checkOne(k kind, r *project.Resource) {
+	before := len(c.problems)
+	k.check(c, r)
+	if r.Adopt != nil {
+		given := slices.DeleteFunc(slices.Clone(c.problems[before:]), func(p diag.Problem) bool { return p.Pos == r.Pos })
+		c.problems = append(c.problems[:before], given...)
+	}
 }
 
 // maxTags leaves room for Goldline's own among EC2's 50.
@@ -117,6 +129,9 @@ var zoneForm = regexp.MustCompile(`^([a-z]{2}(-[a-z]+)+-\d+)([a-z]|-[a-z0-9-]+)$
 
 // zone checks that a zone lies in the environment's region.
 func (c *checker) zone(r *project.Resource, path, name string) {
+	if _, numbered := project.ZoneNumber(name); numbered {
+		return
+	}
 	if name == "" || unresolved(name) || len(name) == 1 && name >= "a" && name <= "z" {
 		return
 	}

@@ -30,8 +30,8 @@ type instanceSpec struct {
 	PrivateIP                string           `yaml:"private_ip" doc:"Its private address; by default a free one of the subnet."`
 	AssociatePublicIPAddress *bool            `yaml:"associate_public_ip_address" doc:"Whether it gets a public address; by default what the subnet says."`
 	SourceDestCheck          *bool            `yaml:"source_dest_check" doc:"Whether traffic must be from or to the instance itself." default:"true"`
-	KeyName                  string           `yaml:"key_name" doc:"EC2 key pair for logging in."`
-	IAMInstanceProfile       string           `yaml:"iam_instance_profile" doc:"Name of the instance profile."`
+	KeyName                  string           `yaml:"key_name" alias:"keypair" doc:"EC2 key pair for logging in."`
+	IAMInstanceProfile       string           `yaml:"iam_instance_profile" alias:"instance_profile_name" doc:"Name of the instance profile."`
 	UserData                 *userDataSpec    `yaml:"user_data" doc:"What the instance is told beside its own name and place."`
 	Volumes                  []attachmentSpec `yaml:"volumes" doc:"Volumes that are attached to it. They move to its successor with their contents."`
 	RootBlockDevice          *rootSpec        `yaml:"root_block_device" doc:"The root volume; by default as the image has it."`

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -93,12 +94,22 @@ type query struct {
 	specs map[string]any
 	// identify gives the UUID of an address, also of one that no definition has.
 	identify func(address string) string
+	// adopting are definitions whose resources carry none of Goldline's tags.
+	adopting []*project.Resource
 }
 
 // stated is the definition of a resource with given tags, or an empty one.
 func stated[S any](q query, list []types.Tag) *S {
-	if s, ok := q.specs[cloud.TagSet(list)[tags.UUID]].(*S); ok {
+	set := cloud.TagSet(list)
+	if s, ok := q.specs[set[tags.UUID]].(*S); ok {
 		return s
+	}
+	for _, r := range q.adopting {
+		if name, ok := r.Adopt.Keys["name"]; carries(set, r.Adopt) && (!ok || name == set[tags.Name]) {
+			if s, ok := r.Spec.(*S); ok {
+				return s
+			}
+		}
 	}
 	return new(S)
 }
@@ -151,8 +162,11 @@ type inventory struct {
 }
 
 // readInventory asks once for every kind, all at the same time.
-func (w *world) readInventory(ctx context.Context) error {
-	all := kinds()
+func (w *world) readInventory(ctx context.Context) error { return w.readKinds(ctx, nil) }
+
+// readKinds asks once for every kind of the given names; none gives all.
+func (w *world) readKinds(ctx context.Context, names []string) error {
+	all := slices.DeleteFunc(kinds(), func(k kind) bool { return len(names) > 0 && !has(names, k.definition().Name) })
 	lists := make([][]*found, len(all))
 	err := graph.Each(ctx, 0, len(all), func(ctx context.Context, i int) error {
 		var err error

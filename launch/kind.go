@@ -161,7 +161,11 @@ func (a adapter[S, R]) list(ctx context.Context, q query) ([]*found, error) {
 }
 
 func (a adapter[S, R]) compare(w *world, r *project.Resource, spec any, have *found) differences {
-	return a.h.compare(a.want(w, r, spec), have.raw.(R))
+	d := a.h.compare(a.want(w, r, spec), have.raw.(R))
+	if r.Adopt != nil {
+		return ofDefinition(r, d)
+	}
+	return d
 }
 
 func (a adapter[S, R]) tags(w *world, r *project.Resource, spec any) map[string]string {

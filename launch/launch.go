@@ -8,6 +8,7 @@
 package launch
 
 import (
+	"context"
 	"time"
 
 	"github.com/goldline-dev/goldline/internal/cloud"
@@ -26,6 +27,11 @@ type Options struct {
 	Cloud    *cloud.Cloud
 	// Sink gets the events; nil drops them.
 	Sink event.Sink
+	// Adopted includes what is adopted in a destruction.
+	Adopted bool
+	// Elsewhere gives another environment's topology and cloud, for values that
+	// its resources hold.
+	Elsewhere func(ctx context.Context, environment string) (*project.Topology, *cloud.Cloud, error)
 	// Run is the ID of the run, for the tag that says which run made a thing.
 	Run string
 }

@@ -45,12 +45,38 @@ func NewDestroyPlan(ctx context.Context, o Options) (*Plan, error) {
 	if err != nil {
 		return nil, fmt.Errorf("plan to destroy %s: %w", environmentOf(o), err)
 	}
-	p := &planner{world: w, strays: w.inventory.all, byAddress: map[string]*item{}}
+	if err := w.readAdopted(ctx); err != nil {
+		return nil, fmt.Errorf("plan to destroy %s: %w", w.environment, err)
+	}
+	going := w.destroyed()
+	if err := refuse(w.environment, going, w.resources()); err != nil {
+		return nil, fmt.Errorf("plan to destroy %s: %w", w.environment, err)
+	}
+	p := &planner{world: w, strays: going, byAddress: map[string]*item{}}
 	plan := &Plan{Environment: w.environment, Changes: []Change{}, destroy: true, steps: p}
 	for _, f := range p.strays {
 		plan.add(deletion(f, "destroy"))
 	}
 	return plan, plan.seal()
+}
+
+// destroyed is what a destruction removes: never what is adopted, unless that
+// is asked for.
+func (w *world) destroyed() []*found {
+	var going []*found
+	for _, f := range w.inventory.all {
+		if !w.taken(f) {
+			going = append(going, f)
+		}
+	}
+	if w.Adopted {
+		for _, r := range w.resources() {
+			if f := w.adopted[r.UUID]; f != nil {
+				going = append(going, f)
+			}
+		}
+	}
+	return going
 }
 
 // Audit compares what is there with the definitions, with calls that read only:
@@ -86,7 +112,10 @@ func prepare(ctx context.Context, o Options) (*planner, error) {
 	if err != nil {
 		return nil, err
 	}
-	return p, p.decide()
+	if err := p.decide(); err != nil {
+		return nil, err
+	}
+	return p, p.verify(ctx)
 }
 
 func environmentOf(o Options) string {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/goldline-dev/goldline/internal/diag"
 	"github.com/goldline-dev/goldline/internal/fail"
 	"github.com/goldline-dev/goldline/internal/project"
 	"github.com/goldline-dev/goldline/internal/tags"
@@ -40,7 +41,8 @@ type planner struct {
 func newPlanner(w *world) (*planner, error) {
 	p := &planner{world: w, byAddress: map[string]*item{}}
 	byName := kindsByName()
-	known := map[string]bool{}
+	known := map[string]*project.Resource{}
+	var problems diag.List
 	var errs []error
 	for _, r := range w.resources() {
 		k, ok := byName[r.Kind]
@@ -50,6 +52,9 @@ func newPlanner(w *world) (*planner, error) {
 		}
 		it := &item{Resource: r, kind: k}
 		list := w.inventory.of(r.UUID, r.Address, r.Kind)
+		if r.Adopt != nil {
+			list = []*found{w.adopted[r.UUID]}
+		}
 		if err := twins(r, list); err != nil {
 			errs = append(errs, err)
 		}
@@ -57,17 +62,24 @@ func newPlanner(w *world) (*planner, error) {
 			it.have, it.stale = list[0], list[1:]
 		}
 		for _, f := range list {
-			known[f.id] = true
+			if other := known[f.id]; other != nil {
+				at, first := r, other
+				if at.Adopt == nil {
+					at, first = other, r
+				}
+				problems.AddHint(at.At("adopt"), "a resource has one definition", "%s adopts %s, which is %s", at.Address, f.id, first.Address)
+			}
+			known[f.id] = r
 		}
 		p.items = append(p.items, it)
 		p.byAddress[r.Address] = it
 	}
 	for _, f := range w.inventory.all {
-		if !known[f.id] {
+		if known[f.id] == nil {
 			p.strays = append(p.strays, f)
 		}
 	}
-	return p, fail.Join(errs...)
+	return p, fail.Join(append(errs, problems.Err())...)
 }
 
 // twins reports two resources of one identity: two runs raced, or someone
@@ -134,6 +146,9 @@ func (p *planner) decideOne(it *item) error {
 		it.action = None
 	}
 	wanted := p.tagsOf(it.Resource, it.kind, spec)
+	if _, ok := wanted[tags.Protect]; !ok && it.have.protected() && it.Adopt == nil {
+		wanted[tags.Protect] = "false"
+	}
 	for _, key := range tags.Keys(wanted) {
 		if have, ok := it.have.tags[key]; !ok || have != wanted[key] {
 			if it.retag == nil {
@@ -161,17 +176,21 @@ func (p *planner) lookup(ref project.Ref) (string, bool) {
 
 // tagsOf are the tags that a resource should have.
 func (w *world) tagsOf(r *project.Resource, k kind, spec any) map[string]string {
+	if r.Adopt != nil {
+		return tags.Merge(r.Tags)
+	}
 	return tags.Merge(
 		map[string]string{tags.Name: displayName(r)},
 		w.Tags, r.Tags,
 		map[string]string{tags.Project: w.Project, tags.Environment: w.environment, tags.Address: r.Address, tags.UUID: r.UUID},
+		protection(r),
 		k.tags(w, r, spec),
 	)
 }
 
 // refusals are what the plan itself can tell EC2 would refuse.
 func (p *planner) refusals() error {
-	var errs []error
+	errs := []error{p.protected()}
 	for _, it := range p.items {
 		if s := runsOf(it.spec); s != nil {
 			if _, err := p.userData(it.Resource, s); err != nil {

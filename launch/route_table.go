@@ -176,8 +176,13 @@ func (k routeTables) create(ctx context.Context, t *task, w want[routeTableSpec]
 }
 
 func (k routeTables) update(ctx context.Context, t *task, w want[routeTableSpec], table types.RouteTable, _ differences) error {
-	if err := k.updateRoutes(ctx, t, w, table); err != nil {
-		return err
+	if !w.leaves("routes") {
+		if err := k.updateRoutes(ctx, t, w, table); err != nil {
+			return err
+		}
+	}
+	if w.leaves("subnets") {
+		return nil
 	}
 	associated := associationsOf(table)
 	for _, subnet := range w.spec.Subnets {

@@ -148,6 +148,8 @@ func (k securityGroups) create(ctx context.Context, t *task, w want[securityGrou
 // which traffic that is allowed before and after is not.
 func (k securityGroups) update(ctx context.Context, t *task, w want[securityGroupSpec], g types.SecurityGroup, _ differences) error {
 	add, drop, anew := ruleChanges(rulesOf(g), w.spec.rules(aws.ToString(g.GroupId)))
+	left := func(r rule) bool { return w.leaves(r.direction()) }
+	add, drop, anew = slices.DeleteFunc(add, left), slices.DeleteFunc(drop, left), slices.DeleteFunc(anew, left)
 	if err := authorize(ctx, k.api(t.Cloud), t, g.GroupId, add); err != nil {
 		return err
 	}

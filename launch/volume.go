@@ -19,7 +19,7 @@ type volumeAPI interface {
 }
 
 type volumeSpec struct {
-	AvailabilityZone string `yaml:"availability_zone" required:"true" doc:"The zone, that of the instances which use the volume: eu-central-1a, or a for the one of that letter."`
+	AvailabilityZone string `yaml:"availability_zone" alias:"az" required:"true" doc:"The zone, that of the instances which use the volume: eu-central-1a, or a for the one of that letter."`
 	Size             int    `yaml:"size" min:"1" max:"65536" doc:"Size in GiB; by default the snapshot's."`
 	VolumeType       string `yaml:"volume_type" enum:"gp2,gp3,io1,io2,st1,sc1,standard" doc:"Type of the volume." default:"gp3"`
 	IOPS             int    `yaml:"iops" min:"100" doc:"Input and output operations a second: 3000 to 80000 with gp3, 100 to 64000 with io1, 100 to 256000 with io2."`

@@ -22,14 +22,16 @@ type world struct {
 	Options
 	environment, region string
 	inventory           *inventory
-	builds              map[string]build // current, by image
-	amis                map[string]build // by AMI
+	builds              map[string]build  // current, by image
+	amis                map[string]build  // by AMI
+	adopted             map[string]*found // what definitions adopt, by their UUID
 }
 
 // build is an AMI as far as a launch cares.
 type build struct {
 	ami, version string
 	root         string // name of the root device
+	architecture string
 }
 
 func newWorld(o Options) (*world, error) {
@@ -49,11 +51,17 @@ func (w *world) resources() []*project.Resource { return w.Topology.Resources }
 // read reads what there is: every kind and the pointers at the same time, then
 // the AMIs that those name.
 func (w *world) read(ctx context.Context) error {
+	if err := w.resolve(ctx); err != nil {
+		return err
+	}
 	var pointers map[string]cloud.Pointer
 	images, fixed := w.imagesNamed()
-	err := graph.Each(ctx, 0, 2, func(ctx context.Context, i int) error {
-		if i == 0 {
+	err := graph.Each(ctx, 0, 3, func(ctx context.Context, i int) error {
+		switch i {
+		case 0:
 			return w.readInventory(ctx)
+		case 1:
+			return w.readAdopted(ctx)
 		}
 		if len(images) == 0 {
 			return nil
@@ -144,7 +152,7 @@ func (w *world) readAMIs(ctx context.Context, ids []string) error {
 		return each(ctx, ec2.NewDescribeImagesPaginator(w.Cloud.EC2, in), func(page *ec2.DescribeImagesOutput) {
 			for _, i := range page.Images {
 				id := aws.ToString(i.ImageId)
-				w.amis[id] = build{ami: id, version: cloud.TagSet(i.Tags)[tags.Version], root: aws.ToString(i.RootDeviceName)}
+				w.amis[id] = build{ami: id, version: cloud.TagSet(i.Tags)[tags.Version], root: aws.ToString(i.RootDeviceName), architecture: string(i.Architecture)}
 			}
 		})
 	})

@@ -54,6 +54,7 @@ func Rollback(ctx context.Context, o RollbackOptions) (promote.Move, launch.Resu
 		promoter: promote.New(promote.Options{Project: o.Project, Provider: o.Provider, Sink: o.Sink, Run: o.Run}).Telling(sink),
 		options: launch.Options{
 			Project: o.Project.Name, Tags: o.Project.Tags, Topology: topology, Cloud: c, Sink: sink, Run: o.Run,
+			Elsewhere: launch.Elsewhere(o.Project, o.Provider, o.Vars),
 		},
 		environment: o.Environment,
 	}

@@ -206,6 +206,7 @@ func (r *run) launchOptions(s PlannedStage, sink event.Sink) launch.Options {
 	return launch.Options{
 		Project: r.options.Project.Name, Tags: r.options.Project.Tags, Topology: r.plan.definitions[s.Name].topology,
 		Cloud: r.clouds[s.Environment], Sink: sink, Run: r.options.Run,
+		Elsewhere: launch.Elsewhere(r.options.Project, r.options.Provider, r.options.Vars),
 	}
 }
 

@@ -13,16 +13,20 @@ func newDestroy(p *program) *cobra.Command {
 		Use:   "destroy ENV",
 		Short: "Remove everything that was launched in an environment",
 		Long: `Deletes everything that carries the environment's tags, in the reverse order of
-its references. Builds and their history stay. Asks first, except with --local.`,
+its references. Builds and their history stay, and so does what is adopted. Asks first, except with --local.`,
 		Example: "  goldline destroy dev --local",
 		Args:    takes("ENV"),
 	}
+	var adopted bool
+	c.Flags().BoolVar(&adopted, "adopted", false, "remove what the definitions adopt, too")
 	values := varFlag(c)
-	c.RunE = p.does(func(ctx context.Context, args []string) (report, error) { return runDestroy(ctx, p, args[0], values) })
+	c.RunE = p.does(func(ctx context.Context, args []string) (report, error) {
+		return runDestroy(ctx, p, args[0], adopted, values)
+	})
 	return c
 }
 
-func runDestroy(ctx context.Context, p *program, env string, values vars) (report, error) {
+func runDestroy(ctx context.Context, p *program, env string, adopted bool, values vars) (report, error) {
 	_, named, err := p.environment(env)
 	if err != nil {
 		return nil, err
@@ -35,6 +39,7 @@ func runDestroy(ctx context.Context, p *program, env string, values vars) (repor
 		if err != nil {
 			return nil, err
 		}
+		options.Adopted = adopted
 		plan, err := launch.NewDestroyPlan(ctx, options)
 		if err != nil {
 			return nil, err

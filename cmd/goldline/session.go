@@ -208,5 +208,6 @@ func (p *program) topology(ctx context.Context, name string, values vars, sink e
 	if err != nil {
 		return launch.Options{}, err
 	}
-	return launch.Options{Project: loaded.Name, Tags: loaded.Tags, Topology: topology, Cloud: c, Sink: sink, Run: run}, nil
+	return launch.Options{Project: loaded.Name, Tags: loaded.Tags, Topology: topology, Cloud: c, Sink: sink, Run: run,
+		Elsewhere: launch.Elsewhere(loaded, p.provider, values)}, nil
 }

@@ -27,6 +27,8 @@ type decoder struct {
 	// refused, where set, explains a key that no field has. It returns whether
 	// it did.
 	refused func(e entry) bool
+	// partial leaves out what must be given otherwise: for what is adopted.
+	partial bool
 	// hidden are values that came from sensitive variables: no problem shows them.
 	hidden map[*yaml.Node]bool
 }
@@ -60,11 +62,14 @@ func (d *decoder) structure(at diag.Pos, entries []entry, v reflect.Value, path 
 	given := map[string]bool{}
 	for _, e := range entries {
 		key := follow(e.key).Value
-		i := slices.IndexFunc(fields, func(f field) bool { return f.key == key })
+		i := slices.IndexFunc(fields, func(f field) bool { return f.called(key) })
 		switch {
 		case slices.Contains(skip, key):
 			given[key] = true
+		case i >= 0 && given[fields[i].key]:
+			d.problems.Addf(d.src.at(e.key), "%s is given twice: %s is another name of it", fields[i].key, strings.Join(fields[i].aliases, " or "))
 		case i >= 0:
+			key = fields[i].key
 			given[key] = true
 			d.note(join(path, key), d.where(e))
 			d.decode(e.value, v.FieldByIndex(fields[i].index), fields[i], join(path, key))
@@ -73,7 +78,7 @@ func (d *decoder) structure(at diag.Pos, entries []entry, v reflect.Value, path 
 		}
 	}
 	for _, f := range fields {
-		if f.required && !given[f.key] {
+		if f.required && !given[f.key] && (!d.partial || path != "") {
 			d.problems.AddHint(at, f.says(), "missing key %q", f.key)
 		}
 	}

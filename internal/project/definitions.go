@@ -22,8 +22,10 @@ type commonKeys struct {
 	Environments []string          `yaml:"environments" doc:"The environments that have the resource; by default all."`
 	UUID         string            `yaml:"uuid" doc:"Identity of the resource; by default derived from project, environment and address."`
 	Tags         map[string]string `yaml:"tags" tags:"true" doc:"Tags of the resource, with the environment's and the project's."`
+	Protect      bool              `yaml:"protect" doc:"Never deleted and never replaced: a plan that would do so is refused."`
+	Adopt        map[string]any    `yaml:"adopt" doc:"Ties the definition to a resource that exists and that something else made, by its tags, its name or other values that tell it apart. It is changed where the definition says so, and never deleted."`
 	Count        int               `yaml:"count" min:"0" doc:"Repeats the definition: NAME[0], NAME[1], ... with ${index}."`
-	Each         any               `yaml:"each" doc:"Repeats the definition for every key of a mapping or item of a list: NAME[KEY], with ${each.key} and ${each.value}."`
+	Each         any               `yaml:"each" doc:"Repeats the definition for every key of a mapping or item of a list: NAME[KEY], with ${each.key} and ${each.value}. {az: zones(2)} takes the region's first two zones, in ${each.az}."`
 }
 
 // definition is a resource as it stands in its file, before it is repeated and
@@ -36,7 +38,7 @@ type definition struct {
 	name         string
 	environments []string // nil: all
 	count, each  *yaml.Node
-	common       []entry // uuid and tags
+	common       []entry // uuid, tags, protect and adopt
 	own          []entry // the kind's keys
 }
 
@@ -124,7 +126,7 @@ func (p *Project) definition(s *source, n *yaml.Node, folder string) *definition
 		p.problems.Addf(s.at(f.each), "count and each repeat the definition both: give one of them")
 		f.count = nil
 	}
-	_, f.common = split(common, []string{"uuid", "tags"})
+	_, f.common = split(common, []string{"uuid", "tags", "protect", "adopt"})
 	// A kind may have a key of its own by the name of a common one.
 	kinds := keysOf(fieldsOf(reflect.TypeOf(f.kind.New()).Elem()))
 	for _, e := range common {
@@ -202,11 +204,12 @@ func (p *Project) resource(f *definition, index string, sc *scope, problems *dia
 	}
 	d := &decoder{src: f.src, problems: problems, scope: sc, positions: r.positions}
 	r.Spec = f.kind.New()
+	d.partial = lookup(f.common, "adopt") != nil
 	d.structure(f.pos, f.own, reflect.ValueOf(r.Spec).Elem(), "")
 
 	final := *sc
 	final.keepEscapes = false
-	d.scope = &final
+	d.scope, d.partial = &final, false
 	var common commonKeys
 	d.structure(f.pos, f.common, reflect.ValueOf(&common).Elem(), "")
 	d.refuseReferences(common.Tags)
@@ -217,6 +220,10 @@ func (p *Project) resource(f *definition, index string, sc *scope, problems *dia
 	}
 	r.Tags = tags.Merge(p.Tags, outer, common.Tags)
 	r.UUID = p.identity(d, r, common, environment)
+	r.Protect, r.Adopt = common.Protect, d.adoption(r, f.kind, common.Adopt)
+	if r.Adopt != nil {
+		r.Tags = common.Tags
+	}
 	return r
 }
 

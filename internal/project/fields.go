@@ -3,6 +3,7 @@ package project
 import (
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -10,7 +11,7 @@ import (
 // field is what the tags of a struct's field say about a key of the language.
 type field struct {
 	key, doc, ref, fallback string
-	enum                    []string
+	enum, aliases           []string
 	pattern                 *regexp.Regexp
 	least, most             *int64
 	required, sensitive     bool
@@ -42,7 +43,7 @@ func fieldsOf(t reflect.Type) []field {
 		}
 		all = append(all, field{
 			key: key, doc: f.Tag.Get("doc"), ref: f.Tag.Get("ref"), fallback: f.Tag.Get("default"),
-			enum: list(f.Tag.Get("enum")), pattern: pattern(f.Tag.Get("pattern")),
+			enum: list(f.Tag.Get("enum")), aliases: list(f.Tag.Get("alias")), pattern: pattern(f.Tag.Get("pattern")),
 			least: number(f.Tag.Get("min")), most: number(f.Tag.Get("max")),
 			required: f.Tag.Get("required") == "true", sensitive: f.Tag.Get("sensitive") == "true",
 			short: f.Tag.Get("short") == "true", shell: f.Tag.Get("shell") == "true",
@@ -52,6 +53,9 @@ func fieldsOf(t reflect.Type) []field {
 	}
 	return all
 }
+
+// called tells whether a key is the field's, by its name or an older one.
+func (f field) called(key string) bool { return f.key == key || slices.Contains(f.aliases, key) }
 
 // says is what a key is for, as a hint.
 func (f field) says() string {

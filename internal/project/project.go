@@ -19,6 +19,7 @@ import "github.com/goldline-dev/goldline/internal/diag"
 //
 //	yaml:"cidr_block"       the key
 //	doc:"..."               one sentence for the reference and the JSON Schema
+//	alias:"az,zone"         other names of the key, from older files
 //	required:"true"         must be given
 //	ref:"subnet"            the value is the name of a resource of that kind (in a string or a []string),
 //	                        or `${...}`, or EC2's own ID of one; ref:"image" names a recipe
@@ -94,14 +95,38 @@ type Resource struct {
 	Spec any
 	// Refs are all references that Spec makes, each once.
 	Refs []Ref
-	// Tags are the definition's own, with the environment's and the project's.
+	// Lookups are the values of Spec that others hold, each once; Resolve puts
+	// them in their places.
+	Lookups []Lookup
+	// Tags are the definition's own, with the environment's and the project's. A
+	// resource that is adopted has its own alone.
 	Tags map[string]string
+	// Protect refuses to delete or replace the resource.
+	Protect bool
+	// Adopt says which existing resource the definition is tied to; nil for one
+	// that is made.
+	Adopt *Adopt
 
 	// Counted tells that a count repeats the definition: Index is a number.
 	Counted bool
 
 	positions map[string]diag.Pos
 	varying   map[string]bool
+	zones     int // how many of the region's zones its repetition takes
+}
+
+// Adopt tells a resource that something else made apart from others: all of it
+// must hold.
+type Adopt struct {
+	Tags map[string]string
+	// Keys are the kind's attributes, and "name".
+	Keys map[string]string
+}
+
+// States tells whether the definition itself gives a field.
+func (r *Resource) States(path string) bool {
+	_, ok := r.positions[path]
+	return ok
 }
 
 // Varies tells whether a key of the definition is written with ${index}, so

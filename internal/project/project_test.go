@@ -40,7 +40,7 @@ type testVPC struct {
 type testSubnet struct {
 	VPC       string `yaml:"vpc" required:"true" ref:"vpc" doc:"The VPC."`
 	CidrBlock string `yaml:"cidr_block" required:"true" doc:"The block."`
-	Zone      string `yaml:"availability_zone" doc:"The zone."`
+	Zone      string `yaml:"availability_zone" alias:"az" doc:"The zone."`
 }
 
 type testGroup struct {

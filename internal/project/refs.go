@@ -72,6 +72,9 @@ func (e *expansion) references(r *Resource, problems *diag.List) {
 			}
 			pos := src.locate(at, needle, counts[needle])
 			counts[needle]++
+			if e.lookUp(r, expr, pos, problems) {
+				return "", false
+			}
 			if !ok {
 				e.notReference(expr, pos, problems)
 				return "", false
@@ -92,7 +95,7 @@ func (e *expansion) notReference(expr string, at diag.Pos, problems *diag.List) 
 		problems.AddHint(at, "write ${KIND.NAME.ATTRIBUTE}; "+attributesHint(k), "${%s} is no reference", expr)
 		return
 	}
-	known := append(kindNames(e.project.vocabulary.Resources), "var", "environment", "project")
+	known := append(kindNames(e.project.vocabulary.Resources), "var", "environment", "project", lookupSSM, lookupStack, lookupEnvironment)
 	hint := diag.DidYouMean(first, known)
 	if hint == "" {
 		hint = literalHint

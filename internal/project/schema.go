@@ -46,20 +46,46 @@ func (b *schemas) file(title string, schema object) []byte {
 func (b *schemas) structure(t reflect.Type, skip ...string) object {
 	properties := object{}
 	var required []string
+	var exclusive []object
 	for _, f := range fieldsOf(t) {
 		if slices.Contains(skip, f.key) {
 			continue
 		}
 		properties[f.key] = b.property(f)
-		if f.required {
+		for _, alias := range f.aliases {
+			properties[alias] = b.alias(f)
+			exclusive = append(exclusive, object{"not": object{"required": []string{f.key, alias}}})
+		}
+		switch {
+		case f.required && len(f.aliases) > 0:
+			exclusive = append(exclusive, object{"anyOf": eitherOf(append([]string{f.key}, f.aliases...))})
+		case f.required:
 			required = append(required, f.key)
 		}
 	}
 	schema := object{"type": "object", "properties": properties, "additionalProperties": false}
+	if len(exclusive) > 0 {
+		schema["allOf"] = exclusive
+	}
 	if len(required) > 0 {
 		schema["required"] = required
 	}
 	return schema
+}
+
+// alias is the schema of a field's older name.
+func (b *schemas) alias(f field) object {
+	schema := b.property(f)
+	schema["description"] = "Another name of " + f.key + "."
+	return schema
+}
+
+func eitherOf(keys []string) []object {
+	var forms []object
+	for _, key := range keys {
+		forms = append(forms, object{"required": []string{key}})
+	}
+	return forms
 }
 
 func (b *schemas) property(f field) object {

@@ -32,7 +32,7 @@ func (b *schemas) topology(v Vocabulary) object {
 	common := b.structure(reflect.TypeFor[commonKeys]())["properties"].(object)
 	common["name"] = object{"type": []string{"string", "number", "boolean"}, "pattern": name.String(), "description": common["name"].(object)["description"]}
 	common["each"] = object{
-		"anyOf":       []object{{"type": "object", "propertyNames": object{"pattern": name.String()}}, {"type": "array", "items": text()}, {"type": "string", "pattern": referencePattern}},
+		"anyOf":       []object{{"type": "object", "propertyNames": object{"pattern": name.String()}}, {"type": "array", "items": text()}, {"type": "string", "pattern": referencePattern + `|^zones\([0-9]+\)$`}},
 		"description": common["each"].(object)["description"],
 	}
 	definitions, any := object{}, []object{}
@@ -48,6 +48,7 @@ func (b *schemas) topology(v Vocabulary) object {
 		properties["kind"] = object{"const": k.Name, "description": k.Doc}
 		schema["description"] = k.Doc
 		schema["not"] = object{"required": []string{"count", "each"}}
+		unlessAdopted(schema)
 		definitions[k.Name] = schema
 		ref := object{"$ref": "#/$defs/" + k.Name}
 		any = append(any, ref)
@@ -124,5 +125,21 @@ func (b *schemas) provisioner(v Vocabulary) object {
 	return object{
 		"type": "object", "required": []string{"type"}, "allOf": branches,
 		"properties": object{"type": object{"enum": kindNames(v.Provisioners), "description": "The kind of provisioner."}},
+	}
+}
+
+// unlessAdopted frees a definition that adopts from what others must give.
+func unlessAdopted(schema object) {
+	adopted := object{"required": []string{"adopt"}}
+	if required, ok := schema["required"]; ok {
+		delete(schema, "required")
+		schema["anyOf"] = []object{adopted, {"required": required}}
+	}
+	if list, ok := schema["allOf"].([]object); ok {
+		for _, rule := range list {
+			if either, ok := rule["anyOf"].([]object); ok {
+				rule["anyOf"] = append(either, adopted)
+			}
+		}
 	}
 }

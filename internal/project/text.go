@@ -11,7 +11,7 @@ var reference = regexp.MustCompile(`\$\$\{|\$\{([^{}$]*)\}`)
 
 // expression is what may stand between the braces. Anything else, such as a
 // shell's `${HOME:-/root}`, is text.
-var expression = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*(\[[^\[\]]+\])?(\.[A-Za-z0-9_-]+(\[[^\[\]]+\])?)*$`)
+var expression = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*(\[[^\[\]]+\])?(\.[A-Za-z0-9_-]+(\[[^\[\]]+\])?)*$|^ssm\.[A-Za-z0-9_./-]+$`)
 
 // rewrite replaces each `${expr}` for which value returns true. With unescape,
 // `$${` becomes `${`; without, it stays for a later rewrite.

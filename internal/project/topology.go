@@ -84,6 +84,7 @@ func (e *expansion) expand(f *definition, vars map[string]string, problems *diag
 		own := *sc
 		own.locals = c.locals
 		r := e.project.resource(f, c.index, &own, problems)
+		r.zones = c.zones
 		e.indices[f.address()] = append(e.indices[f.address()], c.index)
 		e.resources[r.Address] = r
 		all = append(all, r)
@@ -95,6 +96,7 @@ func (e *expansion) expand(f *definition, vars map[string]string, problems *diag
 type repetition struct {
 	index  string
 	locals map[string]*yaml.Node
+	zones  int // how many of the region's zones the repetition takes
 }
 
 // maxCopies bounds count, so that a slip of the finger does not fill the memory.
@@ -111,7 +113,7 @@ func (d *decoder) copies(f *definition) []repetition {
 		var all []repetition
 		for i := range max(count, 0) {
 			text := strconv.Itoa(i)
-			all = append(all, repetition{text, map[string]*yaml.Node{"index": scalarNode(text)}})
+			all = append(all, repetition{index: text, locals: map[string]*yaml.Node{"index": scalarNode(text)}})
 		}
 		return all
 	}
@@ -119,13 +121,16 @@ func (d *decoder) copies(f *definition) []repetition {
 	if !ok {
 		return nil
 	}
+	if all, ok := d.zones(n); ok {
+		return all
+	}
 	var all []repetition
 	add := func(key, value *yaml.Node) {
 		if !name.MatchString(key.Value) {
 			d.problems.Addf(d.src.at(key), "%s cannot stand in an address: letters, digits, - and _ can", quote(key))
 			return
 		}
-		all = append(all, repetition{key.Value, map[string]*yaml.Node{"each.key": scalarNode(key.Value), "each.value": value}})
+		all = append(all, repetition{index: key.Value, locals: map[string]*yaml.Node{"each.key": scalarNode(key.Value), "each.value": value}})
 	}
 	switch n.Kind {
 	case yaml.MappingNode:

@@ -80,6 +80,8 @@ func (s *scope) mean(expr string, within ...string) meaning {
 		return meaning{outcome: wrong, message: fmt.Sprintf("nothing is called ${%s}", expr), hint: "a project has a name: ${project.name}; write $${ where ${ is meant as text"}
 	case "index", "each":
 		return s.local(expr)
+	case lookupSSM, lookupStack, lookupEnvironment:
+		return meaning{outcome: foreign}
 	}
 	near := diag.Suggest(first, []string{"var", "environment", "project", "index", "each"})
 	if near != "" && rest != "" && near != "index" {

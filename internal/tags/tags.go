@@ -21,8 +21,9 @@ const (
 	// Group and Base are on instances that were launched together: the address of
 	// their definition, and the index of the first. Each one's own index is that
 	// base plus EC2's launch index.
-	Group = "goldline:group"
-	Base  = "goldline:base"
+	Group   = "goldline:group"
+	Base    = "goldline:base"
+	Protect = "goldline:protect" // true: never deleted, not even when its definition is
 )
 
 // Tag keys on images and their snapshots.

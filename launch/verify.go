@@ -1,0 +1,127 @@
+package launch
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"slices"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/goldline-dev/goldline/internal/cloud"
+	"github.com/goldline-dev/goldline/internal/diag"
+)
+
+// verify asks the region what the definitions alone cannot tell, and only about
+// what is going to be made or changed: whether its zones and instance types
+// exist there, and whether a type runs the architecture of its image.
+func (p *planner) verify(ctx context.Context) error {
+	var problems diag.List
+	if err := p.verifyZones(ctx, &problems); err != nil {
+		return err
+	}
+	if err := p.verifyTypes(ctx, &problems); err != nil {
+		return err
+	}
+	return problems.Err()
+}
+
+func (p *planner) verifyZones(ctx context.Context, problems *diag.List) error {
+	var wanted []*item
+	for _, it := range p.items {
+		if it.made() && zoneOf(it.spec) != "" {
+			wanted = append(wanted, it)
+		}
+	}
+	if len(wanted) == 0 {
+		return nil
+	}
+	zones, err := p.regionZones(ctx)
+	if cloud.Denied(err) {
+		return nil // whoever may not ask is told by the call that uses the zone
+	}
+	if err != nil {
+		return err
+	}
+	for _, it := range wanted {
+		if zone := p.zone(zoneOf(it.spec)); !has(zones, zone) && !local(zone) {
+			problems.AddHint(it.At("availability_zone"), fmt.Sprintf("%s has %v", p.region, zones), "%s: no zone %s in region %s", it.Address, zone, p.region)
+		}
+	}
+	return nil
+}
+
+// local tells whether a name is that of a local zone, a wavelength zone or the
+// like, which a region shows only to those who have asked for it.
+func local(zone string) bool {
+	m := zoneForm.FindStringSubmatch(zone)
+	return m != nil && len(m[3]) > 1
+}
+
+// zoneOf is the zone that a definition states.
+func zoneOf(spec any) string {
+	v := reflect.Indirect(reflect.ValueOf(spec))
+	if v.Kind() != reflect.Struct {
+		return ""
+	}
+	if f := v.FieldByName("AvailabilityZone"); f.IsValid() && f.Kind() == reflect.String {
+		return f.String()
+	}
+	return ""
+}
+
+func (p *planner) verifyTypes(ctx context.Context, problems *diag.List) error {
+	var wanted []*item
+	var names []string
+	for _, it := range p.items {
+		if s, ok := it.spec.(*instanceSpec); ok && (it.made() || it.diffs.has("instance_type")) && s.InstanceType != "" {
+			wanted = append(wanted, it)
+			names = append(names, s.InstanceType)
+		}
+	}
+	if len(wanted) == 0 {
+		return nil
+	}
+	slices.Sort(names)
+	offered, err := p.instanceTypes(ctx, slices.Compact(names))
+	if cloud.Denied(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("describe the instance types: %w", err)
+	}
+	for _, it := range wanted {
+		s := it.spec.(*instanceSpec)
+		architectures, ok := offered[s.InstanceType]
+		built := p.build(s).architecture
+		switch {
+		case !ok:
+			problems.Addf(it.At("instance_type"), "%s: no instance type %s in %s", it.Address, s.InstanceType, p.region)
+		case built != "" && len(architectures) > 0 && !has(architectures, built):
+			problems.AddHint(it.At("instance_type"), fmt.Sprintf("%s runs %v", s.InstanceType, architectures), "%s: %s cannot run its image %s, which is built for %s", it.Address, s.InstanceType, p.ami(s), built)
+		}
+	}
+	return nil
+}
+
+// instanceTypes are the architectures of those of the types that the region
+// has.
+func (w *world) instanceTypes(ctx context.Context, names []string) (map[string][]string, error) {
+	offered := map[string][]string{}
+	err := cloud.Batches(names, maxFilterValues, func(names []string) error {
+		in := &ec2.DescribeInstanceTypesInput{Filters: []types.Filter{cloud.Filter("instance-type", names...)}, MaxResults: aws.Int32(100)}
+		return each(ctx, ec2.NewDescribeInstanceTypesPaginator(w.Cloud.EC2, in), func(page *ec2.DescribeInstanceTypesOutput) {
+			for _, t := range page.InstanceTypes {
+				var architectures []string
+				if t.ProcessorInfo != nil {
+					for _, a := range t.ProcessorInfo.SupportedArchitectures {
+						architectures = append(architectures, string(a))
+					}
+				}
+				offered[string(t.InstanceType)] = architectures
+			}
+		})
+	})
+	return offered, err
+}
