@@ -45,28 +45,57 @@ func TestCheckTopology(t *testing.T) {
 		{"topology/route_tables/public.yaml", "subnets:", "  - {destination_cidr_block: 0.0.0.0/0, internet_gateway: main}\nsubnets:", []string{"a second route to 0.0.0.0/0"}},
 		{"topology/internet_gateways/main.yaml", "vpc: main\n", "name: main\nvpc: main\n---\nname: more\nvpc: main\n", []string{"internet gateway already: internet_gateway.main"}},
 	} {
-		t.Run(fmt.Sprintf("%s %.40s", test.file, test.new), func(t *testing.T) {
-			s := &site{t: t, dir: t.TempDir()}
-			s.write(map[string]string{
-				"goldline.yaml": "project: shop\nladder: [dev]\n", "environments/dev.yaml": "account: \"000000000000\"\nregion: eu-central-1\n"})
-			s.write(platform())
-			if _, err := s.topology(); err != nil {
-				t.Fatalf("before the edit: %v", err)
-			}
-			s.edit(test.file, test.old, test.new)
-			_, err := s.topology()
-			var problems *diag.Error
-			if !errors.As(err, &problems) {
-				t.Fatalf("error %v, want problems", err)
-			}
-			if len(problems.Problems) != len(test.want) {
-				t.Fatalf("%d problems, want %d:\n%v", len(problems.Problems), len(test.want), err)
-			}
-			for _, want := range test.want {
-				if !strings.Contains(err.Error(), want) {
-					t.Errorf("problems:\n%v\nwant %q", err, want)
-				}
-			}
-		})
+		checkEdited(t, platform(), test.file, test.old, test.new, test.want)
 	}
+}
+
+// TestCheckNetwork is the same for the kinds of the network.
+func TestCheckNetwork(t *testing.T) {
+	for _, test := range []struct {
+		file, old, new string
+		want           []string
+	}{
+		{"topology/nat_gateways/out.yaml", "elastic_ip: out", "", []string{"out.yaml:1:1: a public NAT gateway needs an elastic_ip"}},
+		{"topology/nat_gateways/out.yaml", "elastic_ip: out", "elastic_ip: out\nconnectivity_type: private", []string{"out.yaml:2:13: a private NAT gateway takes no elastic_ip"}},
+		{"topology/nat_gateways/out.yaml", "elastic_ip: out", "elastic_ip: 203.0.113.7", []string{"out.yaml:2:13: a NAT gateway takes an elastic_ip by name or ID"}},
+		{"topology/nat_gateways/out.yaml", "elastic_ip: out", "elastic_ip: out\nprivate_ip: 10.0.2.9", []string{"out.yaml:3:13: 10.0.2.9 lies outside subnet.public"}},
+		{"topology/nat_gateways/out.yaml", "elastic_ip: out", "elastic_ip: mail", []string{"elastic_ip.mail is at"}},
+		{"topology/vpcs/main.yaml", "cidr_block: 10.0.0.0/16\n", "name: main\ncidr_block: 10.0.0.0/16\n---\nname: more\ncidr_block: 10.1.0.0/16\n---\nkind: subnet\nname: more\nvpc: more\ncidr_block: 10.1.1.0/24\n" +
+			"---\nkind: elastic_ip\nname: more\n---\nkind: nat_gateway\nname: more\nsubnet: more\nelastic_ip: more\n", []string{"vpc.more has no way to the internet"}},
+		{"topology/elastic_ips/all.yaml", "name: mail", "name: mail\ninstance: bastion", []string{"all.yaml:10:13: elastic_ip.mail is at instance.bastion already"}},
+		{"topology/instances/all.yaml", "elastic_ip: mail", "elastic_ip: mial", []string{"all.yaml:10:13: "}},
+		{"topology/instances/all.yaml", "elastic_ip: mail", "elastic_ip: eipalloc-00000000000000001", []string{"all.yaml:10:13: an instance takes an elastic_ip by name or as an address"}},
+		{"topology/instances/all.yaml", "elastic_ip: mail", "count: 2\nelastic_ip: 203.0.113.7", []string{"instance.mail[0] has the address 203.0.113.7 already"}},
+		{"topology/route_tables/all.yaml", "nat_gateway: out", "nat_gateway: out\n    internet_gateway: main", []string{"a route needs one target, not 2"}},
+	} {
+		checkEdited(t, network(), test.file, test.old, test.new, test.want)
+	}
+}
+
+// checkEdited edits a project and wants a problem for each text of want.
+func checkEdited(t *testing.T, files map[string]string, file, old, new string, wanted []string) {
+	t.Helper()
+	t.Run(fmt.Sprintf("%s %.40s", file, new), func(t *testing.T) {
+		s := &site{t: t, dir: t.TempDir()}
+		s.write(map[string]string{
+			"goldline.yaml": "project: shop\nladder: [dev]\n", "environments/dev.yaml": "account: \"000000000000\"\nregion: eu-central-1\n"})
+		s.write(files)
+		if _, err := s.topology(); err != nil {
+			t.Fatalf("before the edit: %v", err)
+		}
+		s.edit(file, old, new)
+		_, err := s.topology()
+		var problems *diag.Error
+		if !errors.As(err, &problems) {
+			t.Fatalf("error %v, want problems", err)
+		}
+		if len(problems.Problems) != len(wanted) {
+			t.Fatalf("%d problems, want %d:\n%v", len(problems.Problems), len(wanted), err)
+		}
+		for _, want := range wanted {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("problems:\n%v\nwant %q", err, want)
+			}
+		}
+	})
 }

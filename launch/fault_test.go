@@ -90,7 +90,11 @@ func codeFor(kind emulator.FaultKind) string {
 
 func disturbed(t *testing.T, story story, want map[string][]string, fault emulator.Fault) {
 	t.Helper()
-	s := newPlatform(t)
+	disturbedOn(t, newPlatform(t), story, want, fault)
+}
+
+func disturbedOn(t *testing.T, s *site, story story, want map[string][]string, fault emulator.Fault) {
+	t.Helper()
 	story.prepare(s)
 	what := fmt.Sprintf("%s, %s at call %d", story.name, fault.Kind, fault.Nth)
 	s.local.Inject(fault)

@@ -29,6 +29,7 @@ type instanceSpec struct {
 	SecurityGroups           []string         `yaml:"security_groups" ref:"security_group" doc:"The groups that the instance is a member of; by default that of its VPC."`
 	PrivateIP                string           `yaml:"private_ip" doc:"Its private address; by default a free one of the subnet."`
 	AssociatePublicIPAddress *bool            `yaml:"associate_public_ip_address" doc:"Whether it gets a public address; by default what the subnet says."`
+	ElasticIP                string           `yaml:"elastic_ip" ref:"elastic_ip" doc:"The elastic_ip that it has, or an address that the account holds: 203.0.113.7. A successor takes it over as soon as it runs; where it should answer its status checks before, say instance in the elastic_ip."`
 	SourceDestCheck          *bool            `yaml:"source_dest_check" doc:"Whether traffic must be from or to the instance itself." default:"true"`
 	KeyName                  string           `yaml:"key_name" alias:"keypair" doc:"EC2 key pair for logging in."`
 	IAMInstanceProfile       string           `yaml:"iam_instance_profile" alias:"instance_profile_name" doc:"Name of the instance profile."`
@@ -187,6 +188,9 @@ func (instances) compare(w want[instanceSpec], i instance) (d differences) {
 		wanted := slices.Sorted(slices.Values(s.SecurityGroups))
 		d.set("security_groups", strings.Join(groupsOf(i.Instance), ", "), strings.Join(slices.Compact(wanted), ", "))
 	}
+	if s.ElasticIP != "" {
+		d.set("elastic_ip", elasticOn(i.Instance), w.world.publicIP(s.ElasticIP))
+	}
 	d.flag("source_dest_check", aws.ToBool(i.SourceDestCheck), s.SourceDestCheck)
 	d.flag("monitoring", i.Monitoring != nil && (i.Monitoring.State == types.MonitoringStateEnabled || i.Monitoring.State == types.MonitoringStatePending), s.Monitoring)
 	d.flag("disable_api_termination", i.protected, s.DisableAPITermination)
@@ -223,6 +227,34 @@ func compareInputs(d *differences, w want[instanceSpec], i instance) {
 		}
 		*d = append(*d, difference{path: part, old: was[part], new: is[part], replace: reason})
 	}
+}
+
+// elasticOn is the elastic IP address of an instance: a public one that is not
+// Amazon's to take back.
+func elasticOn(i types.Instance) string {
+	for _, n := range i.NetworkInterfaces {
+		if n.Attachment != nil && aws.ToInt32(n.Attachment.DeviceIndex) == 0 && n.Association != nil && aws.ToString(n.Association.IpOwnerId) != "amazon" {
+			return aws.ToString(n.Association.PublicIp)
+		}
+	}
+	return ""
+}
+
+// publicIP is the address of an elastic_ip, given as it or as its allocation;
+// one that is made in this launch has none yet that something could be at.
+func (w *world) publicIP(elastic string) string {
+	if f := w.inventory.byID[elastic]; f != nil {
+		return f.attributes["public_ip"]
+	}
+	return elastic
+}
+
+// follows: an elastic IP address needs a way to the internet.
+func (instances) follows(w want[instanceSpec]) []string {
+	if w.spec.ElasticIP == "" {
+		return nil
+	}
+	return w.world.gatewaysOf(w.Resource)
 }
 
 func compareAttachments(d *differences, w want[instanceSpec], i instance) {

@@ -22,6 +22,7 @@ func (instances) check(c *checker, d definition[instanceSpec]) {
 	checkRuns(c, d.Resource, s.Image, s.AMI, s.InstanceType)
 	checkAddress(c, d)
 	checkAttachments(c, d)
+	checkElastic(c, d)
 	checkRoot(c, d.Resource, s.RootBlockDevice)
 	checkDocument(c, d.Resource, s.Image, s.UserData)
 }
@@ -56,24 +57,50 @@ func checkRoot(c *checker, at *project.Resource, r *rootSpec) {
 }
 
 func checkAddress(c *checker, d definition[instanceSpec]) {
-	if d.spec.PrivateIP == "" || unresolved(d.spec.PrivateIP) {
+	ip, ok := c.addressIn(d.Resource, "private_ip", d.spec.PrivateIP, "subnet")
+	if !ok {
 		return
-	}
-	ip, err := netip.ParseAddr(d.spec.PrivateIP)
-	if err != nil {
-		c.problems.Addf(d.At("private_ip"), "%q is no address", d.spec.PrivateIP)
-		return
-	}
-	if s, r, ok := referred[subnetSpec](c, d.Resource, "subnet"); ok {
-		if block, err := netip.ParsePrefix(s.CIDRBlock); err == nil && !block.Contains(ip) {
-			c.problems.AddHint(d.At("private_ip"), fmt.Sprintf("the block of %s is %s", r.Address, block), "%s lies outside %s", ip, r.Address)
-		}
 	}
 	for _, other := range c.before(d.Resource) {
 		if s, ok := other.Spec.(*instanceSpec); ok && s.PrivateIP == d.spec.PrivateIP && c.target(other, "subnet") == c.target(d.Resource, "subnet") {
 			c.problems.Addf(d.At("private_ip"), "%s has the address %s already", other.Address, ip)
 		}
 	}
+}
+
+// checkElastic reports an address of the account that another instance has; of
+// two that name one elastic_ip, that tells.
+func checkElastic(c *checker, d definition[instanceSpec]) {
+	if strings.HasPrefix(d.spec.ElasticIP, "eipalloc-") {
+		c.problems.AddHint(d.At("elastic_ip"), "give the address itself, as in 203.0.113.7", "an instance takes an elastic_ip by name or as an address")
+	}
+	if !isAddress(d.spec.ElasticIP) {
+		return
+	}
+	for _, other := range c.before(d.Resource) {
+		if s, ok := other.Spec.(*instanceSpec); ok && s.ElasticIP == d.spec.ElasticIP {
+			c.problems.Addf(d.At("elastic_ip"), "%s has the address %s already", other.Address, d.spec.ElasticIP)
+		}
+	}
+}
+
+// addressIn checks a private address: its form, and that it lies in the subnet
+// that another field names.
+func (c *checker) addressIn(r *project.Resource, path, text, subnet string) (netip.Addr, bool) {
+	if text == "" || unresolved(text) {
+		return netip.Addr{}, false
+	}
+	ip, err := netip.ParseAddr(text)
+	if err != nil {
+		c.problems.Addf(r.At(path), "%q is no address", text)
+		return ip, false
+	}
+	if s, other, ok := referred[subnetSpec](c, r, subnet); ok {
+		if block, err := netip.ParsePrefix(s.CIDRBlock); err == nil && !block.Contains(ip) {
+			c.problems.AddHint(r.At(path), fmt.Sprintf("the block of %s is %s", other.Address, block), "%s lies outside %s", ip, other.Address)
+		}
+	}
+	return ip, true
 }
 
 func checkAttachments(c *checker, d definition[instanceSpec]) {

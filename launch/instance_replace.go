@@ -82,6 +82,11 @@ func (k instances) restore(ctx context.Context, t *task) error {
 			return err
 		}
 	}
+	if ip := elasticOn(old.Instance); ip != "" {
+		if err := (elasticIPs{}).give(ctx, t, ip, aws.ToString(old.InstanceId)); err != nil {
+			return fmt.Errorf("elastic_ip %s: %w", ip, err)
+		}
+	}
 	if stateOf(old.Instance) != types.InstanceStateNameRunning {
 		return nil
 	}

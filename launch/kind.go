@@ -62,6 +62,11 @@ type (
 	retagger[R any] interface {
 		retag(ctx context.Context, c *cloud.Cloud, have []R, set map[string]string) error
 	}
+	// follower is a kind whose resources cannot be made before others that they
+	// do not name: their addresses.
+	follower[S any] interface {
+		follows(w want[S]) []string
+	}
 	// loosener is a kind whose resources hold on to each other in rings, which
 	// have to be cut before any of them can be removed.
 	loosener[R any] interface {
@@ -87,6 +92,7 @@ type kind interface {
 	excludes(w *world, r *project.Resource, spec any, have *found) bool
 	ownTags() bool
 	retag(ctx context.Context, c *cloud.Cloud, have []*found, set map[string]string) error
+	follows(w *world, r *project.Resource, spec any) []string
 	create(ctx context.Context, t *task, r *project.Resource, spec any) (*found, error)
 	update(ctx context.Context, t *task, r *project.Resource, spec any, have *found, d differences) error
 	settle(ctx context.Context, t *task, have *found) (*found, error)
@@ -103,7 +109,9 @@ type kind interface {
 // kinds lists every kind, in the order in which a platform is built up.
 func kinds() []kind {
 	return []kind{
-		of(vpcs{}), of(internetGateways{}), of(subnets{}), of(routeTables{}), of(securityGroups{}),
+		of(vpcs{}), of(internetGateways{}), of(subnets{}),
+		of(elasticIPs{}), of(natGateways{}),
+		of(routeTables{}), of(securityGroups{}),
 		of(volumes{}), of(instances{}), of(launchTemplates{}),
 	}
 }
@@ -209,6 +217,13 @@ func createTags(ctx context.Context, c *cloud.Cloud, ids []string, set map[strin
 func (a adapter[S, R]) ownTags() bool {
 	_, ok := a.h.(retagger[R])
 	return ok
+}
+
+func (a adapter[S, R]) follows(w *world, r *project.Resource, spec any) []string {
+	if h, ok := a.h.(follower[S]); ok {
+		return h.follows(a.want(w, r, spec))
+	}
+	return nil
 }
 
 // maxGenerations bounds how many client tokens are tried for one resource. A

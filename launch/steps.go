@@ -107,6 +107,9 @@ func (e *execution) makeNeeds(it *item) []string {
 			add(e.byAddress[ref.Address].last())
 		}
 	}
+	for _, address := range it.kind.follows(e.world, it.Resource, it.spec) {
+		add(e.byAddress[address].last())
+	}
 	if it.first {
 		add(dropStep(it.have))
 		for _, f := range it.stale {

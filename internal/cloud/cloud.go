@@ -110,6 +110,7 @@ type Cloud struct {
 	Images    *Poller[types.Image]
 	Snapshots *Poller[types.Snapshot]
 	Volumes   *Poller[types.Volume]
+	NATs      *Poller[types.NatGateway]
 
 	patience time.Duration // the unit of Once's pauses
 }
@@ -160,6 +161,7 @@ func (p *Provider) For(ctx context.Context, t Target) (*Cloud, error) {
 	c.Images = newPoller(p.config, c.describeImages)
 	c.Snapshots = newPoller(p.config, c.describeSnapshots)
 	c.Volumes = newPoller(p.config, c.describeVolumes)
+	c.NATs = newPoller(p.config, c.describeNATs)
 	p.clouds[t] = c
 	return c, nil
 }

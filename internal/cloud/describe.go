@@ -125,3 +125,21 @@ func (c *Cloud) describeVolumes(ctx context.Context, ids []string) (map[string]t
 	})
 	return found, err
 }
+
+func (c *Cloud) describeNATs(ctx context.Context, ids []string) (map[string]types.NatGateway, error) {
+	found := map[string]types.NatGateway{}
+	err := Batches(ids, filterValues, func(ids []string) error {
+		pages := ec2.NewDescribeNatGatewaysPaginator(c.EC2, &ec2.DescribeNatGatewaysInput{Filter: []types.Filter{Filter("nat-gateway-id", ids...)}, MaxResults: aws.Int32(pageSize)})
+		for pages.HasMorePages() {
+			page, err := pages.NextPage(ctx)
+			if err != nil {
+				return err
+			}
+			for _, g := range page.NatGateways {
+				found[aws.ToString(g.NatGatewayId)] = g
+			}
+		}
+		return nil
+	})
+	return found, err
+}

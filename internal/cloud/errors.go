@@ -22,7 +22,7 @@ func NotFound(err error) bool {
 	code := Code(err)
 	return strings.HasSuffix(code, ".NotFound") || strings.HasSuffix(code, "NotFoundException") ||
 		code == "ParameterNotFound" || code == "ParameterVersionNotFound" || code == "InvalidAMIID.Unavailable" ||
-		code == "InvalidSnapshotID.NotFound" || code == "InvalidGroupId.NotFound"
+		code == "InvalidSnapshotID.NotFound" || code == "InvalidGroupId.NotFound" || code == "NatGatewayNotFound"
 }
 
 // AlreadyExists tells whether AWS said that what was to be made, or tied, is
@@ -37,7 +37,7 @@ func AlreadyExists(err error) bool {
 // thing, or because it is changing.
 func InUse(err error) bool {
 	switch Code(err) {
-	case "DependencyViolation", "InvalidGroup.InUse", "VolumeInUse", "InvalidSnapshot.InUse", "IncorrectState", "IncorrectInstanceState", "ResourceInUse":
+	case "DependencyViolation", "InvalidGroup.InUse", "VolumeInUse", "InvalidSnapshot.InUse", "IncorrectState", "IncorrectInstanceState", "ResourceInUse", "InvalidIPAddress.InUse":
 		return true
 	}
 	return false

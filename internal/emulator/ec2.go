@@ -37,6 +37,7 @@ type ec2Service struct {
 	instances     *table[instanceRow]
 	addresses     *table[addressRow]
 	templates     *table[templateRow]
+	nats          *table[natRow]
 }
 
 // newEC2 adds EC2's tables to the store, its actions to the registry and its
@@ -64,6 +65,7 @@ func newEC2(c *Cloud) *ec2Service {
 		instances:     newTable[instanceRow](c.store, "ec2-instances"),
 		addresses:     newTable[addressRow](c.store, "ec2-addresses"),
 		templates:     newTable[templateRow](c.store, "ec2-launch-templates"),
+		nats:          newTable[natRow](c.store, "ec2-nat-gateways"),
 	}
 	s.hosts = newHosts(s)
 	s.addPlaces()
@@ -86,6 +88,7 @@ func newEC2(c *Cloud) *ec2Service {
 	s.addInstanceTypes()
 	s.addAddresses()
 	s.addLaunchTemplates()
+	s.addNatGateways()
 	s.addInventory()
 	return s
 }
@@ -138,6 +141,7 @@ func (s *ec2Service) addInventory() {
 	inventory(c, "instance", s.instances, func(r instanceRow) (string, bool) { return r.ID + " " + string(r.State), r.State != stateTerminated })
 	inventory(c, "launch-template", s.templates, func(r templateRow) (string, bool) { return r.ID + " " + r.Name, true })
 	inventory(c, "address", s.addresses, func(r addressRow) (string, bool) { return *r.Address.AllocationId, true })
+	inventory(c, "nat-gateway", s.nats, func(r natRow) (string, bool) { return r.id() + " " + string(r.Gateway.State), r.holdsNetwork() })
 }
 
 // settler adds a function that schedule can name.

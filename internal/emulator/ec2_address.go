@@ -112,6 +112,12 @@ func (s *ec2Service) associateAddress(c ec2Call, in *ec2.AssociateAddressInput) 
 	if instance.State != stateRunning && instance.State != stateStopped && instance.State != statePending {
 		return nil, refuse("InvalidInstanceID", "The instance '%s' is not in a valid state for this operation.", instance.ID)
 	}
+	if !s.hasGateway(c.w, instance.VPC) {
+		return nil, refuse("Gateway.NotAttached", "Network %s is not attached to any internet gateway", instance.VPC)
+	}
+	if _, ok := s.natOf(c.w, deref(row.Address.NetworkInterfaceId)); ok {
+		return nil, refuse("Resource.AlreadyAssociated", "resource %s is already associated with associate-id %s", *row.Address.AllocationId, *row.Address.AssociationId)
+	}
 	if at := deref(row.Address.InstanceId); at != "" && at != instance.ID {
 		if !deref(in.AllowReassociation) {
 			return nil, refuse("Resource.AlreadyAssociated", "resource %s is already associated with associate-id %s", *row.Address.AllocationId, *row.Address.AssociationId)
@@ -149,6 +155,9 @@ func (s *ec2Service) disassociateAddress(c ec2Call, in *ec2.DisassociateAddressI
 	row, err := s.addressBy(c, nil, in.AssociationId, in.PublicIp)
 	if err != nil {
 		return nil, err
+	}
+	if _, ok := s.natOf(c.w, deref(row.Address.NetworkInterfaceId)); ok {
+		return nil, refuse("AuthFailure", "You do not have permission to access the specified resource.")
 	}
 	if row.Address.AssociationId != nil {
 		s.detachAddress(c.w, row)

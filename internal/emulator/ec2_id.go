@@ -27,6 +27,7 @@ const (
 	addressID     idKind = "eipalloc"
 	associationID idKind = "eipassoc"
 	templateID    idKind = "lt"
+	natID         idKind = "nat"
 )
 
 // idWords are the words that EC2 has for a kind of resource: its name in tag
@@ -55,6 +56,7 @@ func (k idKind) words() idWords {
 		interfaceID:   {"network-interface", "InvalidNetworkInterfaceID.NotFound", "InvalidNetworkInterfaceID.Malformed", "The networkInterface ID '%s' does not exist"},
 		addressID:     {"elastic-ip", "InvalidAllocationID.NotFound", "InvalidAllocationID.Malformed", "The allocation ID '%s' does not exist"},
 		templateID:    {"launch-template", "InvalidLaunchTemplateId.NotFound", "InvalidLaunchTemplateId.Malformed", "The launch template ID '%s' does not exist"},
+		natID:         {"natgateway", "NatGatewayNotFound", "NatGatewayMalformed", "NAT gateway %s was not found"},
 		associationID: {"elastic-ip", "InvalidAssociationID.NotFound", "InvalidAssociationID.Malformed", "The association ID '%s' does not exist"},
 	}[k]
 	if !ok {

@@ -22,8 +22,8 @@ func (s *ec2Service) addRouteTables() {
 	on(s, "CreateRouteTable", "VpcId ClientToken TagSpecifications.*", s.createRouteTable)
 	on(s, "DescribeRouteTables", "RouteTableIds Filters.* MaxResults NextToken", s.describeRouteTables)
 	on(s, "DeleteRouteTable", "RouteTableId", s.deleteRouteTable)
-	on(s, "CreateRoute", "RouteTableId DestinationCidrBlock GatewayId InstanceId NetworkInterfaceId", s.createRoute)
-	on(s, "ReplaceRoute", "RouteTableId DestinationCidrBlock GatewayId InstanceId NetworkInterfaceId", s.replaceRoute)
+	on(s, "CreateRoute", "RouteTableId DestinationCidrBlock GatewayId InstanceId NetworkInterfaceId NatGatewayId", s.createRoute)
+	on(s, "ReplaceRoute", "RouteTableId DestinationCidrBlock GatewayId InstanceId NetworkInterfaceId NatGatewayId", s.replaceRoute)
 	on(s, "DeleteRoute", "RouteTableId DestinationCidrBlock", s.deleteRoute)
 	on(s, "AssociateRouteTable", "RouteTableId SubnetId", s.associateRouteTable)
 	on(s, "DisassociateRouteTable", "AssociationId", s.disassociateRouteTable)
@@ -93,6 +93,10 @@ func (s *ec2Service) leadsNowhere(w world, route types.Route) bool {
 		gateway, ok := s.gateways.get(w, id)
 		return !ok || gateway.attachedTo() == ""
 	}
+	if id := deref(route.NatGatewayId); id != "" {
+		nat, ok := s.nats.get(w, id)
+		return !ok || !nat.holdsNetwork()
+	}
 	if id := deref(route.InstanceId); id != "" {
 		instance, ok := s.instances.get(w, id)
 		return !ok || !instance.holdsNetwork()
@@ -148,6 +152,7 @@ func routeTableFilters() filters[types.RouteTable] {
 		"association.route-table-association-id": association(func(a types.RouteTableAssociation) []string { return opt(a.RouteTableAssociationId) }),
 		"route.destination-cidr-block":           route(func(r types.Route) []string { return opt(r.DestinationCidrBlock) }),
 		"route.gateway-id":                       route(func(r types.Route) []string { return opt(r.GatewayId) }),
+		"route.nat-gateway-id":                   route(func(r types.Route) []string { return opt(r.NatGatewayId) }),
 		"route.instance-id":                      route(func(r types.Route) []string { return opt(r.InstanceId) }),
 		"route.origin":                           route(func(r types.Route) []string { return one(r.Origin) }),
 		"route.state":                            route(func(r types.Route) []string { return one(r.State) }),
@@ -168,12 +173,12 @@ func (s *ec2Service) deleteRouteTable(c ec2Call, in *ec2.DeleteRouteTableInput) 
 	return &ec2.DeleteRouteTableOutput{}, nil
 }
 
-// routeTarget reads where a route is to lead. The rules of EC2: exactly one
-// target, and within reach of the table's VPC.
-func (s *ec2Service) routeTarget(c ec2Call, vpc string, gateway, instance, networkInterface *string) (types.Route, error) {
+// routeTarget reads where a route is to lead: one of the IDs of wanted. The
+// rules of EC2: exactly one target, and within reach of the table's VPC.
+func (s *ec2Service) routeTarget(c ec2Call, vpc string, wanted types.Route) (types.Route, error) {
 	route := types.Route{Origin: types.RouteOriginCreateRoute, State: types.RouteStateActive}
 	set := 0
-	for _, id := range []*string{gateway, instance, networkInterface} {
+	for _, id := range []*string{wanted.GatewayId, wanted.InstanceId, wanted.NetworkInterfaceId, wanted.NatGatewayId} {
 		if deref(id) != "" {
 			set++
 		}
@@ -181,25 +186,39 @@ func (s *ec2Service) routeTarget(c ec2Call, vpc string, gateway, instance, netwo
 	if set != 1 {
 		return route, refuse("InvalidParameterCombination", "Exactly one target has to be specified for a route, not %d", set)
 	}
-	if deref(gateway) != "" {
-		row, err := need(s.gateways, c.w, gatewayID, gateway)
-		if err != nil {
-			return route, err
+	switch {
+	case deref(wanted.GatewayId) != "":
+		row, err := need(s.gateways, c.w, gatewayID, wanted.GatewayId)
+		if err == nil && row.attachedTo() != vpc {
+			err = refuse("InvalidParameterValue", "route table and network gateway %s belong to different networks", *wanted.GatewayId)
 		}
-		if row.attachedTo() != vpc {
-			return route, refuse("InvalidParameterValue", "route table and network gateway %s belong to different networks", *gateway)
+		route.GatewayId = wanted.GatewayId
+		return route, err
+	case deref(wanted.NatGatewayId) != "":
+		row, err := need(s.nats, c.w, natID, wanted.NatGatewayId)
+		switch {
+		case err != nil:
+		case *row.Gateway.VpcId != vpc:
+			err = refuse("InvalidParameterValue", "route table and NAT gateway %s belong to different networks", row.id())
+		case row.Gateway.State != types.NatGatewayStateAvailable && row.Gateway.State != types.NatGatewayStatePending:
+			err = refuse("InvalidNatGatewayID.NotFound", "The natGateway ID '%s' does not exist", row.id())
 		}
-		route.GatewayId = gateway
-		return route, nil
+		route.NatGatewayId = wanted.NatGatewayId
+		return route, err
 	}
-	row, ok := s.instanceOfInterface(c.w, deref(networkInterface))
-	if deref(instance) != "" {
+	return s.interfaceTarget(c, vpc, wanted, route)
+}
+
+// interfaceTarget reads a route to an instance or a network interface.
+func (s *ec2Service) interfaceTarget(c ec2Call, vpc string, wanted, route types.Route) (types.Route, error) {
+	row, ok := s.instanceOfInterface(c.w, deref(wanted.NetworkInterfaceId))
+	if deref(wanted.InstanceId) != "" {
 		var err error
-		if row, err = s.liveInstance(c, instance); err != nil {
+		if row, err = s.liveInstance(c, wanted.InstanceId); err != nil {
 			return route, err
 		}
 	} else if !ok {
-		return route, interfaceID.missing(*networkInterface)
+		return route, interfaceID.missing(*wanted.NetworkInterfaceId)
 	}
 	if row.VPC != vpc {
 		return route, refuse("InvalidParameterValue", "route table and network interface %s belong to different networks", row.Interface)
@@ -217,7 +236,9 @@ func (s *ec2Service) createRoute(c ec2Call, in *ec2.CreateRouteInput) (*ec2.Crea
 	if err != nil {
 		return nil, err
 	}
-	route, err := s.routeTarget(c, *row.Table.VpcId, in.GatewayId, in.InstanceId, in.NetworkInterfaceId)
+	route, err := s.routeTarget(c, *row.Table.VpcId, types.Route{
+		GatewayId: in.GatewayId, InstanceId: in.InstanceId, NetworkInterfaceId: in.NetworkInterfaceId, NatGatewayId: in.NatGatewayId,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -235,7 +256,8 @@ func (s *ec2Service) createRoute(c ec2Call, in *ec2.CreateRouteInput) (*ec2.Crea
 
 // same says that two routes lead to the same target.
 func same(a, b types.Route) bool {
-	return deref(a.GatewayId) == deref(b.GatewayId) && deref(a.NetworkInterfaceId) == deref(b.NetworkInterfaceId)
+	return deref(a.GatewayId) == deref(b.GatewayId) && deref(a.NetworkInterfaceId) == deref(b.NetworkInterfaceId) &&
+		deref(a.NatGatewayId) == deref(b.NatGatewayId)
 }
 
 // routeTo is the index of the route to a block, -1 if there is none.
@@ -273,7 +295,9 @@ func (s *ec2Service) replaceRoute(c ec2Call, in *ec2.ReplaceRouteInput) (*ec2.Re
 	if err != nil {
 		return nil, err
 	}
-	route, err := s.routeTarget(c, *row.Table.VpcId, in.GatewayId, in.InstanceId, in.NetworkInterfaceId)
+	route, err := s.routeTarget(c, *row.Table.VpcId, types.Route{
+		GatewayId: in.GatewayId, InstanceId: in.InstanceId, NetworkInterfaceId: in.NetworkInterfaceId, NatGatewayId: in.NatGatewayId,
+	})
 	if err != nil {
 		return nil, err
 	}

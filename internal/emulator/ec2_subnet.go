@@ -93,6 +93,7 @@ func (s *ec2Service) addressesIn(w world, subnet string) map[netip.Addr]bool {
 			taken[row.Private] = true
 		}
 	}
+	s.natAddressesIn(w, subnet, taken)
 	return taken
 }
 

@@ -145,6 +145,7 @@ func (s *ec2Service) tagTarget(c ec2Call, id string) (string, error) {
 		interfaceID:  func() bool { _, ok := s.instanceOfInterface(c.w, id); return ok },
 		addressID:    func() bool { return has(s.addresses, c.w, id) },
 		templateID:   func() bool { return has(s.templates, c.w, id) },
+		natID:        func() bool { return has(s.nats, c.w, id) },
 	}[k]
 	if exists == nil {
 		return "", refuse("InvalidID", "The ID '%s' is not valid", id)

@@ -2,6 +2,7 @@ package project
 
 import (
 	"fmt"
+	"net/netip"
 	"reflect"
 	"regexp"
 	"strings"
@@ -115,13 +116,17 @@ var (
 )
 
 // typedReference reads the value of a field of type reference: a name, with its
-// kind before it or without. literal is true for an ID of EC2's own.
+// kind before it or without. literal is true for an ID of EC2's own, and for an
+// address in the place of an elastic_ip.
 func typedReference(kind, text string) (_ Ref, literal bool) {
 	if text == "" {
 		return Ref{}, true
 	}
 	if kind == "image" {
 		return Ref{Kind: kind, Address: text, Attribute: "id"}, false
+	}
+	if _, err := netip.ParseAddr(text); err == nil && kind == "elastic_ip" {
+		return Ref{}, true // one that the account holds
 	}
 	if m := idForm.FindStringSubmatch(text); m != nil {
 		prefix, known := prefixes[kind]
