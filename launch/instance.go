@@ -32,6 +32,7 @@ type instanceSpec struct {
 	ElasticIP                string           `yaml:"elastic_ip" ref:"elastic_ip" doc:"The elastic_ip that it has, or an address that the account holds: 203.0.113.7. A successor takes it over as soon as it runs; where it should answer its status checks before, say instance in the elastic_ip."`
 	SourceDestCheck          *bool            `yaml:"source_dest_check" doc:"Whether traffic must be from or to the instance itself." default:"true"`
 	KeyName                  string           `yaml:"key_name" alias:"keypair" doc:"EC2 key pair for logging in."`
+	KeyPair                  string           `yaml:"key_pair" ref:"key_pair" attribute:"key_name" doc:"The key pair for logging in, where the topology defines it. The instance keeps the key that it was launched with."`
 	IAMInstanceProfile       string           `yaml:"iam_instance_profile" alias:"instance_profile_name" doc:"Name of the instance profile."`
 	UserData                 *userDataSpec    `yaml:"user_data" doc:"What the instance is told beside its own name and place."`
 	Volumes                  []attachmentSpec `yaml:"volumes" doc:"Volumes that are attached to it. They move to its successor with their contents."`
@@ -175,7 +176,7 @@ func (instances) compare(w want[instanceSpec], i instance) (d differences) {
 	if s.PrivateIP != "" {
 		d.fixed("private_ip", aws.ToString(i.PrivateIpAddress), s.PrivateIP, "")
 	}
-	d.fixed("key_name", aws.ToString(i.KeyName), s.KeyName, "")
+	d.fixed("key_name", aws.ToString(i.KeyName), s.key(), "")
 	d.fixed("iam_instance_profile", profileOf(i.Instance), s.IAMInstanceProfile, "")
 	if s.EBSOptimized != nil {
 		d.fixed("ebs_optimized", fmt.Sprint(aws.ToBool(i.EbsOptimized)), fmt.Sprint(*s.EBSOptimized), "")
@@ -297,6 +298,14 @@ func (s *instanceSpec) metadata(r *project.Resource) metadataSpec {
 		m.InstanceMetadataTags = string(types.InstanceMetadataTagsStateEnabled)
 	}
 	return m
+}
+
+// key is the name of the key pair for logging in.
+func (s *instanceSpec) key() string {
+	if s.KeyPair != "" {
+		return s.KeyPair
+	}
+	return s.KeyName
 }
 
 // profileOf is the name of an instance's profile.

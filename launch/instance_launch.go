@@ -121,7 +121,7 @@ func runInput(t *task, w want[instanceSpec]) (*ec2.RunInstancesInput, error) {
 	metadata := s.metadata(w.Resource)
 	in := &ec2.RunInstancesInput{
 		ImageId: aws.String(w.world.ami(s)), InstanceType: types.InstanceType(s.InstanceType), MinCount: aws.Int32(1), MaxCount: aws.Int32(1),
-		ClientToken: t.token(), KeyName: optional(s.KeyName), UserData: aws.String(base64.StdEncoding.EncodeToString(document)),
+		ClientToken: t.token(), KeyName: optional(s.key()), UserData: aws.String(base64.StdEncoding.EncodeToString(document)),
 		TagSpecifications: append(t.birthTags(types.ResourceTypeInstance), t.birthTags(types.ResourceTypeVolume)...),
 		Monitoring:        monitoring(s.Monitoring), EbsOptimized: s.EBSOptimized, DisableApiTermination: s.DisableAPITermination,
 		InstanceInitiatedShutdownBehavior: types.ShutdownBehavior(s.ShutdownBehavior),

@@ -38,6 +38,9 @@ type state struct {
 	// gone is a resource that is only still shown, such as a terminated
 	// instance. It counts for generations alone.
 	gone bool
+	// untagged says that its tags cannot be read, or that it has none: they are
+	// not compared.
+	untagged bool
 }
 
 // found is a resource in the cloud.

@@ -74,6 +74,23 @@ type (
 	}
 )
 
+type (
+	// foreseer is a kind some of whose attributes, the ID among them or not, are
+	// known before the resource is made: what its definition names.
+	foreseer[S any] interface {
+		foresee(w want[S]) map[string]string
+	}
+	// refuser is a kind whose definitions can be wrong in ways that only the plan
+	// can tell.
+	refuser[S any] interface {
+		refuse(w want[S]) error
+	}
+	// named is a kind whose resources are known by names that are taken once in
+	// the account, and carry no generation: a replacement takes the name over
+	// when the old one is gone.
+	named interface{ named() }
+)
+
 // want is a resource as it should be: its definition with values in the places
 // of references, or Unknown where there is none yet.
 type want[S any] struct {
@@ -93,6 +110,8 @@ type kind interface {
 	ownTags() bool
 	retag(ctx context.Context, c *cloud.Cloud, have []*found, set map[string]string) error
 	follows(w *world, r *project.Resource, spec any) []string
+	foresee(w *world, r *project.Resource) map[string]string
+	refuse(w *world, r *project.Resource, spec any) error
 	create(ctx context.Context, t *task, r *project.Resource, spec any) (*found, error)
 	update(ctx context.Context, t *task, r *project.Resource, spec any, have *found, d differences) error
 	settle(ctx context.Context, t *task, have *found) (*found, error)
@@ -111,7 +130,7 @@ func kinds() []kind {
 	return []kind{
 		of(vpcs{}), of(internetGateways{}), of(subnets{}),
 		of(elasticIPs{}), of(natGateways{}),
-		of(routeTables{}), of(securityGroups{}),
+		of(routeTables{}), of(securityGroups{}), of(keyPairs{}),
 		of(volumes{}), of(instances{}), of(launchTemplates{}),
 	}
 }
@@ -189,6 +208,20 @@ func (a adapter[S, R]) excludes(w *world, r *project.Resource, spec any, have *f
 	return ok && same && h.excludes(a.want(w, r, spec), raw)
 }
 
+func (a adapter[S, R]) foresee(w *world, r *project.Resource) map[string]string {
+	if h, ok := a.h.(foreseer[S]); ok {
+		return h.foresee(a.want(w, r, r.Spec))
+	}
+	return nil
+}
+
+func (a adapter[S, R]) refuse(w *world, r *project.Resource, spec any) error {
+	if h, ok := a.h.(refuser[S]); ok {
+		return h.refuse(a.want(w, r, spec))
+	}
+	return nil
+}
+
 // retag sets tags of resources of the kind, in as few calls as that takes.
 func (a adapter[S, R]) retag(ctx context.Context, c *cloud.Cloud, have []*found, set map[string]string) error {
 	if h, ok := a.h.(retagger[R]); ok {
@@ -262,8 +295,9 @@ func (a adapter[S, R]) find(ctx context.Context, t *task) (r R, ok bool, err err
 	if err != nil {
 		return r, false, err
 	}
+	_, named := a.h.(named)
 	for _, r := range list {
-		if f := a.found(r); !f.gone && f.uuid() == t.uuid && f.generation() == t.generation && !f.elsewhere() {
+		if f := a.found(r); !f.gone && f.uuid() == t.uuid && (named || f.generation() == t.generation) && !f.elsewhere() {
 			return r, true, nil
 		}
 	}

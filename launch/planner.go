@@ -145,6 +145,9 @@ func (p *planner) decideOne(it *item) error {
 	default:
 		it.action = None
 	}
+	if it.have.untagged {
+		return nil
+	}
 	wanted := p.tagsOf(it.Resource, it.kind, spec)
 	if _, ok := wanted[tags.Protect]; !ok && it.have.protected() && it.Adopt == nil {
 		wanted[tags.Protect] = "false"
@@ -168,6 +171,9 @@ func (p *planner) lookup(ref project.Ref) (string, bool) {
 		return "", false
 	}
 	if it.made() {
+		if value, ok := it.kind.foresee(p.world, it.Resource)[ref.Attribute]; ok {
+			return value, true
+		}
 		return Unknown, true
 	}
 	value, _ := it.have.attribute(ref.Attribute)
@@ -192,6 +198,9 @@ func (w *world) tagsOf(r *project.Resource, k kind, spec any) map[string]string 
 func (p *planner) refusals() error {
 	errs := []error{p.protected()}
 	for _, it := range p.items {
+		if err := it.kind.refuse(p.world, it.Resource, it.spec); err != nil {
+			errs = append(errs, fail.Input(fmt.Errorf("%s: %w", it.Address, err)))
+		}
 		if s := runsOf(it.spec); s != nil {
 			if _, err := p.userData(it.Resource, s); err != nil {
 				at := it.At("user_data").String()

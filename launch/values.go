@@ -89,3 +89,13 @@ func displayName(r *project.Resource) string {
 	}
 	return r.Name + "[" + r.Index + "]"
 }
+
+// accountName is the name by default of what is named once in an account:
+// shop-dev-web, or shop-dev-web-0.
+func (w *world) accountName(r *project.Resource) string {
+	name := w.Project + "-" + w.environment + "-" + r.Name
+	if r.Index != "" {
+		name += "-" + r.Index
+	}
+	return name
+}

@@ -20,6 +20,8 @@ type field struct {
 	tags                    bool // a tag set: Goldline's and AWS's keys are refused
 	late                    bool // the reference orders nothing
 	null                    bool // null is a value
+	file                    bool // the value is what the named file holds
+	attribute               string
 	index                   []int
 	typ                     reflect.Type
 }
@@ -48,7 +50,7 @@ func fieldsOf(t reflect.Type) []field {
 			required: f.Tag.Get("required") == "true", sensitive: f.Tag.Get("sensitive") == "true",
 			short: f.Tag.Get("short") == "true", shell: f.Tag.Get("shell") == "true",
 			tags: f.Tag.Get("tags") == "true", late: f.Tag.Get("late") == "true",
-			null: f.Tag.Get("null") == "true", index: []int{i}, typ: f.Type,
+			null: f.Tag.Get("null") == "true", file: f.Tag.Get("file") == "true", attribute: f.Tag.Get("attribute"), index: []int{i}, typ: f.Type,
 		})
 	}
 	return all

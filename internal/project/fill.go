@@ -25,7 +25,7 @@ func Fill(spec any, lookup func(Ref) (value string, ok bool)) (any, error) {
 	var bad error
 	filled := transform(v, field{}, "", func(text string, f field, path string) string {
 		if f.ref != "" && !strings.Contains(text, "${") {
-			ref, literal := typedReference(f.ref, text)
+			ref, literal := typedReference(f, text)
 			if literal {
 				return text
 			}
@@ -108,19 +108,24 @@ func transform(v reflect.Value, f field, path string, rewrite func(text string, 
 // where it is not the kind's own name.
 var (
 	idForm   = regexp.MustCompile(`^([a-z]+)-([0-9a-f]{8}|[0-9a-f]{17})$`)
+	zoneID   = regexp.MustCompile(`^Z[0-9A-Z]{8,31}$`) // of Route 53
 	prefixes = map[string]string{
 		"security_group": "sg", "volume": "vol", "instance": "i", "internet_gateway": "igw", "route_table": "rtb", "nat_gateway": "nat",
 		"elastic_ip": "eipalloc", "network_interface": "eni", "vpc_peering": "pcx", "vpc_endpoint": "vpce", "network_acl": "acl",
-		"dhcp_options": "dopt", "snapshot": "snap", "launch_template": "lt",
+		"dhcp_options": "dopt", "snapshot": "snap", "launch_template": "lt", "key_pair": "key",
 	}
 )
 
 // typedReference reads the value of a field of type reference: a name, with its
-// kind before it or without. literal is true for an ID of EC2's own, and for an
-// address in the place of an elastic_ip.
-func typedReference(kind, text string) (_ Ref, literal bool) {
-	if text == "" {
+// kind before it or without. literal is true for an ID or an ARN of AWS's own,
+// and for an address in the place of an elastic_ip.
+func typedReference(f field, text string) (_ Ref, literal bool) {
+	kind, attribute := f.ref, f.attribute
+	if text == "" || strings.HasPrefix(text, "arn:") || kind == "zone" && zoneID.MatchString(text) {
 		return Ref{}, true
+	}
+	if attribute == "" {
+		attribute = "id"
 	}
 	if kind == "image" {
 		return Ref{Kind: kind, Address: text, Attribute: "id"}, false
@@ -134,7 +139,7 @@ func typedReference(kind, text string) (_ Ref, literal bool) {
 			return Ref{}, true
 		}
 	}
-	return Ref{Kind: kind, Address: kind + "." + strings.TrimPrefix(text, kind+"."), Attribute: "id"}, false
+	return Ref{Kind: kind, Address: kind + "." + strings.TrimPrefix(text, kind+"."), Attribute: attribute}, false
 }
 
 var addressed = regexp.MustCompile(`^([A-Za-z_][A-Za-z0-9_-]*)\.([A-Za-z0-9_-]+(?:\[[^\[\]]+\])?)\.([A-Za-z0-9_-]+)$`)

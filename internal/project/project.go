@@ -33,6 +33,8 @@ import "github.com/goldline-dev/goldline/internal/diag"
 //	short:"true"            the field that is filled where a scalar or a list stands in its struct's place
 //	shell:"true"            on a []string: one string is a line for the shell, sh -c
 //	tags:"true"             the keys are tags: Goldline's and AWS's own are refused
+//	file:"true"             the text is a path, from the definition's folder, and the value what the file holds
+//	attribute:"name"        on a ref field: the reference gives this attribute, not the ID
 //	null:"true"             null is a value (on a map: its values may be null)
 //	yaml:",inline"          the fields of an embedded struct are keys here
 //

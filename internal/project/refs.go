@@ -56,7 +56,7 @@ func (e *expansion) references(r *Resource, problems *diag.List) {
 	transform(reflect.ValueOf(r.Spec), field{}, "", func(text string, f field, path string) string {
 		at := r.At(path)
 		if f.ref != "" && !strings.Contains(text, "${") {
-			if ref, literal := typedReference(f.ref, text); !literal {
+			if ref, literal := typedReference(f, text); !literal {
 				ref.Path, ref.Late, ref.Pos = path, f.late, at
 				note(ref)
 			}

@@ -4,6 +4,8 @@ import (
 	"encoding"
 	"fmt"
 	"math"
+	"os"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
@@ -157,6 +159,9 @@ func (d *decoder) scalar(n *yaml.Node, v reflect.Value, f field) {
 	good := true
 	switch v.Kind() {
 	case reflect.String:
+		if f.file {
+			text = d.contents(n)
+		}
 		v.SetString(text)
 		d.constrain(n, f)
 	case reflect.Bool:
@@ -281,4 +286,27 @@ func plain(n *yaml.Node) any {
 		return x
 	}
 	return n.Value
+}
+
+// maxContents bounds a file that a definition names, so that a wrong path is
+// noticed before it fills the memory.
+const maxContents = 1 << 20
+
+// contents is what a file holds that a definition names.
+func (d *decoder) contents(n *yaml.Node) string {
+	path := filepath.FromSlash(n.Value)
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(d.src.dir, filepath.Dir(filepath.FromSlash(d.src.file)), path)
+	}
+	info, err := os.Stat(path)
+	if err == nil && info.Size() > maxContents {
+		d.problems.Addf(d.src.at(n), "%s is larger than 1 MiB", n.Value)
+		return ""
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		d.problems.AddHint(d.src.at(n), "paths start in the definition's folder", "cannot read %s: %v", n.Value, pathless(err))
+		return ""
+	}
+	return strings.TrimSpace(string(text))
 }

@@ -14,6 +14,7 @@ import (
 
 // source is one file as it was read and parsed.
 type source struct {
+	dir    string // the project's folder
 	file   string // relative to the project's folder, with forward slashes
 	lines  []string
 	docs   []*yaml.Node // the documents' root nodes, empty ones left out
@@ -129,7 +130,7 @@ func (p *Project) readTree(folder string) []*source {
 // readSource reads and parses one file and reports what keeps it from being
 // parsed.
 func (p *Project) readSource(file string) *source {
-	s := &source{file: file}
+	s := &source{dir: p.Dir, file: file}
 	p.sources = append(p.sources, s)
 	text, err := os.ReadFile(filepath.Join(p.Dir, filepath.FromSlash(file)))
 	if err != nil {
