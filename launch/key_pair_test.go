@@ -22,7 +22,9 @@ func TestKeyPair(t *testing.T) {
 	delete(files, "topology/instances/one.yaml")
 	live(t, files, []step{
 		{"comment", func(s *site) { s.write(map[string]string{"keys/ops.pub": keyA + " another@place\n"}) }, nil},
-		{"tags", func(s *site) { s.edit("topology/key_pairs/more.yaml", "key_name: more", "key_name: more\ntags: {cost: \"7\"}") },
+		{"tags", func(s *site) {
+			s.edit("topology/key_pairs/more.yaml", "key_name: more", "key_name: more\ntags: {cost: \"7\"}")
+		},
 			[]string{"change key_pair.more: tags"}},
 		{"another key", func(s *site) { s.write(map[string]string{"keys/ops.pub": keyB}) },
 			[]string{"replace key_pair.ops: the public key is another; instances that run keep the old one"}},
