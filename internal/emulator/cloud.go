@@ -61,6 +61,7 @@ type Cloud struct {
 	faults      *faults
 	buckets     *buckets
 	calls       *calls
+	iam         *iamService
 	ec2         *ec2Service
 	ssm         *ssmService
 	hooks       hooks
@@ -131,6 +132,7 @@ func newCloud(ctx context.Context, o Options) (_ *Cloud, err error) {
 	settings := newTable[string](c.store, "settings")
 	newSTS(c)
 	c.ssm = newSSM(c)
+	c.iam = newIAM(c)
 	c.ec2 = newEC2(c)
 	if err := c.store.load(); err != nil {
 		return nil, err

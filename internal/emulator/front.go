@@ -148,12 +148,13 @@ func (c *Cloud) perform(ctx context.Context, req *request) (a answer, err error)
 	return a, err
 }
 
-// settleFor brings what a caller can see up to date: its own world, and what
-// accounts share in its region.
+// settleFor brings what a caller can see up to date: its own world, what
+// accounts share in its region, and what its account has in all regions.
 func (c *Cloud) settleFor(who caller) error {
 	return c.store.transact(func() error {
 		c.settle(who.world())
 		c.settle(world{Region: who.Region})
+		c.settle(world{Account: who.Account})
 		return nil
 	})
 }

@@ -24,6 +24,8 @@ const (
 var (
 	//go:embed wire/ec2.txt
 	ec2Table string
+	//go:embed wire/iam.txt
+	iamTable string
 	//go:embed wire/ssm.txt
 	ssmTable string
 	//go:embed wire/sts.txt
@@ -85,6 +87,7 @@ func newWires() (map[string]*wire, error) {
 	}{
 		{"ec2", protocolEC2, "http://ec2.amazonaws.com/doc/2016-11-15/", ec2Table},
 		{"sts", protocolQuery, "https://sts.amazonaws.com/doc/2011-06-15/", stsTable},
+		{"iam", protocolQuery, "https://iam.amazonaws.com/doc/2010-05-08/", iamTable},
 		{"ssm", protocolJSON, "", ssmTable},
 	} {
 		w, err := newWire(s.protocol, s.namespace, s.table)
