@@ -150,7 +150,7 @@ func iamARN(account, kind, path, name string) string {
 }
 
 // iamID is a new unique ID; prefixes tell kinds apart.
-func iamID(prefix string) string { return prefix + strings.ToUpper(instanceID.make()[3:20]) }
+func iamID(prefix string) string { return prefix + strings.ToUpper(instanceID.make()[2:19]) }
 
 // create adds a user, a group or a role.
 func (s *iamService) create(c iamCall, kind, prefix, name string, path *string, tags []types.Tag) (entityRow, error) {

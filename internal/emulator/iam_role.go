@@ -27,7 +27,7 @@ func shownRole(e entityRow, tags bool) types.Role {
 	return r
 }
 
-// session is a checked duration of sessions: one hour by default.
+// maxSession is a checked duration of sessions: one hour by default.
 func maxSession(asked *int32) (int32, error) {
 	if asked == nil {
 		return 3600, nil
