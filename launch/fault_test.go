@@ -38,6 +38,15 @@ func stories() []story {
 			s.edit("topology/route_tables/public.yaml", "0.0.0.0/0", "192.0.2.0/24")
 			s.edit("goldline.yaml", "{team: shop}", "{team: shop, cost: \"7\"}")
 		}, launchIt},
+		{"group", func(s *site) {
+			s.write(map[string]string{
+				"topology/volumes/data.yaml":  "count: 3\navailability_zone: b\nsize: 8\n",
+				"topology/instances/web.yaml": "image: web\ninstance_type: t3.micro\ncount: 3\nsubnet: public-b\nsecurity_groups: [web]\nvolumes: [{volume: \"data[${index}]\", device: /dev/sdf}]\n",
+			})
+			s.launch()
+			s.edit("topology/instances/web.yaml", "count: 3", "count: 6")
+			s.edit("topology/volumes/data.yaml", "count: 3", "count: 6")
+		}, launchIt},
 		{"destroy", func(s *site) { s.launch() }, func(ctx context.Context, s *site) error { return s.tryDestroy(ctx) }},
 	}
 }

@@ -142,7 +142,7 @@ func (e *execution) makeGroup(ctx context.Context, g *group) error {
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("%s to %s: %w", first.Address, g.items[len(g.items)-1].Address, err)
+		return fmt.Errorf("with %d others in one call: %w", len(g.items)-1, err)
 	}
 	for i, it := range g.items {
 		e.noteMade(it, made[i])

@@ -114,7 +114,7 @@ func (k instances) remove(ctx context.Context, t *task, i instance) error {
 // terminate ends an instance and waits until its network interface is gone and
 // its volumes are free.
 func (k instances) terminate(ctx context.Context, t *task, id string) error {
-	_, err := k.api(t.Cloud).TerminateInstances(ctx, &ec2.TerminateInstancesInput{InstanceIds: []string{id}})
+	err := t.Cloud.Terminations.Do(ctx, id)
 	switch {
 	case cloud.NotFound(err):
 		return nil

@@ -122,14 +122,27 @@ func (k instances) updateAttachments(ctx context.Context, t *task, w want[instan
 		if have[device] == wanted[device] {
 			continue
 		}
-		if err := k.release(ctx, t, wanted[device], aws.ToString(i.InstanceId)); err != nil {
-			return err
+		if t.held(wanted[device], aws.ToString(i.InstanceId)) {
+			if err := k.release(ctx, t, wanted[device], aws.ToString(i.InstanceId)); err != nil {
+				return err
+			}
 		}
 		if err := k.attach(ctx, t, wanted[device], aws.ToString(i.InstanceId), device); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// held tells whether a volume was on another instance when the plan was made.
+// One that has been made since then is free.
+func (t *task) held(volume, but string) bool {
+	f := t.inventory.byID[volume]
+	if f == nil {
+		return false
+	}
+	v, ok := f.raw.(types.Volume)
+	return !ok || attachedOn(v) != "" && attachedOn(v) != but
 }
 
 // attach attaches a volume once its instance can take it.

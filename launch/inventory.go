@@ -27,6 +27,8 @@ type state struct {
 	// names are the IDs that it refers to without standing on them: the groups
 	// that a group's rules name.
 	names []string
+	// freedBy are the IDs of what, by going, saves cutting it loose.
+	freedBy []string
 	// gates, of a gateway, is the VPC whose addresses go through it; mapped, of
 	// an instance, the VPC in which it has one. EC2 detaches a gateway only when
 	// no such address is left, though neither names the other.

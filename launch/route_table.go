@@ -133,9 +133,9 @@ func (routeTables) read(table types.RouteTable) state {
 		s.names = append(s.names, target)
 	}
 	// An associated table cannot be deleted, and a subnet takes its association
-	// along, so neither has to wait for the other; remove cuts it.
+	// along: one that goes, too, goes first, and from others remove cuts it.
 	for subnet := range associationsOf(table) {
-		s.names = append(s.names, subnet)
+		s.names, s.freedBy = append(s.names, subnet), append(s.freedBy, subnet)
 	}
 	sort.Strings(s.names)
 	return s
@@ -289,13 +289,18 @@ func (k routeTables) disassociate(ctx context.Context, t *task, association stri
 
 func (k routeTables) remove(ctx context.Context, t *task, table types.RouteTable) error {
 	associated := associationsOf(table)
-	for _, subnet := range union(associated) {
-		if err := k.disassociate(ctx, t, associated[subnet]); err != nil {
-			return err
-		}
-	}
 	return t.patiently(ctx, "delete it", func() error {
 		_, err := k.api(t.Cloud).DeleteRouteTable(ctx, &ec2.DeleteRouteTableInput{RouteTableId: table.RouteTableId})
+		if !cloud.InUse(err) {
+			return err
+		}
+		// Subnets that go, too, have taken their associations along by now.
+		for _, subnet := range union(associated) {
+			if err := k.disassociate(ctx, t, associated[subnet]); err != nil {
+				return err
+			}
+		}
+		associated = nil
 		return err
 	})
 }

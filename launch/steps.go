@@ -165,7 +165,7 @@ func (e *execution) dropNeeds(f *found, going []*found, gone map[string]bool) []
 		if other == f {
 			continue
 		}
-		if has(other.uses, f.id) || f.gates != "" && other.mapped == f.gates {
+		if has(other.uses, f.id) || has(f.freedBy, other.id) && e.early[f.id] == e.early[other.id] || f.gates != "" && other.mapped == f.gates {
 			needs = append(needs, dropStep(other))
 		}
 		if has(other.names, f.id) && loose(other, gone) {

@@ -59,7 +59,7 @@ func (p *program) globalFlags(f *pflag.FlagSet) {
 	f.StringVarP(&p.flags.output, "output", "o", output, "text, or json: one document on standard output at the end")
 	f.BoolVar(&p.flags.yes, "yes", false, "answer yes to every question")
 	f.BoolVar(&p.flags.noColor, "no-color", false, "no colours (also NO_COLOR)")
-	f.StringVar(&p.flags.localMachine, "local-machine", "", "what local instances run on: overlay, userns or in-process (also GOLDLINE_LOCAL_MACHINE)")
+	f.StringVar(&p.flags.localMachine, "local-machine", "", "what local instances run on: overlay, userns, in-process or none (also GOLDLINE_LOCAL_MACHINE)")
 	_ = f.MarkHidden("local-machine") // it is defined on the line before
 }
 

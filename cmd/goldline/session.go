@@ -126,9 +126,9 @@ func (p *program) join(ctx context.Context) error {
 		kind = machine.Kind(p.getenv("GOLDLINE_LOCAL_MACHINE"))
 	}
 	switch kind {
-	case "", machine.Overlay, machine.UserNS, machine.InProcess:
+	case "", machine.Overlay, machine.UserNS, machine.InProcess, emulator.NoMachines:
 	default:
-		return fail.WithHint(fail.Inputf("local machine %q: there is no such kind", kind), "the kinds are %s, %s and %s", machine.Overlay, machine.UserNS, machine.InProcess)
+		return fail.WithHint(fail.Inputf("local machine %q: there is no such kind", kind), "the kinds are %s, %s, %s and %s", machine.Overlay, machine.UserNS, machine.InProcess, emulator.NoMachines)
 	}
 	p.local, err = emulator.Join(ctx, emulator.Options{Dir: filepath.Join(dir, ".goldline", "local"), Machine: kind})
 	if err != nil {
@@ -144,6 +144,8 @@ func describe(kind machine.Kind) string {
 		return "overlays over this machine's system, each in namespaces of its own (overlay)"
 	case machine.UserNS:
 		return "this machine's /usr, read-only, in user namespaces (userns)"
+	case emulator.NoMachines:
+		return "nothing: they only change their states (none)"
 	case machine.InProcess:
 		return "an interpreter in this process, each confined to its folder (in-process)"
 	}

@@ -112,6 +112,9 @@ type Cloud struct {
 	Volumes   *Poller[types.Volume]
 	NATs      *Poller[types.NatGateway]
 
+	// Terminations gathers TerminateInstances of many instances into one call.
+	Terminations *Gather
+
 	patience time.Duration // the unit of Once's pauses
 }
 
@@ -162,6 +165,10 @@ func (p *Provider) For(ctx context.Context, t Target) (*Cloud, error) {
 	c.Snapshots = newPoller(p.config, c.describeSnapshots)
 	c.Volumes = newPoller(p.config, c.describeVolumes)
 	c.NATs = newPoller(p.config, c.describeNATs)
+	c.Terminations = c.NewGather(filterValues, func(ctx context.Context, ids []string) error {
+		_, err := c.EC2.TerminateInstances(ctx, &ec2.TerminateInstancesInput{InstanceIds: ids})
+		return err
+	})
 	p.clouds[t] = c
 	return c, nil
 }
