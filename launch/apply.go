@@ -20,14 +20,21 @@ const restoreDeadline = 5 * time.Minute
 // work; what is under way ends and is recorded. What then remains is listed in
 // the error, and carries its tags: the same command goes on from there.
 func Apply(ctx context.Context, o Options, plan *Plan) (Result, error) {
+	if len(plan.Notes) > 0 {
+		return Result{}, fail.Inputf("launch %s: %s", plan.Environment, plan.Notes[0])
+	}
 	if plan.steps == nil {
-		now, err := NewPlan(ctx, o)
+		anew := NewPlan
+		if plan.Destroy {
+			anew = NewDestroyPlan
+		}
+		now, err := anew(ctx, o)
 		if err != nil {
 			return Result{}, err
 		}
 		if now.Digest != plan.Digest {
-			return Result{}, fail.WithHint(fail.Inputf("launch %s: the definitions or the cloud are not what they were when the plan was made", plan.Environment),
-				"make the plan anew and look at it again")
+			return Result{}, fail.WithHint(fail.Inputf("launch %s: the definitions or the cloud are not what they were when the plan was made (plan %.12s, now %.12s)", plan.Environment, plan.Digest, now.Digest),
+				"give the same --var and --only as then, or make the plan anew and look at it again")
 		}
 		plan = now
 	}
@@ -94,7 +101,7 @@ func newExecution(o Options, plan *Plan) *execution {
 }
 
 func (e *execution) title() string {
-	if e.plan.destroy {
+	if e.plan.Destroy {
 		return "destroy " + e.environment
 	}
 	return "launch " + e.environment

@@ -27,6 +27,9 @@ type Options struct {
 	Cloud    *cloud.Cloud
 	// Sink gets the events; nil drops them.
 	Sink event.Sink
+	// Only are patterns of files below topology/, or of addresses: nothing else is
+	// launched. None launches everything.
+	Only []string
 	// Adopted includes what is adopted in a destruction.
 	Adopted bool
 	// Elsewhere gives another environment's topology and cloud, for values that
@@ -65,7 +68,7 @@ type Change struct {
 	Action  Action        `json:"action"`
 	ID      string        `json:"id,omitempty"` // of what is there; in a Result of what was made
 	Reason  string        `json:"reason,omitempty"`
-	Fields  []FieldChange `json:"fields,omitempty"`
+	Fields  []FieldChange `json:"fields,omitempty"` // of what is made, what its definition states
 }
 
 // FieldChange is one value that differs.
@@ -88,12 +91,15 @@ type Counts struct {
 // equal cloud give an equal plan with an equal digest.
 type Plan struct {
 	Environment string   `json:"environment"`
+	Destroy     bool     `json:"destroy,omitempty"` // the plan of a destruction
 	Digest      string   `json:"digest"`
 	Counts      Counts   `json:"counts"`
 	Changes     []Change `json:"changes"`
+	// Notes say what an audit could not compare.
+	Notes []string `json:"notes,omitempty"`
 
-	destroy bool
-	steps   *planner // what the plan was made from; nil for one that was read from JSON
+	definitions string   // the digest of what is made by it
+	steps       *planner // what the plan was made from; nil for one that was read from JSON
 }
 
 // Empty tells whether there is nothing to do.

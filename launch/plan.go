@@ -6,22 +6,30 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+
+	"github.com/goldline-dev/goldline/internal/fail"
 )
 
 // NewPlan reads what there is and says what a launch would do. What the input
 // gets wrong (an image without a current build, user data that is too large) is
 // reported all at once, as wrong input.
 func NewPlan(ctx context.Context, o Options) (*Plan, error) {
-	p, err := prepare(ctx, o)
+	return newPlan(ctx, o, false)
+}
+
+func newPlan(ctx context.Context, o Options, audit bool) (*Plan, error) {
+	p, err := prepare(ctx, o, audit)
 	if err != nil {
-		return nil, fmt.Errorf("plan %s: %w", environmentOf(o), err)
+		return nil, fail.Each("plan "+environmentOf(o), err)
 	}
-	plan := &Plan{Environment: p.environment, Changes: []Change{}, steps: p}
-	for _, it := range p.items {
-		if it.action == None {
+	plan := &Plan{Environment: p.environment, Changes: []Change{}, definitions: p.definitions(), steps: p}
+	for _, it := range p.inOrder() {
+		switch {
+		case !p.selected(it.Resource):
+		case it.action == None:
 			plan.Counts.None++
-		} else {
-			plan.add(it.change())
+		default:
+			plan.add(p.change(it))
 		}
 	}
 	for _, it := range p.items {
@@ -29,7 +37,7 @@ func NewPlan(ctx context.Context, o Options) (*Plan, error) {
 			plan.add(deletion(f, fmt.Sprintf("%s has replaced it, in a run that was interrupted", it.have.id)))
 		}
 	}
-	for _, f := range p.strays {
+	for _, f := range goingOrder(p.strays) {
 		plan.add(deletion(f, "no definition has it"))
 	}
 	return plan, plan.seal()
@@ -53,8 +61,8 @@ func NewDestroyPlan(ctx context.Context, o Options) (*Plan, error) {
 		return nil, fmt.Errorf("plan to destroy %s: %w", w.environment, err)
 	}
 	p := &planner{world: w, strays: going, byAddress: map[string]*item{}}
-	plan := &Plan{Environment: w.environment, Changes: []Change{}, destroy: true, steps: p}
-	for _, f := range p.strays {
+	plan := &Plan{Environment: w.environment, Changes: []Change{}, Destroy: true, steps: p}
+	for _, f := range goingOrder(p.strays) {
 		plan.add(deletion(f, "destroy"))
 	}
 	return plan, plan.seal()
@@ -82,13 +90,24 @@ func (w *world) destroyed() []*found {
 // Audit compares what is there with the definitions, with calls that read only:
 // what differs, what is missing, tags that are missing, and what carries the
 // environment's tags without a definition. The plan says what a launch would
-// do about it; nothing is changed.
-func Audit(ctx context.Context, o Options) (*Plan, error) { return NewPlan(ctx, o) }
+// do about it; nothing is changed. What cannot be compared because an image has
+// no current build is left out of the comparison, and named; such a plan cannot
+// be applied.
+func Audit(ctx context.Context, o Options) (*Plan, error) {
+	plan, err := newPlan(ctx, o, true)
+	if err != nil {
+		return nil, err
+	}
+	for _, image := range union(plan.steps.unbuilt) {
+		plan.Notes = append(plan.Notes, plan.steps.unbuilt[image].Error())
+	}
+	return plan, nil
+}
 
 // RenderUserData gives the user data that an instance would be launched with
 // now. Values that only a launch gives stand as Unknown.
 func RenderUserData(ctx context.Context, o Options, address string) ([]byte, error) {
-	p, err := prepare(ctx, o)
+	p, err := prepare(ctx, o, false)
 	if err != nil {
 		return nil, fmt.Errorf("user data of %s: %w", address, err)
 	}
@@ -100,9 +119,12 @@ func RenderUserData(ctx context.Context, o Options, address string) ([]byte, err
 	return nil, notInstance(p, address)
 }
 
-func prepare(ctx context.Context, o Options) (*planner, error) {
+func prepare(ctx context.Context, o Options, audit bool) (*planner, error) {
 	w, err := newWorld(o)
 	if err != nil {
+		return nil, err
+	}
+	if err := w.checkOnly(); err != nil {
 		return nil, err
 	}
 	if err := w.read(ctx); err != nil {
@@ -113,6 +135,16 @@ func prepare(ctx context.Context, o Options) (*planner, error) {
 		return nil, err
 	}
 	if err := p.decide(); err != nil {
+		return nil, err
+	}
+	if audit {
+		return p, nil
+	}
+	errs := []error{p.lacking()}
+	for _, image := range union(w.unbuilt) {
+		errs = append(errs, w.unbuilt[image])
+	}
+	if err := fail.Join(errs...); err != nil {
 		return nil, err
 	}
 	return p, p.verify(ctx)
@@ -149,8 +181,9 @@ func (p *Plan) seal() error {
 	text, err := json.Marshal(struct {
 		Environment string
 		Destroy     bool
+		Definitions string
 		Changes     []Change
-	}{p.Environment, p.destroy, p.Changes})
+	}{p.Environment, p.Destroy, p.definitions, p.Changes})
 	if err != nil {
 		return fmt.Errorf("plan %s: %w", p.Environment, err)
 	}

@@ -2,6 +2,7 @@ package launch
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/goldline-dev/goldline/internal/diag"
@@ -61,6 +62,9 @@ func newPlanner(w *world) (*planner, error) {
 		if len(list) > 0 {
 			it.have, it.stale = list[0], list[1:]
 		}
+		if !w.selected(r) {
+			it.stale = nil
+		}
 		for _, f := range list {
 			if other := known[f.id]; other != nil {
 				at, first := r, other
@@ -75,7 +79,7 @@ func newPlanner(w *world) (*planner, error) {
 		p.byAddress[r.Address] = it
 	}
 	for _, f := range w.inventory.all {
-		if known[f.id] == nil {
+		if known[f.id] == nil && len(w.Only) == 0 {
 			p.strays = append(p.strays, f)
 		}
 	}
@@ -104,7 +108,7 @@ func twins(r *project.Resource, list []*found) error {
 func (p *planner) decide() error {
 	for _, it := range p.items {
 		it.action = None
-		if it.have == nil {
+		if it.have == nil && p.selected(it.Resource) {
 			it.action = Create
 		}
 	}
@@ -131,10 +135,10 @@ func (p *planner) decideOne(it *item) error {
 		return fail.Input(fmt.Errorf("%s: %w", it.Address, err))
 	}
 	it.spec = spec
-	if it.have == nil {
+	if it.have == nil || !p.selected(it.Resource) {
 		return nil
 	}
-	it.diffs = it.kind.compare(p.world, it.Resource, spec, it.have)
+	it.diffs = p.comparable(it, it.kind.compare(p.world, it.Resource, spec, it.have))
 	it.retag = nil
 	switch {
 	case len(it.diffs.replaces()) > 0:
@@ -151,6 +155,10 @@ func (p *planner) decideOne(it *item) error {
 	wanted := p.tagsOf(it.Resource, it.kind, spec)
 	if _, ok := wanted[tags.Protect]; !ok && it.have.protected() && it.Adopt == nil {
 		wanted[tags.Protect] = "false"
+	}
+	if p.unbuiltOf(it) {
+		delete(wanted, tags.Version)
+		delete(wanted, tags.Digest)
 	}
 	for _, key := range tags.Keys(wanted) {
 		if have, ok := it.have.tags[key]; !ok || have != wanted[key] {
@@ -170,7 +178,7 @@ func (p *planner) lookup(ref project.Ref) (string, bool) {
 	if !ok || ref.Kind == "image" {
 		return "", false
 	}
-	if it.made() {
+	if it.made() || it.have == nil {
 		if value, ok := it.kind.foresee(p.world, it.Resource)[ref.Attribute]; ok {
 			return value, true
 		}
@@ -259,6 +267,32 @@ func (p *planner) going() []*found {
 		all = append(all, it.stale...)
 	}
 	return append(all, p.strays...)
+}
+
+// unbuiltOf tells whether an item's image has no build, so that what it should
+// run is not known.
+func (p *planner) unbuiltOf(it *item) bool {
+	s := runsOf(it.Resource.Spec)
+	return s != nil && s.Image != "" && p.unbuilt[s.Image] != nil
+}
+
+// comparable leaves out what follows from a build that is not there.
+func (p *planner) comparable(it *item, d differences) differences {
+	if !p.unbuiltOf(it) {
+		return d
+	}
+	return slices.DeleteFunc(d, func(x difference) bool {
+		return x.path == "ami" || x.path == "image" || x.path == "user_data" || x.path == "root_block_device"
+	})
+}
+
+// change is an item's line in the plan, with what a new one is made as.
+func (p *planner) change(it *item) Change {
+	c := it.change()
+	if it.action == Create {
+		c.Fields = p.stated(it)
+	}
+	return c
 }
 
 // change is an item's line in the plan.

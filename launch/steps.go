@@ -59,7 +59,7 @@ func (e *execution) steps() []graph.Node {
 		}
 		if it.works() {
 			nodes = append(nodes, e.makeSteps(it)...)
-		} else if it.have != nil && it.kind.fresh(it.have) {
+		} else if it.have != nil && e.selected(it.Resource) && it.kind.fresh(it.have) {
 			nodes = append(nodes, e.node(settleStep(it), it.Address, nil, func(ctx context.Context) error { return e.settle(ctx, it) }))
 		}
 	}

@@ -24,6 +24,7 @@ type world struct {
 	inventory           *inventory
 	builds              map[string]build  // current, by image
 	amis                map[string]build  // by AMI
+	unbuilt             map[string]error  // images without a build that can be launched
 	adopted             map[string]*found // what definitions adopt, by their UUID
 }
 
@@ -80,7 +81,7 @@ func (w *world) read(ctx context.Context) error {
 func (w *world) imagesNamed() (images, amis []string) {
 	for _, r := range w.resources() {
 		s := runsOf(r.Spec)
-		if s == nil {
+		if s == nil || !w.selected(r) {
 			continue
 		}
 		if s.Image != "" && !has(images, s.Image) {
@@ -126,14 +127,15 @@ func (w *world) readBuilds(ctx context.Context, images, fixed []string, pointers
 		return fmt.Errorf("describe the images: %w", err)
 	}
 	var errs []error
+	w.unbuilt = map[string]error{}
 	for _, image := range images {
 		p, ok := pointers[image]
 		b, there := w.amis[p.AMI]
 		switch {
 		case !ok:
-			errs = append(errs, fail.Inputf("image %s has no current build in %s; promote one: goldline promote %s --to %s", image, w.environment, image, w.environment))
+			w.unbuilt[image] = fail.Inputf("image %s has no current build in %s; promote one: goldline promote %s --to %s", image, w.environment, image, w.environment)
 		case !there:
-			errs = append(errs, fail.Inputf("the current build of image %s in %s is %s, which is not there; promote another: goldline promote %s --to %s", image, w.environment, p.AMI, image, w.environment))
+			w.unbuilt[image] = fail.Inputf("the current build of image %s in %s is %s, which is not there; promote another: goldline promote %s --to %s", image, w.environment, p.AMI, image, w.environment)
 		default:
 			w.builds[image] = b
 		}

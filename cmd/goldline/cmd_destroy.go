@@ -10,23 +10,40 @@ import (
 
 func newDestroy(p *program) *cobra.Command {
 	c := &cobra.Command{
-		Use:   "destroy ENV",
+		Use:   "destroy [ENV]",
 		Short: "Remove everything that was launched in an environment",
 		Long: `Deletes everything that carries the environment's tags, in the reverse order of
 its references. Builds and their history stay, and so does what is adopted. Asks first, except with --local.`,
 		Example: "  goldline destroy dev --local",
-		Args:    takes("ENV"),
+		Args:    takes("[ENV]"),
 	}
-	var adopted bool
-	c.Flags().BoolVar(&adopted, "adopted", false, "remove what the definitions adopt, too")
-	values := varFlag(c)
-	c.RunE = p.does(func(ctx context.Context, args []string) (report, error) {
-		return runDestroy(ctx, p, args[0], adopted, values)
-	})
+	var o destroyOptions
+	c.Flags().BoolVar(&o.adopted, "adopted", false, "remove what the definitions adopt, too")
+	planFlag(c, &o.plan)
+	o.vars = varFlag(c)
+	c.RunE = p.does(func(ctx context.Context, args []string) (report, error) { return runDestroy(ctx, p, c, args, o) })
 	return c
 }
 
-func runDestroy(ctx context.Context, p *program, env string, adopted bool, values vars) (report, error) {
+type destroyOptions struct {
+	adopted bool
+	plan    string
+	vars    vars
+}
+
+func runDestroy(ctx context.Context, p *program, c *cobra.Command, args []string, o destroyOptions) (report, error) {
+	var kept *keptPlan
+	if o.plan != "" {
+		var err error
+		if kept, err = readPlan(o.plan, true, args); err != nil {
+			return nil, err
+		}
+		o.adopted = kept.Adopted
+	}
+	env, err := environmentOf(c, args, kept)
+	if err != nil {
+		return nil, err
+	}
 	_, named, err := p.environment(env)
 	if err != nil {
 		return nil, err
@@ -35,11 +52,14 @@ func runDestroy(ctx context.Context, p *program, env string, adopted bool, value
 		return nil, err
 	}
 	return p.changing(ctx, func(ctx context.Context, run string, sink event.Sink) (report, error) {
-		options, err := p.topology(ctx, env, values, event.Scope(sink, "destroy", env), run)
+		options, err := p.topology(ctx, env, o.vars, event.Scope(sink, "destroy", env), run)
 		if err != nil {
 			return nil, err
 		}
-		options.Adopted = adopted
+		options.Adopted = o.adopted
+		if kept != nil {
+			return p.apply(ctx, options, &kept.Plan, "nothing was to be done", p.here("goldline images list"))
+		}
 		plan, err := launch.NewDestroyPlan(ctx, options)
 		if err != nil {
 			return nil, err

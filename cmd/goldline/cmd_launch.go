@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/goldline-dev/goldline/internal/event"
+	"github.com/goldline-dev/goldline/internal/fail"
 	"github.com/goldline-dev/goldline/launch"
 	"github.com/spf13/cobra"
 )
@@ -15,7 +16,7 @@ type launchReport struct {
 }
 
 func (r launchReport) text(t *text) {
-	changeTable(t, r.none, r.Changes)
+	changeTable(t, r.none, r.Changes, false)
 	if len(r.Instances) > 0 {
 		var rows [][]string
 		for _, i := range r.Instances {
@@ -29,20 +30,51 @@ func (r launchReport) text(t *text) {
 
 func newLaunch(p *program) *cobra.Command {
 	c := &cobra.Command{
-		Use:   "launch ENV",
+		Use:   "launch [ENV]",
 		Short: "Make an environment what its topology says",
 		Long: `Creates, changes, replaces and deletes what plan shows, concurrently along the
 references, and waits until the instances answer their status checks. Run again
-after it was stopped, it goes on where it was.`,
-		Example: "  goldline launch dev --local",
-		Args:    takes("ENV"),
+after it was stopped, it goes on where it was.
+
+With --only it does so for the definitions of some files or addresses alone, and
+says what they need that is not there. With --plan it carries out a plan that
+was kept as JSON, and refuses when the cloud or the definitions have moved.`,
+		Example: `  goldline launch dev --local
+  goldline launch dev --local --only 'vpcs/*.yaml'
+  goldline plan dev --local -o json > p.json
+  goldline launch --plan p.json --local`,
+		Args: takes("[ENV]"),
 	}
-	values := varFlag(c)
-	c.RunE = p.does(func(ctx context.Context, args []string) (report, error) { return runLaunch(ctx, p, args[0], values) })
+	var o launchOptions
+	planFlag(c, &o.plan)
+	onlyFlag(c, &o.only)
+	o.vars = varFlag(c)
+	c.RunE = p.does(func(ctx context.Context, args []string) (report, error) { return runLaunch(ctx, p, c, args, o) })
 	return c
 }
 
-func runLaunch(ctx context.Context, p *program, env string, values vars) (report, error) {
+type launchOptions struct {
+	plan string
+	only []string
+	vars vars
+}
+
+func runLaunch(ctx context.Context, p *program, c *cobra.Command, args []string, o launchOptions) (report, error) {
+	var kept *keptPlan
+	if o.plan != "" {
+		var err error
+		if kept, err = readPlan(o.plan, false, args); err != nil {
+			return nil, err
+		}
+		if len(o.only) > 0 {
+			return nil, fail.Inputf("launch: --only belongs to the plan that was kept")
+		}
+		o.only = kept.Only
+	}
+	env, err := environmentOf(c, args, kept)
+	if err != nil {
+		return nil, err
+	}
 	_, named, err := p.environment(env)
 	if err != nil {
 		return nil, err
@@ -51,9 +83,13 @@ func runLaunch(ctx context.Context, p *program, env string, values vars) (report
 		return nil, err
 	}
 	return p.changing(ctx, func(ctx context.Context, run string, sink event.Sink) (report, error) {
-		options, err := p.topology(ctx, env, values, event.Scope(sink, "launch", env), run)
+		options, err := p.topology(ctx, env, o.vars, event.Scope(sink, "launch", env), run)
 		if err != nil {
 			return nil, err
+		}
+		options.Only = o.only
+		if kept != nil {
+			return p.apply(ctx, options, &kept.Plan, "nothing was to be done", p.here("goldline images deployed "+env))
 		}
 		plan, err := launch.NewPlan(ctx, options)
 		if err != nil {

@@ -21,7 +21,7 @@ type rollbackReport struct {
 func (r rollbackReport) text(t *text) {
 	moveReport{Move: r.Move}.text(t)
 	t.linef("")
-	changeTable(t, "nothing had to be launched", r.Changes)
+	changeTable(t, "nothing had to be launched", r.Changes, false)
 	t.next(r.next)
 }
 

@@ -45,6 +45,7 @@ func TestExamples(t *testing.T) {
 		for line := range strings.SplitSeq(c.Example, "\n") {
 			line, _, _ = strings.Cut(strings.TrimSpace(line), "#")
 			for command := range strings.SplitSeq(line, "|") {
+				command, _, _ = strings.Cut(command, ">")
 				words := strings.Fields(strings.NewReplacer("'", "", "&", "").Replace(command))
 				if len(words) == 0 || words[0] != "goldline" {
 					continue
