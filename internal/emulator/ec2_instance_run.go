@@ -194,9 +194,9 @@ func (s *ec2Service) launchOptions(c ec2Call, l *launch) error {
 	if err != nil {
 		return err
 	}
-	if p := l.in.IamInstanceProfile; p != nil {
-		arn, name := deref(p.Arn), deref(p.Name)
-		if (arn == "") == (name == "") {
+	// Clients that always send the parameter, as older ones do, mean none by an empty name.
+	if arn, name := deref(deref(l.in.IamInstanceProfile).Arn), deref(deref(l.in.IamInstanceProfile).Name); arn != "" || name != "" {
+		if arn != "" && name != "" {
 			return refuse("InvalidParameterCombination", "Exactly one of the name and the ARN of an instance profile has to be specified")
 		}
 		if arn == "" {
