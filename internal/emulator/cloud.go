@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -56,6 +57,7 @@ type Cloud struct {
 	wires       map[string]*wire
 	settlers    map[string]settler
 	transitions *table[transition]
+	settings    *table[string]
 	sessions    *table[session]
 	kinds       []inventoryKind
 	faults      *faults
@@ -129,7 +131,7 @@ func newCloud(ctx context.Context, o Options) (_ *Cloud, err error) {
 	}()
 	c.store = openStore(c.options.Dir)
 	c.transitions = newTable[transition](c.store, "transitions")
-	settings := newTable[string](c.store, "settings")
+	c.settings = newTable[string](c.store, "settings")
 	newSTS(c)
 	c.ssm = newSSM(c)
 	c.iam = newIAM(c)
@@ -140,7 +142,7 @@ func newCloud(ctx context.Context, o Options) (_ *Cloud, err error) {
 	if err := c.checkTransitions(); err != nil {
 		return nil, err
 	}
-	if err := c.chooseKind(ctx, settings); err != nil {
+	if err := c.chooseKind(ctx); err != nil {
 		return nil, err
 	}
 	c.opened = true
@@ -174,13 +176,17 @@ func (c *Cloud) claim() error {
 	return err
 }
 
-// machineSetting is the settings row that holds the machine kind.
-const machineSetting = "machine"
+// The settings rows that hold the machine kind, and which kinds were found to
+// work under which conditions: finding out takes longer than most calls.
+const (
+	machineSetting = "machine"
+	worksSetting   = "machine-kinds"
+)
 
 // chooseKind settles what instances run on. A folder keeps the kind that it
 // was first used with for as long as something in it depends on that kind.
-func (c *Cloud) chooseKind(ctx context.Context, settings *table[string]) error {
-	recorded, known := settings.get(world{}, machineSetting)
+func (c *Cloud) chooseKind(ctx context.Context) error {
+	recorded, known := c.settings.get(world{}, machineSetting)
 	before, asked := machine.Kind(recorded), c.options.Machine
 	bound := known && c.hooks.inUse != nil && c.hooks.inUse()
 	remedy := fmt.Sprintf("remove the folder %s to start afresh", c.dir)
@@ -191,7 +197,10 @@ func (c *Cloud) chooseKind(ctx context.Context, settings *table[string]) error {
 		asked = before
 	}
 	if asked != NoMachines {
-		available := machine.Available(ctx, c.dir)
+		available, err := c.workingKinds(ctx)
+		if err != nil {
+			return err
+		}
 		switch {
 		case asked == "":
 			asked = available[0]
@@ -204,8 +213,44 @@ func (c *Cloud) chooseKind(ctx context.Context, settings *table[string]) error {
 	c.kind = asked
 	return c.store.transact(func() error {
 		if before != c.kind {
-			settings.put(world{}, machineSetting, string(c.kind))
+			c.settings.put(world{}, machineSetting, string(c.kind))
 		}
+		return nil
+	})
+}
+
+// workingKinds are the kinds that work here, tried out unless they were under
+// the same conditions before.
+func (c *Cloud) workingKinds(ctx context.Context) ([]machine.Kind, error) {
+	conditions := machine.Conditions(c.dir)
+	noted, _ := c.settings.get(world{}, worksSetting)
+	names, under, _ := strings.Cut(noted, " ")
+	var kinds []machine.Kind
+	if conditions != "" && under == conditions {
+		for name := range strings.SplitSeq(names, ",") {
+			kinds = append(kinds, machine.Kind(name))
+		}
+		return kinds, nil
+	}
+	kinds = machine.Available(ctx, c.dir)
+	if conditions == "" || ctx.Err() != nil { // a trial cut short says nothing
+		return kinds, ctx.Err()
+	}
+	tried := make([]string, len(kinds))
+	for i, kind := range kinds {
+		tried[i] = string(kind)
+	}
+	return kinds, c.store.transact(func() error {
+		c.settings.put(world{}, worksSetting, strings.Join(tried, ",")+" "+conditions)
+		return nil
+	})
+}
+
+// forgetKinds has the next start try the kinds out again: a machine that did not
+// start may mean that something has changed which conditions do not tell.
+func (c *Cloud) forgetKinds() {
+	_ = c.store.transact(func() error { // fails only when the cloud closes
+		c.settings.remove(world{}, worksSetting)
 		return nil
 	})
 }

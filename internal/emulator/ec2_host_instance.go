@@ -111,6 +111,7 @@ func (h *hosts) start(ctx context.Context, w world, id string, spec machine.Spec
 	spec.Console = console
 	m, err := machine.Start(ctx, h.s.cloud.kind, spec)
 	if err != nil {
+		h.s.cloud.forgetKinds()
 		return errors.Join(err, console.Close())
 	}
 	at := &host{machine: m, console: console, devices: map[string]string{}}

@@ -9,7 +9,7 @@ import (
 
 func (s *ec2Service) addInstanceAttributes() {
 	on(s, "ModifyInstanceAttribute", "InstanceId Attribute Value BlockDeviceMappings.DeviceName BlockDeviceMappings.Ebs.* DisableApiStop.* DisableApiTermination.*"+
-		" EbsOptimized.* Groups InstanceInitiatedShutdownBehavior.* InstanceType.* SourceDestCheck.* UserData.*", s.modifyInstanceAttribute)
+		" EbsOptimized.* EnaSupport.* Groups InstanceInitiatedShutdownBehavior.* InstanceType.* SourceDestCheck.* SriovNetSupport.* UserData.*", s.modifyInstanceAttribute)
 	on(s, "DescribeInstanceAttribute", "InstanceId Attribute", s.describeInstanceAttribute)
 	on(s, "ModifyInstanceMetadataOptions", "InstanceId HttpEndpoint HttpProtocolIpv6 HttpPutResponseHopLimit HttpTokens InstanceMetadataTags", s.modifyMetadataOptions)
 	on(s, "DescribeInstanceCreditSpecifications", "InstanceIds Filters.* MaxResults NextToken", s.describeCredits)
@@ -46,6 +46,7 @@ func (s *ec2Service) modifyInstanceAttribute(c ec2Call, in *ec2.ModifyInstanceAt
 		{in.InstanceType != nil, changeType},
 		{in.UserData != nil, changeUserData},
 		{in.EbsOptimized != nil, changeEbsOptimized},
+		{in.EnaSupport != nil || in.SriovNetSupport != nil, changeNetworking},
 		{len(in.Groups) > 0, s.changeGroups},
 		{len(in.BlockDeviceMappings) > 0, s.changeDevices},
 	} {
@@ -143,6 +144,18 @@ func changeUserData(_ ec2Call, r *instanceRow, in *ec2.ModifyInstanceAttributeIn
 func changeEbsOptimized(_ ec2Call, r *instanceRow, in *ec2.ModifyInstanceAttributeInput) error {
 	r.EbsOptimized = deref(in.EbsOptimized.Value)
 	return needStopped(r, "EBS optimisation")
+}
+
+// changeNetworking takes enhanced networking being switched on, which it always
+// is. EC2 does not know how to switch it off for SR-IOV either.
+func changeNetworking(_ ec2Call, r *instanceRow, in *ec2.ModifyInstanceAttributeInput) error {
+	switch {
+	case in.SriovNetSupport != nil && deref(in.SriovNetSupport.Value) != "simple":
+		return refuse("InvalidParameterValue", "Value (%s) for parameter sriovNetSupport is invalid.", deref(in.SriovNetSupport.Value))
+	case in.EnaSupport != nil && !deref(in.EnaSupport.Value):
+		return refuse("UnsupportedOperation", "The local cloud does not switch ENA off.")
+	}
+	return needStopped(r, "enhanced networking")
 }
 
 func (s *ec2Service) changeGroups(c ec2Call, r *instanceRow, in *ec2.ModifyInstanceAttributeInput) (err error) {

@@ -44,7 +44,7 @@ func (m *running) prepareBoot() (*boot, error) {
 	if m.userDataErr != nil {
 		b.fail(m.userDataErr)
 	}
-	for _, step := range []func() error{b.keep, b.identity, b.keys, b.user, b.files} {
+	for _, step := range []func() error{b.keep, b.begun, b.identity, b.keys, b.user, b.files} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -170,6 +170,13 @@ func (b *boot) files() error {
 	if !b.first {
 		return nil
 	}
+	for _, s := range b.m.userData.scripts {
+		if folder, ok := strings.CutPrefix(string(s.when), string(onceLast)+"-"); ok {
+			if err := b.m.guest.tree().writeFile(path.Join(scriptsDir, folder, s.name), s.text, 0o700); err != nil {
+				b.fail(err)
+			}
+		}
+	}
 	for _, file := range b.m.userData.config.WriteFiles {
 		if err := file.write(b.m.guest.tree()); err != nil {
 			b.fail(fmt.Errorf("write_files %s: %w", file.Path, err))
@@ -183,6 +190,7 @@ func (b *boot) run(ctx context.Context) error {
 	t, config := b.m.guest.tree(), b.m.userData.config
 	announceKeys(b.m.console, b.m.spec.Hostname, b.hostKeys)
 	b.m.deviceCommand(ctx, b.rootProcess("mount", "-a"))
+	b.scripts(ctx, bootHook)
 	if len(config.BootCmd) > 0 {
 		b.generated(ctx, "bootcmd", script(config.BootCmd))
 	}
@@ -190,12 +198,7 @@ func (b *boot) run(ctx context.Context) error {
 	b.folder(ctx, "per-boot", "")
 	b.folder(ctx, "per-instance", path.Join(b.home, "sem", "config_scripts_per_instance"))
 	if b.once("config_scripts_user") {
-		if len(config.RunCmd) > 0 {
-			b.generated(ctx, "runcmd", script(config.RunCmd))
-		}
-		if b.m.userData.script {
-			b.generated(ctx, "part-001", b.m.userData.raw)
-		}
+		b.scripts(ctx, onceLast)
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -205,9 +208,27 @@ func (b *boot) run(ctx context.Context) error {
 	if err := t.writeFile(instanceDir+"/boot-finished", fmt.Appendf(nil, "%.2f - %s\n", took, time.Now().UTC().Format(time.RFC1123Z)), 0o644); err != nil {
 		b.fail(err)
 	}
+	if err := b.ended(); err != nil {
+		b.fail(err)
+	}
 	b.m.console.printf("\n%s login: ", b.m.spec.Hostname)
 	b.powerState(ctx)
 	return errors.Join(b.failed...)
+}
+
+// scripts runs what user data holds for a time of the boot, in the order of
+// names: runcmd is a script like others.
+func (b *boot) scripts(ctx context.Context, when scriptTime) {
+	scripts := slices.Clone(b.m.userData.scripts)
+	if commands := b.m.userData.config.RunCmd; len(commands) > 0 {
+		scripts = append(scripts, userScript{name: "runcmd", when: onceLast, text: script(commands)})
+	}
+	slices.SortStableFunc(scripts, func(a, b userScript) int { return strings.Compare(a.name, b.name) })
+	for _, s := range scripts {
+		if s.when == when {
+			b.generated(ctx, s.name, s.text)
+		}
+	}
 }
 
 // once says whether this instance's boot is the first to get here.

@@ -128,7 +128,7 @@ done
 func newBroker(g *namespaced, plan *mountPlan) (*broker, error) {
 	b := &broker{g: g}
 	bin := "/" + shimDir + "/bin"
-	scripts := map[string]string{"shim": shim, "systemctl": systemctlShim}
+	scripts := map[string]string{"shim": shim, "systemctl": systemctlShim, "cloud-init": cloudInitCommand}
 	for _, name := range deviceCommands {
 		if err := g.files.symlink("shim", path.Join(bin, name)); err != nil {
 			return nil, err

@@ -18,7 +18,7 @@ func builtins() map[string]builtin {
 		"sh": runSh, "bash": runSh, "dash": runSh, "sudo": runSudo, "su": runSu,
 		"env": runEnv, "nohup": runRest, "nice": runRest, "setsid": runRest, "stdbuf": runRest, "timeout": runTimeout, "time": runRest, "xargs": runXargs,
 		"true": runTrue, "false": runFalse, "sleep": runSleep, "sync": runTrue, "logger": runTrue, "kill": runTrue, "pkill": runTrue,
-		"systemctl": runSystemctl, "service": runService, "scp": runSCP, "which": runWhich,
+		"systemctl": runSystemctl, "service": runService, "scp": runSCP, "cloud-init": runCloudInit, "which": runWhich,
 		"nologin": runFalse, "apt-get": runNoPackages, "apt": runNoPackages, "yum": runNoPackages, "dnf": runNoPackages,
 	}
 	for _, group := range []map[string]builtin{fileBuiltins(), textBuiltins(), sumBuiltins(), identityBuiltins(), netBuiltins()} {
@@ -186,6 +186,10 @@ func runNoPackages(c *call) int {
 
 func runDevice(c *call) int {
 	return c.g.m.deviceCommand(c.ctx, process{argv: c.args, dir: c.dir, out: c.out, err: c.err, user: c.user})
+}
+
+func runCloudInit(c *call) int {
+	return c.runShell(strings.NewReader(cloudInitCommand), "cloud-init", c.args[1:], nil)
 }
 
 func runSCP(c *call) int {

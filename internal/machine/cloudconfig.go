@@ -2,24 +2,14 @@ package machine
 
 import (
 	"bytes"
-	"compress/gzip"
 	"encoding/base64"
-	"errors"
 	"fmt"
-	"io"
 	"path"
 	"strconv"
 	"strings"
 
 	"gopkg.in/yaml.v3"
 )
-
-// userData is what a boot takes out of user data.
-type userData struct {
-	raw    []byte // as the machine keeps it
-	script bool   // starts with #!
-	config cloudConfig
-}
 
 // cloudConfig holds the keys of cloud-init's #cloud-config that machines honour.
 // https://cloudinit.readthedocs.io/en/latest/reference/modules.html
@@ -86,51 +76,6 @@ func script(commands []command) []byte {
 		text.WriteString(c.shell + "\n")
 	}
 	return text.Bytes()
-}
-
-// maxUnpacked bounds gzip'd user data once unpacked.
-const maxUnpacked = 16 << 20
-
-// parseUserData takes user data apart. What is neither a script nor a
-// cloud-config is kept and not acted upon.
-func parseUserData(raw []byte) (userData, error) {
-	data := raw
-	if bytes.HasPrefix(raw, []byte{0x1f, 0x8b}) {
-		unpacked, err := gunzip(raw)
-		if err != nil {
-			return userData{raw: raw}, fmt.Errorf("user data: %w", err)
-		}
-		data = unpacked
-	}
-	parsed := userData{raw: data}
-	switch {
-	case bytes.HasPrefix(data, []byte("#!")):
-		parsed.script = true
-	case bytes.HasPrefix(data, []byte("#cloud-config")):
-		if err := yaml.Unmarshal(data, &parsed.config); err != nil {
-			var typeErr *yaml.TypeError
-			if errors.As(err, &typeErr) { // its text quotes values, which may be keys
-				return parsed, errors.New("user data: #cloud-config has values of the wrong kind")
-			}
-			return parsed, errors.New("user data: #cloud-config is not YAML")
-		}
-	}
-	return parsed, nil
-}
-
-func gunzip(data []byte) ([]byte, error) {
-	reader, err := gzip.NewReader(bytes.NewReader(data))
-	if err != nil {
-		return nil, err
-	}
-	unpacked, err := io.ReadAll(io.LimitReader(reader, maxUnpacked+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(unpacked) > maxUnpacked {
-		return nil, fmt.Errorf("more than %d bytes once unpacked", maxUnpacked)
-	}
-	return unpacked, nil
 }
 
 // contents decodes what write_files gives.
