@@ -22,5 +22,9 @@ func lockFile(path string) (unlock func() error, err error) {
 		}
 		return nil, errors.Join(err, closing)
 	}
-	return f.Close, nil
+	return func() error {
+		// Closing alone would leave the lock with a child that this process is just
+		// about to start: until it executes, it has a copy of the file.
+		return errors.Join(syscall.Flock(int(f.Fd()), syscall.LOCK_UN), f.Close())
+	}, nil
 }

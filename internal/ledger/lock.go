@@ -54,7 +54,14 @@ func Lock(dir, run, command string) (release func(), err error) {
 		return nil, fmt.Errorf("lock of the project: %w", err)
 	}
 	var once sync.Once
-	return func() { once.Do(func() { f.Close() }) }, nil
+	return func() {
+		once.Do(func() {
+			// Closing alone would leave the lock with a child that this process is
+			// just about to start: until it executes, it has a copy of the file.
+			_ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN) // the file is open: it works
+			f.Close()
+		})
+	}, nil
 }
 
 // held says who holds the lock. Who has only just taken it may not have
