@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/graph"
 )
 
@@ -33,9 +34,9 @@ func (r *run) item(n Node, result graph.Result) ItemResult {
 	case result.Skipped:
 		item.State = StateSkipped
 	case errors.Is(result.Err, context.Canceled):
-		item.State, item.Error = StateInterrupted, result.Err.Error()
+		item.State, item.Error = StateInterrupted, cloud.Plain(result.Err.Error())
 	case result.Err != nil:
-		item.State, item.Error = StateFailed, result.Err.Error()
+		item.State, item.Error = StateFailed, cloud.Plain(result.Err.Error())
 	default:
 		item.State = StateSucceeded
 	}

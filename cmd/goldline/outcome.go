@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/diag"
 	"github.com/goldline-dev/goldline/internal/fail"
 	"github.com/hashicorp/go-multierror"
@@ -68,7 +69,7 @@ func (p *program) printJSON(r report, err error) error {
 		e.APICalls = callCount{Total: calls.Total(), ByAction: calls.ByAction()}
 	}
 	if err != nil && !errors.Is(err, fail.ErrDifferences) {
-		e.Error = &problem{Message: err.Error(), Hint: strings.Join(fail.Hints(err), "\n"), Left: p.leftOf(err)}
+		e.Error = &problem{Message: cloud.Plain(err.Error()), Hint: strings.Join(fail.Hints(err), "\n"), Left: p.leftOf(err)}
 		var wrong *diag.Error
 		if errors.As(err, &wrong) {
 			e.Error.Problems = wrong.Problems
@@ -129,7 +130,7 @@ func (p *program) printError(out io.Writer, err error) {
 			}
 			continue
 		}
-		fmt.Fprintf(out, "%s %s\n", paint(red, "error:"), strings.ReplaceAll(strings.TrimRight(e.Error(), "\n"), "\n", "\n  "))
+		fmt.Fprintf(out, "%s %s\n", paint(red, "error:"), strings.ReplaceAll(strings.TrimRight(cloud.Plain(e.Error()), "\n"), "\n", "\n  "))
 	}
 	for _, hint := range fail.Hints(err) {
 		fmt.Fprintf(out, "  hint: %s\n", strings.ReplaceAll(hint, "\n", "\n        "))

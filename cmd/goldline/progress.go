@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/event"
 )
 
@@ -33,6 +34,9 @@ func prefix(e event.Event) string {
 // Emit prints an event. A wait that says the same again is not repeated.
 func (p *progress) Emit(e event.Event) {
 	message := strings.TrimRight(e.Message, "\r\n")
+	if e.Kind != event.Output {
+		message = cloud.Plain(message)
+	}
 	if message == "" {
 		message = string(e.Kind)
 	}
