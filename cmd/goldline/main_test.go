@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"io/fs"
 	"os"
@@ -13,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/goldline-dev/goldline/internal/emulator"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -163,18 +161,9 @@ func scriptInventory(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: inventory FILE")
 	}
-	local, err := emulator.Open(context.Background(), emulator.Options{Dir: ts.MkAbs(filepath.Join(".goldline", "local"))})
+	lines, err := inventory(ts.MkAbs(filepath.Join(".goldline", "local")))
 	ts.Check(err)
-	all, err := local.Inventory()
-	ts.Check(err)
-	ts.Check(local.Close())
-	var b strings.Builder
-	for _, kind := range sortedKeys(all) {
-		for _, line := range all[kind] {
-			b.WriteString(kind + ": " + line + "\n")
-		}
-	}
-	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(b.String()), 0o644))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Join(lines, "\n")+"\n"), 0o644))
 }
 
 // scriptWaitFor waits until a background command has made a file.
