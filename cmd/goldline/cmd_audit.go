@@ -18,7 +18,7 @@ Exits with 4 where something differs. Changes nothing.`,
 		Example: "  goldline audit prod --local",
 		Args:    takes("ENV"),
 	}
-	values := varFlag(c)
+	values := p.varFlag(c)
 	c.RunE = p.does(func(ctx context.Context, args []string) (report, error) { return runAudit(ctx, p, args[0], values) })
 	return c
 }

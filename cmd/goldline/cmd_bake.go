@@ -74,7 +74,7 @@ ladder.`,
 	}
 	c.Flags().BoolVar(&o.rebake, "rebake", false, "bake even where an unchanged build exists")
 	c.Flags().BoolVar(&o.explain, "explain", false, "say which inputs differ from the newest build, and bake nothing")
-	o.vars = varFlag(c)
+	o.vars = p.varFlag(c)
 	c.RunE = p.does(func(ctx context.Context, args []string) (report, error) { return runBake(ctx, p, args, o) })
 	return c
 }

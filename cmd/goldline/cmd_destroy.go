@@ -20,7 +20,7 @@ its references. Builds and their history stay, and so does what is adopted. Asks
 	var o destroyOptions
 	c.Flags().BoolVar(&o.adopted, "adopted", false, "remove what the definitions adopt, too")
 	planFlag(c, &o.plan)
-	o.vars = varFlag(c)
+	o.vars = p.varFlag(c)
 	c.RunE = p.does(func(ctx context.Context, args []string) (report, error) { return runDestroy(ctx, p, c, args, o) })
 	return c
 }

@@ -48,7 +48,7 @@ was kept as JSON, and refuses when the cloud or the definitions have moved.`,
 	var o launchOptions
 	planFlag(c, &o.plan)
 	onlyFlag(c, &o.only)
-	o.vars = varFlag(c)
+	o.vars = p.varFlag(c)
 	c.RunE = p.does(func(ctx context.Context, args []string) (report, error) { return runLaunch(ctx, p, c, args, o) })
 	return c
 }

@@ -42,7 +42,7 @@ environment with it. Once more goes back one build further.`,
 	}
 	c.Flags().StringVar(&o.env, "env", "", "the environment")
 	c.Flags().StringVar(&o.to, "to", "", "an AMI or a version that was current there, in place of the previous one")
-	o.vars = varFlag(c)
+	o.vars = p.varFlag(c)
 	c.PreRunE = func(c *cobra.Command, _ []string) error { return required(c, "env", o.env) }
 	c.RunE = p.does(func(ctx context.Context, args []string) (report, error) { return runRollback(ctx, p, args[0], o) })
 	return c

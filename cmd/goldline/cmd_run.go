@@ -66,7 +66,7 @@ goes on from what the cloud shows: nothing is made twice.`,
 	}
 	c.Flags().StringSliceVar(&o.only, "only", nil, "run this stage alone; may be repeated")
 	c.Flags().StringSliceVar(&o.from, "from", nil, "run this stage and what comes after it; may be repeated")
-	o.vars = varFlag(c)
+	o.vars = p.varFlag(c)
 	c.RunE = p.does(func(ctx context.Context, args []string) (report, error) { return runRun(ctx, p, args[0], o) })
 	return c
 }

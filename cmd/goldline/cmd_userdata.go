@@ -46,7 +46,7 @@ func newUserdataRender(p *program) *cobra.Command {
 		PreRunE: func(c *cobra.Command, _ []string) error { return required(c, "env", env) },
 	}
 	c.Flags().StringVar(&env, "env", "", "the environment")
-	values := varFlag(c)
+	values := p.varFlag(c)
 	c.RunE = p.does(func(ctx context.Context, args []string) (report, error) {
 		options, err := p.topology(ctx, env, values, event.Scope(p.progress, "userdata", args[0]), "")
 		if err != nil {

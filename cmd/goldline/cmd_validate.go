@@ -28,7 +28,7 @@ everything that is wrong at once: the file, the line, what would be right.`,
 		Example: "  goldline validate --project examples/shop",
 		Args:    takes(),
 	}
-	values := varFlag(c)
+	values := p.varFlag(c)
 	c.RunE = p.does(func(context.Context, []string) (report, error) { return runValidate(p, values) })
 	return c
 }

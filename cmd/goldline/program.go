@@ -25,6 +25,7 @@ type program struct {
 	stderr io.Writer
 
 	flags    flags
+	vars     vars // of --var
 	progress *progress
 	left     *leftovers
 	started  time.Time
@@ -62,6 +63,7 @@ func newProgram(args, env []string, stdin io.Reader, stdout, stderr io.Writer) *
 		stdout:  stdout,
 		stderr:  stderr,
 		started: time.Now(),
+		vars:    vars{},
 		left:    newLeftovers(),
 
 		onInterrupt: "interrupted: putting back what was begun; interrupt again to stop at once",

@@ -169,8 +169,9 @@ func (v vars) Set(text string) error {
 	return nil
 }
 
-func varFlag(c *cobra.Command) vars {
-	v := vars{}
-	c.Flags().Var(v, "var", "value for ${var.name}; may be repeated")
-	return v
+// varFlag gives a command --var. The values are the program's, which looks
+// whether the project knows their names when it loads it.
+func (p *program) varFlag(c *cobra.Command) vars {
+	c.Flags().Var(p.vars, "var", "value for ${var.name}; may be repeated")
+	return p.vars
 }

@@ -55,7 +55,9 @@ func (p *program) read() (*project.Project, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.opened, err = project.Load(dir, vocabulary())
+	if p.opened, err = project.Load(dir, vocabulary()); err == nil {
+		err = p.opened.CheckVars(p.vars)
+	}
 	return p.opened, err
 }
 
