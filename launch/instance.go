@@ -264,12 +264,16 @@ func compareAttachments(d *differences, w want[instanceSpec], i instance) {
 		wanted[a.Device] = a.Volume
 	}
 	for _, device := range union(have, wanted) {
-		if wanted[device] == "" && !w.world.ours(have[device]) {
-			continue // attached by hand: none of our business
+		if wanted[device] == "" && !w.world.takes(have[device]) {
+			continue
 		}
 		d.set("volumes["+device+"]", have[device], wanted[device])
 	}
 }
+
+// takes tells whether an instance gives up a volume that it should not have:
+// not one that was attached by hand, or by a definition of its own.
+func (w *world) takes(volume string) bool { return w.ours(volume) && !w.attachedBy(volume) }
 
 func compareMetadata(d *differences, want metadataSpec, have *types.InstanceMetadataOptionsResponse) {
 	if have == nil {

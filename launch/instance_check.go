@@ -114,9 +114,7 @@ func checkAttachments(c *checker, d definition[instanceSpec]) {
 	devices := map[string]bool{}
 	for i, a := range d.spec.Volumes {
 		path := fmt.Sprintf("volumes[%d]", i)
-		if !device.MatchString(a.Device) && !unresolved(a.Device) {
-			c.problems.AddHint(d.At(path+".device"), "as in /dev/sdf", "%q is no device that a volume can be attached as", a.Device)
-		}
+		checkDevice(c, d.Resource, path+".device", a.Device)
 		if devices[a.Device] {
 			c.problems.Addf(d.At(path+".device"), "two volumes as %s", a.Device)
 		}
@@ -125,10 +123,21 @@ func checkAttachments(c *checker, d definition[instanceSpec]) {
 		if !ok {
 			continue
 		}
-		if theirs := zoneName(c.region, v.AvailabilityZone); zone != "" && !unresolved(theirs) && !unresolved(zone) && theirs != zone {
-			c.problems.AddHint(d.At(path+".volume"), "an instance takes volumes of its own zone only", "%s lies in zone %s, and the instance in %s", r.Address, theirs, zone)
-		}
+		checkSameZone(c, d.Resource, path+".volume", r, v, zone)
 		c.attached(d.Resource, path+".volume", r)
+	}
+}
+
+func checkDevice(c *checker, r *project.Resource, path, name string) {
+	if !device.MatchString(name) && !unresolved(name) {
+		c.problems.AddHint(r.At(path), "as in /dev/sdf", "%q is no device that a volume can be attached as", name)
+	}
+}
+
+// checkSameZone reports a volume in another zone than its instance.
+func checkSameZone(c *checker, by *project.Resource, path string, volume *project.Resource, v *volumeSpec, zone string) {
+	if theirs := zoneName(c.region, v.AvailabilityZone); zone != "" && !unresolved(theirs) && !unresolved(zone) && theirs != zone {
+		c.problems.AddHint(by.At(path), "an instance takes volumes of its own zone only", "%s lies in zone %s, and the instance in %s", volume.Address, theirs, zone)
 	}
 }
 

@@ -112,7 +112,7 @@ func (k instances) updateAttachments(ctx context.Context, t *task, w want[instan
 		wanted[a.Device] = a.Volume
 	}
 	for _, device := range union(have) {
-		if have[device] != wanted[device] && w.world.ours(have[device]) {
+		if have[device] != wanted[device] && w.world.takes(have[device]) {
 			if err := k.detach(ctx, t, have[device], aws.ToString(i.InstanceId)); err != nil {
 				return err
 			}

@@ -101,6 +101,8 @@ type query struct {
 	identify func(address string) string
 	// adopting are definitions whose resources carry none of Goldline's tags.
 	adopting []*project.Resource
+	// attachments are the definitions of attachments by their volumes' addresses.
+	attachments map[string]*project.Resource
 }
 
 // stated is the definition of a resource with given tags, or an empty one.
@@ -142,7 +144,7 @@ const pageSize = 1000
 
 // scope is the query for everything that carries the environment's tags.
 func (w *world) scope() query {
-	q := query{cloud: w.Cloud, specs: map[string]any{}, filters: []types.Filter{
+	q := query{cloud: w.Cloud, specs: map[string]any{}, attachments: w.attachmentsDefined(), filters: []types.Filter{
 		cloud.Filter("tag:"+tags.Project, w.Project),
 		cloud.Filter("tag:"+tags.Environment, w.environment),
 	}}

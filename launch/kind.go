@@ -131,7 +131,7 @@ func kinds() []kind {
 		of(vpcs{}), of(internetGateways{}), of(subnets{}),
 		of(elasticIPs{}), of(natGateways{}),
 		of(routeTables{}), of(securityGroups{}), of(keyPairs{}),
-		of(volumes{}), of(instances{}), of(launchTemplates{}),
+		of(volumes{}), of(snapshots{}), of(instances{}), of(attachments{}), of(launchTemplates{}),
 	}
 }
 
