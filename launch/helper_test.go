@@ -33,7 +33,7 @@ const testRegion = "eu-central-1"
 
 // site is a local cloud and a project over it.
 type site struct {
-	t     *testing.T
+	t     testing.TB
 	local *emulator.Cloud
 	cloud *cloud.Cloud
 	dir   string
@@ -64,11 +64,11 @@ func (gone) RetryableError() bool { return false }
 
 // newSite opens a local cloud whose instances run nothing, and a project of the
 // given files over the smallest that works.
-func newSite(t *testing.T, files map[string]string) *site {
+func newSite(t testing.TB, files map[string]string) *site {
 	return newSiteOn(t, emulator.NoMachines, files)
 }
 
-func newSiteOn(t *testing.T, kind machine.Kind, files map[string]string) *site {
+func newSiteOn(t testing.TB, kind machine.Kind, files map[string]string) *site {
 	t.Helper()
 	s := &site{t: t, dir: t.TempDir(), wire: &wire{}}
 	local, err := emulator.Open(context.Background(), emulator.Options{

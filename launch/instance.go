@@ -77,6 +77,7 @@ type instance struct {
 	shutdown  string
 	digest    string // of its user data, where the tag that says it is missing
 	identity  identity
+	on        []string // the volumes that are on it, as listed
 }
 
 type instances struct{}
@@ -90,7 +91,7 @@ func (instances) list(ctx context.Context, q query) ([]instance, error) {
 	err := each(ctx, ec2.NewDescribeInstancesPaginator(q.cloud.EC2, &ec2.DescribeInstancesInput{Filters: q.filters, MaxResults: aws.Int32(pageSize)}), func(page *ec2.DescribeInstancesOutput) {
 		for _, r := range page.Reservations {
 			for _, i := range r.Instances {
-				all = append(all, instance{Instance: i, identity: identify(q, i)})
+				all = append(all, instance{Instance: i, identity: identify(q, i), on: volumesOn(i)})
 			}
 		}
 	})
@@ -342,11 +343,10 @@ func (instances) excludes(w want[instanceSpec], i instance) bool {
 	if s.PrivateIP != "" && aws.ToString(i.SubnetId) == s.Subnet && aws.ToString(i.PrivateIpAddress) == s.PrivateIP {
 		return true
 	}
-	if len(s.Volumes) == 0 || cloud.TagSet(i.Tags)[tags.UUID] == w.UUID {
+	if !slices.ContainsFunc(s.Volumes, func(a attachmentSpec) bool { return has(i.on, a.Volume) }) {
 		return false
 	}
-	on := volumesOn(i)
-	return slices.ContainsFunc(s.Volumes, func(a attachmentSpec) bool { return has(on, a.Volume) })
+	return cloud.TagSet(i.Tags)[tags.UUID] != w.UUID
 }
 
 // inputs is the digest of what an instance was launched with that EC2 doesn't

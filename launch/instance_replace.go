@@ -23,7 +23,7 @@ import (
 func (k instances) handOver(ctx context.Context, t *task, w want[instanceSpec]) error {
 	for _, a := range w.spec.Volumes {
 		for _, old := range t.old {
-			if i, ok := old.raw.(instance); ok && has(volumesOn(i), a.Volume) {
+			if i, ok := old.raw.(instance); ok && has(i.on, a.Volume) {
 				t.progress("moving volume %s off %s", a.Volume, old.id)
 				if err := k.release(ctx, t, a.Volume, ""); err != nil {
 					return err
@@ -34,9 +34,9 @@ func (k instances) handOver(ctx context.Context, t *task, w want[instanceSpec]) 
 	return nil
 }
 
-func volumesOn(i instance) []string {
+func volumesOn(i types.Instance) []string {
 	var ids []string
-	for _, id := range attachmentsOf(i.Instance) {
+	for _, id := range attachmentsOf(i) {
 		ids = append(ids, id)
 	}
 	sort.Strings(ids)

@@ -78,9 +78,11 @@ func (e *execution) steps() []graph.Node {
 }
 
 func (e *execution) makeSteps(it *item) []graph.Node {
-	needs := e.makeNeeds(it)
+	var needs []string
 	if g := e.groups[it.Address]; g != nil {
-		needs = append(needs, g.step())
+		needs = []string{g.step()} // which waits for all that its items need
+	} else {
+		needs = e.makeNeeds(it)
 	}
 	nodes := []graph.Node{e.node(makeStep(it), it.Address, needs, func(ctx context.Context) error { return e.make(ctx, it) })}
 	if it.late() {

@@ -57,3 +57,50 @@ func TestThrottlingSlowsDownOnce(t *testing.T) {
 		t.Errorf("factor %v after 25 good calls, want full speed", a.factor)
 	}
 }
+
+// TestBurstWithinBuckets sends 60 calls of the scarcest action through EC2's own
+// bucket, as it stands at the other end, on a clock that only waiting moves:
+// none is refused where the bucket is known, and where it is not every refused
+// one gets through in the end.
+func TestBurstWithinBuckets(t *testing.T) {
+	throttled := &smithy.GenericAPIError{Code: "RequestLimitExceeded"}
+	for _, test := range []struct {
+		name    string
+		paced   bool
+		refused int           // at most
+		within  time.Duration // 55 beyond the bucket, 2 a second, are 27.5 s
+	}{
+		{"paced", true, 0, 28 * time.Second},
+		{"learning", false, 60, 3 * time.Minute},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			start := time.Unix(0, 0)
+			now := start
+			l := newLimiter(test.paced)
+			l.now = func() time.Time { return now }
+			tokens, filled, refused := 5.0, now, 0
+			for call := range 60 {
+				for sent := false; !sent; {
+					now = now.Add(l.reserve("ec2", "RunInstances"))
+					tokens = min(5, tokens+now.Sub(filled).Seconds()*2)
+					filled = now
+					var err error
+					if sent = tokens >= 0.999; sent { // what time.Duration rounds off is not meant
+						tokens--
+					} else {
+						refused++
+						err = throttled
+					}
+					l.saw("ec2", "RunInstances", err)
+					if refused > 1000 {
+						t.Fatalf("call %d never gets through", call)
+					}
+				}
+			}
+			if refused > test.refused || now.Sub(start) > test.within {
+				t.Errorf("%d refused, %s for 60 calls", refused, now.Sub(start))
+			}
+			t.Logf("%d refused, %s", refused, now.Sub(start))
+		})
+	}
+}
