@@ -148,3 +148,30 @@ func TestProtect(t *testing.T) {
 	s.settled()
 	s.destroy()
 }
+
+// TestContentsAreNotLostUnasked: a plan that deletes or replaces a volume says
+// so, and is carried out only where that was agreed to.
+func TestContentsAreNotLostUnasked(t *testing.T) {
+	s := newSite(t, map[string]string{
+		"topology/volumes/orders.yaml":  "availability_zone: a\nsize: 8\n",
+		"topology/volumes/scratch.yaml": "az: a\nsize: 8\n",
+	})
+	s.launch()
+	s.write(map[string]string{"topology/volumes/scratch.yaml": ""})
+	s.edit("topology/volumes/orders.yaml", "zone: a", "zone: b")
+	before := s.inventory()
+	o := s.options()
+	o.LoseContents = false
+	plan, err := NewPlan(context.Background(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = Apply(context.Background(), o, plan)
+	if fail.ExitCode(err) != fail.CodeInput || !strings.Contains(err.Error(), "volume.orders (vol-") || !strings.Contains(err.Error(), "volume.scratch (vol-") {
+		t.Errorf("error %v", err)
+	}
+	sameInventory(t, "refused", before, s.inventory())
+	s.launch()
+	s.settled()
+	s.destroy()
+}

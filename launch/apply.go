@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -22,6 +23,10 @@ const restoreDeadline = 5 * time.Minute
 func Apply(ctx context.Context, o Options, plan *Plan) (Result, error) {
 	if len(plan.Notes) > 0 {
 		return Result{}, fail.Inputf("launch %s: %s", plan.Environment, plan.Notes[0])
+	}
+	if lost := plan.Loses(); len(lost) > 0 && !plan.Destroy && !o.LoseContents {
+		return Result{}, fail.WithHint(fail.Inputf("launch %s: the contents of %s would be lost", plan.Environment, strings.Join(lost, ", ")),
+			"make a snapshot, take the change back, or agree with `goldline launch %s --yes`", plan.Environment)
 	}
 	if plan.steps == nil {
 		anew := NewPlan

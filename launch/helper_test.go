@@ -158,7 +158,7 @@ func (s *site) options() Options {
 		s.t.Fatal(err)
 	}
 	s.runs++
-	return Options{Project: "shop", Tags: map[string]string{"team": "shop"}, Topology: topology, Cloud: s.cloud, Run: fmt.Sprintf("run-%d", s.runs)}
+	return Options{Project: "shop", Tags: map[string]string{"team": "shop"}, Topology: topology, Cloud: s.cloud, LoseContents: true, Run: fmt.Sprintf("run-%d", s.runs)}
 }
 
 func (s *site) plan() *Plan {

@@ -30,6 +30,9 @@ type Options struct {
 	// Only are patterns of files below topology/, or of addresses: nothing else is
 	// launched. None launches everything.
 	Only []string
+	// LoseContents agrees to the loss of what volumes hold that the plan deletes
+	// or replaces. A plan of destruction is agreed to as a whole.
+	LoseContents bool
 	// Adopted includes what is adopted in a destruction.
 	Adopted bool
 	// Elsewhere gives another environment's topology and cloud, for values that
@@ -63,12 +66,14 @@ const Unknown = "(known after launch)"
 
 // Change is what happens to one resource.
 type Change struct {
-	Address string        `json:"address"`
-	Kind    string        `json:"kind"`
-	Action  Action        `json:"action"`
-	ID      string        `json:"id,omitempty"` // of what is there; in a Result of what was made
-	Reason  string        `json:"reason,omitempty"`
-	Fields  []FieldChange `json:"fields,omitempty"` // of what is made, what its definition states
+	Address string `json:"address"`
+	Kind    string `json:"kind"`
+	Action  Action `json:"action"`
+	ID      string `json:"id,omitempty"` // of what is there; in a Result of what was made
+	Reason  string `json:"reason,omitempty"`
+	// Loses tells that contents are lost which nothing carries over.
+	Loses  bool          `json:"loses_contents,omitempty"`
+	Fields []FieldChange `json:"fields,omitempty"` // of what is made, what its definition states
 }
 
 // FieldChange is one value that differs.

@@ -162,6 +162,7 @@ func deletion(f *found, reason string) Change {
 }
 
 func (p *Plan) add(c Change) {
+	c.Loses = c.Kind == "volume" && (c.Action == Replace || c.Action == Delete)
 	switch c.Action {
 	case Create:
 		p.Counts.Create++

@@ -57,3 +57,14 @@ func refuse(environment string, going []*found, definitions []*project.Resource)
 	}
 	return problems.Err()
 }
+
+// Loses names what loses its contents when the plan is carried out.
+func (p *Plan) Loses() []string {
+	var lost []string
+	for _, c := range p.Changes {
+		if c.Loses {
+			lost = append(lost, c.Address+" ("+c.ID+")")
+		}
+	}
+	return lost
+}

@@ -59,11 +59,8 @@ func (securityGroups) check(c *checker, d definition[securityGroupSpec]) {
 	if strings.HasPrefix(name, "sg-") || name == "default" {
 		c.problems.AddHint(d.At("group_name"), "give the group another name, or a group_name", "EC2 keeps the group name %q for itself", name)
 	}
-	for path, text := range map[string]string{"description": d.spec.Description, "group_name": d.spec.GroupName} {
-		if len(text) > 255 {
-			c.problems.Addf(d.At(path), "%s is %d characters long: EC2 takes 255", path, len(text))
-		}
-	}
+	c.groupText(d.Resource, "description", d.spec.Description)
+	c.groupText(d.Resource, "group_name", d.spec.GroupName)
 }
 
 // groupName is unique within a VPC, so that the second generation of a group

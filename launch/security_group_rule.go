@@ -137,9 +137,7 @@ func (r ruleSpec) check(c *checker, owner *project.Resource, path string) {
 	for i, block := range r.CIDRBlocks {
 		c.block(owner, fmt.Sprintf("%s.cidr_blocks[%d]", path, i), block, 0, 128)
 	}
-	if len(r.Description) > 255 {
-		c.problems.Addf(owner.At(path+".description"), "the description is %d characters long: EC2 takes 255", len(r.Description))
-	}
+	c.groupText(owner, path+".description", r.Description)
 }
 
 // rules are those that a definition asks for; group is the group's own ID.

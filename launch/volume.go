@@ -97,6 +97,34 @@ func checkVolume(c *checker, r *project.Resource, prefix, kind string, size, iop
 	if throughput != 0 && kind != string(types.VolumeTypeGp3) {
 		c.problems.Addf(r.At(prefix+"throughput"), "a volume of type %s takes no throughput: only gp3 does", kind)
 	}
+	checkRatios(c, r, prefix, kind, size, iops, throughput)
+}
+
+// iopsPerGiB is how many IOPS EC2 takes for each GiB of a volume; gp3 may have
+// 3000 whatever its size.
+// https://docs.aws.amazon.com/ebs/latest/userguide/ebs-volume-types.html
+func iopsPerGiB(kind string) int {
+	switch types.VolumeType(kind) {
+	case types.VolumeTypeGp3:
+		return 500
+	case types.VolumeTypeIo1:
+		return 50
+	case types.VolumeTypeIo2:
+		return 1000
+	}
+	return 0
+}
+
+// checkRatios reports rates that are too high for the volume's size, or for
+// each other.
+func checkRatios(c *checker, r *project.Resource, prefix, kind string, size, iops, throughput int) {
+	gp3 := kind == string(types.VolumeTypeGp3)
+	if ratio := iopsPerGiB(kind); ratio != 0 && size != 0 && iops > size*ratio && !(gp3 && iops <= 3000) {
+		c.problems.AddHint(r.At(prefix+"iops"), fmt.Sprintf("%d GiB take %d", size, size*ratio), "%d IOPS: EC2 takes %d for each GiB of a volume of type %s", iops, ratio, kind)
+	}
+	if rate := max(iops, 3000); gp3 && throughput > rate/4 {
+		c.problems.AddHint(r.At(prefix+"throughput"), fmt.Sprintf("give iops: %d", throughput*4), "%d MiB/s: EC2 takes a quarter of the IOPS, which are %d", throughput, rate)
+	}
 }
 
 func (volumes) list(ctx context.Context, q query) ([]types.Volume, error) {

@@ -33,6 +33,9 @@ type Options struct {
 	From     []string          // run these stages and what comes after them
 	Sink     event.Sink        // nothing is told when nil
 	Run      string            // ID of the run
+	// LoseContents agrees to launches that delete or replace volumes with what
+	// they hold.
+	LoseContents bool
 	// ToolVersion, DeadRun and CallerAddress are handed to bake.
 	ToolVersion   string
 	DeadRun       func(run string) bool

@@ -24,6 +24,8 @@ type RollbackOptions struct {
 	Vars        map[string]string
 	Sink        event.Sink
 	Run         string
+	// LoseContents is that of Options.
+	LoseContents bool
 }
 
 // restoreTime is how long putting a pointer back may take.
@@ -53,7 +55,7 @@ func Rollback(ctx context.Context, o RollbackOptions) (promote.Move, launch.Resu
 	b := &goBack{
 		promoter: promote.New(promote.Options{Project: o.Project, Provider: o.Provider, Sink: o.Sink, Run: o.Run}).Telling(sink),
 		options: launch.Options{
-			Project: o.Project.Name, Tags: o.Project.Tags, Topology: topology, Cloud: c, Sink: sink, Run: o.Run,
+			Project: o.Project.Name, Tags: o.Project.Tags, Topology: topology, Cloud: c, Sink: sink, Run: o.Run, LoseContents: o.LoseContents,
 			Elsewhere: launch.Elsewhere(o.Project, o.Provider, o.Vars),
 		},
 		environment: o.Environment,

@@ -205,7 +205,7 @@ func (r *run) moved(m promote.Move) {
 func (r *run) launchOptions(s PlannedStage, sink event.Sink) launch.Options {
 	return launch.Options{
 		Project: r.options.Project.Name, Tags: r.options.Project.Tags, Topology: r.plan.definitions[s.Name].topology,
-		Cloud: r.clouds[s.Environment], Sink: sink, Run: r.options.Run,
+		Cloud: r.clouds[s.Environment], Sink: sink, Run: r.options.Run, LoseContents: r.options.LoseContents,
 		Elsewhere: launch.Elsewhere(r.options.Project, r.options.Provider, r.options.Vars),
 	}
 }

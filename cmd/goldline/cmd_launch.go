@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"strings"
 
 	"github.com/goldline-dev/goldline/internal/event"
 	"github.com/goldline-dev/goldline/internal/fail"
@@ -101,6 +103,12 @@ func runLaunch(ctx context.Context, p *program, c *cobra.Command, args []string,
 
 // apply carries a plan out; what was done stands in the report beside an error.
 func (p *program) apply(ctx context.Context, options launch.Options, plan *launch.Plan, none, next string) (report, error) {
+	if lost := plan.Loses(); len(lost) > 0 && !plan.Destroy {
+		if err := p.agree(ctx, fmt.Sprintf("launch %s and lose the contents of %s", plan.Environment, strings.Join(lost, ", "))); err != nil {
+			return nil, err
+		}
+		options.LoseContents = true
+	}
 	result, err := launch.Apply(ctx, options, plan)
 	r := launchReport{planReport: newPlanReport(plan, none), Instances: instances(result.Instances)}
 	r.Changes = changes(result.Changes)

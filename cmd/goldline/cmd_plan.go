@@ -93,6 +93,9 @@ func changeLines(t *text, c launch.Change, full bool) {
 	if c.Reason != "" && c.Action != launch.Update {
 		t.linef("      because %s", strings.ReplaceAll(c.Reason, "\n", "\n        "))
 	}
+	if c.Loses {
+		t.linef("      %s", t.paint(red, "its contents are lost"))
+	}
 	for _, f := range c.Fields {
 		switch {
 		case c.Action != launch.Create:

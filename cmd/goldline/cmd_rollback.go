@@ -66,6 +66,7 @@ func runRollback(ctx context.Context, p *program, name string, o rollbackOptions
 		}
 		move, result, err := pipelines.Rollback(ctx, pipelines.RollbackOptions{
 			Project: loaded, Provider: provider, Image: name, Environment: o.env, To: o.to, Vars: o.vars, Sink: sink, Run: run,
+			LoseContents: p.flags.local || p.flags.yes,
 		})
 		r := rollbackReport{Move: move, Changes: changes(result.Changes), Instances: instances(result.Instances)}
 		if err != nil && !move.Changed {

@@ -82,7 +82,8 @@ func runRun(ctx context.Context, p *program, name string, o runOptions) (report,
 	}
 	options := pipelines.Options{
 		Project: loaded, Pipeline: pipeline, Vars: o.vars, Only: o.only, From: o.from, ToolVersion: version(),
-		DeadRun: func(run string) bool { return ledger.Dead(loaded.Dir, run) },
+		LoseContents: p.flags.local || p.flags.yes,
+		DeadRun:      func(run string) bool { return ledger.Dead(loaded.Dir, run) },
 	}
 	plan, err := pipelines.Compile(options)
 	if err != nil {
