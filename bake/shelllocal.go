@@ -10,10 +10,10 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/goldline-dev/goldline/internal/diag"
 	"github.com/goldline-dev/goldline/internal/fail"
+	"github.com/goldline-dev/goldline/internal/leash"
 	"github.com/goldline-dev/goldline/internal/project"
 )
 
@@ -129,9 +129,7 @@ func (s *ShellLocal) runOne(ctx context.Context, b *bake, path string, vars []va
 	var keep tail
 	out := &lines{emit: b.output(&keep)}
 	cmd.Stdout, cmd.Stderr = out, out
-	cmd.WaitDelay = 2 * time.Second
-	ownGroup(cmd)
-	err = cmd.Run()
+	err = leash.Run(cmd)
 	out.flush()
 	var exit *exec.ExitError
 	switch {

@@ -11,18 +11,14 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
-	"time"
 
 	"github.com/goldline-dev/goldline/internal/event"
 	"github.com/goldline-dev/goldline/internal/fail"
 	"github.com/goldline-dev/goldline/internal/graph"
+	"github.com/goldline-dev/goldline/internal/leash"
 	"github.com/goldline-dev/goldline/internal/ledger"
 	"github.com/goldline-dev/goldline/internal/tags"
 )
-
-// goodbye is how long a command may take to end once it is told to.
-const goodbye = 3 * time.Second
 
 // longestLine is where a line of output is cut in two.
 const longestLine = 64 << 10
@@ -35,9 +31,8 @@ type command struct {
 	line func(string)
 }
 
-// run runs the command and gives its output to line, line by line. It runs in
-// a process group of its own, so that what it started ends with it when ctx
-// does.
+// run runs the command and gives its output to line, line by line. What
+// it started ends with it when ctx does, or this process.
 func (c command) run(ctx context.Context) error {
 	if len(c.argv) == 0 {
 		return fail.Inputf("the command is empty")
@@ -46,17 +41,9 @@ func (c command) run(ctx context.Context) error {
 	cmd := exec.CommandContext(ctx, c.argv[0], c.argv[1:]...)
 	cmd.Dir, cmd.Env = c.dir, append(os.Environ(), c.env...)
 	cmd.Stdout, cmd.Stderr = out, out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
-	cmd.WaitDelay = goodbye
-	err := cmd.Run()
+	err := leash.Run(cmd)
 	out.flush()
 	if ctx.Err() != nil {
-		if cmd.Process != nil {
-			// The group outlives its leader while a member of it lives; when none
-			// does, this reaches nobody.
-			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-		}
 		return fmt.Errorf("%s: %w", c.argv[0], ctx.Err())
 	}
 	var exit *exec.ExitError

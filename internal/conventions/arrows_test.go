@@ -22,6 +22,7 @@ var arrows = map[string][]string{
 	"internal/tags":        {},
 	"internal/fail":        {},
 	"internal/graph":       {"internal/fail"},
+	"internal/leash":       {},
 	"internal/cloud":       {"internal/fail", "internal/graph", "internal/tags"},
 	"internal/ledger":      {"internal/event", "internal/fail"},
 	"internal/project":     {"internal/diag", "internal/fail", "internal/graph", "internal/tags"},
