@@ -129,7 +129,7 @@ type kind interface {
 func kinds() []kind {
 	return []kind{
 		of(vpcs{}), of(internetGateways{}), of(subnets{}),
-		of(elasticIPs{}), of(natGateways{}),
+		of(elasticIPs{}), of(natGateways{}), of(vpcPeerings{}), of(vpcEndpoints{}), of(dhcpOptions{}),
 		of(routeTables{}), of(securityGroups{}), of(keyPairs{}),
 		of(volumes{}), of(snapshots{}), of(instances{}), of(attachments{}), of(launchTemplates{}),
 	}

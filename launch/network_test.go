@@ -13,14 +13,18 @@ import (
 // network is a small topology of every kind of network resource.
 func network() map[string]string {
 	return map[string]string{
-		"topology/vpcs/main.yaml":              "cidr_block: 10.0.0.0/16\n",
+		"topology/vpcs/all.yaml":               "name: main\ncidr_block: 10.0.0.0/16\nsecondary_cidr_blocks: [10.8.0.0/16]\n---\nname: control\ncidr_block: 10.9.0.0/16\n",
 		"topology/internet_gateways/main.yaml": "vpc: main\n",
 		"topology/subnets/all.yaml": "name: public\nvpc: main\ncidr_block: 10.0.1.0/24\navailability_zone: a\n" +
-			"---\nname: private\nvpc: main\ncidr_block: 10.0.2.0/24\navailability_zone: a\n",
-		"topology/elastic_ips/all.yaml":  "name: out\n---\nname: bastion\ninstance: bastion\n---\nname: mail\n",
-		"topology/nat_gateways/out.yaml": "subnet: public\nelastic_ip: out\n",
+			"---\nname: private\nvpc: main\ncidr_block: 10.8.2.0/24\navailability_zone: a\n",
+		"topology/vpc_peerings/control.yaml": "vpc: control\npeer_vpc: main\nrequester: {allow_dns_resolution_from_remote_vpc: true}\n",
+		"topology/vpc_endpoints/s3.yaml":     "vpc: main\nservice_name: s3\nroute_tables: [private]\n",
+		"topology/dhcp_options/own.yaml":     "domain_name: shop.example\ndomain_name_servers: [AmazonProvidedDNS]\nvpcs: [main]\n",
+		"topology/elastic_ips/all.yaml":      "name: out\n---\nname: bastion\ninstance: bastion\n---\nname: mail\n",
+		"topology/nat_gateways/out.yaml":     "subnet: public\nelastic_ip: out\n",
 		"topology/route_tables/all.yaml": "name: public\nvpc: main\nroutes:\n  - destination_cidr_block: 0.0.0.0/0\n    internet_gateway: main\nsubnets: [public]\n" +
-			"---\nname: private\nvpc: main\nroutes:\n  - destination_cidr_block: 0.0.0.0/0\n    nat_gateway: out\nsubnets: [private]\n",
+			"---\nname: private\nvpc: main\nroutes:\n  - destination_cidr_block: 0.0.0.0/0\n    nat_gateway: out\n  - {destination_cidr_block: 10.9.0.0/16, vpc_peering: control}\nsubnets: [private]\n" +
+			"---\nname: control\nvpc: control\nroutes: [{destination_cidr_block: 10.0.0.0/16, vpc_peering: control}]\n",
 		"topology/instances/all.yaml": "name: bastion\nimage: web\ninstance_type: t3.micro\nsubnet: public\n" +
 			"---\nname: mail\nimage: web\ninstance_type: t3.micro\nsubnet: public\nelastic_ip: mail\n",
 		"images/web.yaml": "source_ami: ami-00000000000000001\nssh_username: admin\n",
@@ -97,6 +101,46 @@ func TestNetworkChanges(t *testing.T) {
 			s.edit("topology/elastic_ips/all.yaml", "---\nname: bastion\ninstance: bastion\n---\nname: mail\n", "")
 			s.edit("topology/instances/all.yaml", "elastic_ip: mail\n", "")
 		}, []string{"delete elastic_ip.bastion: no definition has it", "delete elastic_ip.mail: no definition has it"}},
+		{"another block of a VPC", func(s *site) {
+			s.edit("topology/vpcs/all.yaml", "[10.8.0.0/16]", "[10.8.0.0/16, 10.7.0.0/16]")
+			s.edit("topology/subnets/all.yaml", "10.8.2.0", "10.7.2.0")
+		}, []string{"change route_table.private: subnets", "change vpc.main: secondary_cidr_blocks", "replace subnet.private: cidr_block: 10.8.2.0/24 -> 10.7.2.0/24"}},
+		{"the other end of a peering", func(s *site) {
+			s.edit("topology/vpcs/all.yaml", "10.9.0.0/16\n", "10.9.0.0/16\n---\nname: more\ncidr_block: 10.6.0.0/16\n")
+			s.edit("topology/vpc_peerings/control.yaml", "vpc: control\npeer_vpc: main", "vpc: more\npeer_vpc: main")
+			s.edit("topology/route_tables/all.yaml", "vpc: control\n", "vpc: more\n")
+		}, []string{"change route_table.private: routes[10.9.0.0/16]", "create vpc.more",
+			"replace route_table.control: vpc: ID -> (known after launch)", "replace vpc_peering.control: vpc: ID -> (known after launch)"}},
+		{"a peering the other way round", func(s *site) {
+			s.edit("topology/vpc_peerings/control.yaml", "vpc: control\npeer_vpc: main", "vpc: main\npeer_vpc: control")
+		}, []string{"change route_table.control: routes[10.0.0.0/16]", "change route_table.private: routes[10.9.0.0/16]",
+			"replace vpc_peering.control: vpc: ID -> ID; peer_vpc: ID -> ID"}},
+		{"options of a peering", func(s *site) {
+			s.edit("topology/vpc_peerings/control.yaml", "vpc: true}", "vpc: false}\naccepter: {allow_dns_resolution_from_remote_vpc: true}")
+		}, []string{"change vpc_peering.control: requester.allow_dns_resolution_from_remote_vpc; accepter.allow_dns_resolution_from_remote_vpc"}},
+		{"no peering", func(s *site) {
+			s.write(map[string]string{"topology/vpc_peerings/control.yaml": ""})
+			s.edit("topology/route_tables/all.yaml", "  - {destination_cidr_block: 10.9.0.0/16, vpc_peering: control}\n", "")
+			s.edit("topology/route_tables/all.yaml", "routes: [{destination_cidr_block: 10.0.0.0/16, vpc_peering: control}]\n", "")
+		}, []string{"change route_table.control: routes[10.0.0.0/16]", "change route_table.private: routes[10.9.0.0/16]",
+			"delete vpc_peering.control: no definition has it"}},
+		{"tables and policy of an endpoint", func(s *site) {
+			s.edit("topology/vpc_endpoints/s3.yaml", "[private]", "[public]\npolicy:\n  Version: \"2012-10-17\"\n  Statement: [{Effect: Allow, Principal: \"*\", Action: \"s3:GetObject\", Resource: \"*\"}]")
+		}, []string{"change vpc_endpoint.s3: route_tables; policy"}},
+		{"service of an endpoint", func(s *site) {
+			s.edit("topology/vpc_endpoints/s3.yaml", "service_name: s3", "service_name: dynamodb")
+		}, []string{"replace vpc_endpoint.s3: service_name: com.amazonaws.eu-central-1.s3 -> com.amazonaws.eu-central-1.dynamodb"}},
+		{"another endpoint in its place", func(s *site) {
+			s.edit("topology/vpc_endpoints/s3.yaml", "vpc:", "name: buckets\nvpc:")
+		}, []string{"create vpc_endpoint.buckets", "delete vpc_endpoint.s3: no definition has it"}},
+		{"DHCP options", func(s *site) {
+			s.edit("topology/dhcp_options/own.yaml", "shop.example", "shop.test")
+		}, []string{"replace dhcp_options.own: domain_name: shop.example -> shop.test"}},
+		{"DHCP options of another VPC", func(s *site) {
+			s.edit("topology/dhcp_options/own.yaml", "[main]", "[control]")
+		}, []string{"change dhcp_options.own: vpcs"}},
+		{"no DHCP options", func(s *site) { s.write(map[string]string{"topology/dhcp_options/own.yaml": ""}) },
+			[]string{"delete dhcp_options.own: no definition has it"}},
 		{"instances with addresses are replaced", func(s *site) { s.promote("web", "2.0.0") }, []string{
 			"change elastic_ip.bastion: instance",
 			"replace instance.bastion: image web: build 1.0.0 -> 2.0.0 (AMI -> AMI)", "replace instance.mail: image web: build 1.0.0 -> 2.0.0 (AMI -> AMI)"}},
@@ -188,4 +232,4 @@ func TestNetworkCallsFail(t *testing.T) {
 
 // networkStride is the part of the calls that fail: coprime to the kinds of
 // faults, so that each action meets some of them.
-const networkStride = 5
+const networkStride = 13

@@ -35,13 +35,14 @@ type routeSpec struct {
 	DestinationCIDRBlock string `yaml:"destination_cidr_block" required:"true" doc:"The addresses that the route is for: 0.0.0.0/0."`
 	InternetGateway      string `yaml:"internet_gateway" ref:"internet_gateway" doc:"Internet gateway that they are reached through."`
 	NATGateway           string `yaml:"nat_gateway" ref:"nat_gateway" doc:"NAT gateway that they are reached through."`
+	VPCPeering           string `yaml:"vpc_peering" ref:"vpc_peering" doc:"Peering connection that they are reached through: a name, or the ID of one that another environment has."`
 	Instance             string `yaml:"instance" ref:"instance" doc:"Instance that they are reached through."`
 	NetworkInterface     string `yaml:"network_interface_id" doc:"ID of the network interface that they are reached through."`
 }
 
 // target is the ID that a route leads to.
 func (r routeSpec) target() string {
-	for _, id := range []string{r.InternetGateway, r.NATGateway, r.Instance, r.NetworkInterface} {
+	for _, id := range []string{r.InternetGateway, r.NATGateway, r.VPCPeering, r.Instance, r.NetworkInterface} {
 		if id != "" {
 			return id
 		}
@@ -62,13 +63,13 @@ func (routeTables) check(c *checker, d definition[routeTableSpec]) {
 	for i, r := range d.spec.Routes {
 		path := fmt.Sprintf("routes[%d]", i)
 		targets := 0
-		for _, id := range []string{r.InternetGateway, r.NATGateway, r.Instance, r.NetworkInterface} {
+		for _, id := range []string{r.InternetGateway, r.NATGateway, r.VPCPeering, r.Instance, r.NetworkInterface} {
 			if id != "" {
 				targets++
 			}
 		}
 		if targets != 1 {
-			c.problems.AddHint(d.At(path), "give internet_gateway, nat_gateway, instance or network_interface_id", "a route needs one target, not %d", targets)
+			c.problems.AddHint(d.At(path), "give internet_gateway, nat_gateway, vpc_peering, instance or network_interface_id", "a route needs one target, not %d", targets)
 		}
 		if block, ok := c.block(d.Resource, path+".destination_cidr_block", r.DestinationCIDRBlock, 0, 32); ok {
 			if seen[block] {
@@ -234,7 +235,7 @@ func (k routeTables) route(ctx context.Context, t *task, table *string, block st
 	replace := func() error {
 		_, err := k.api(t.Cloud).ReplaceRoute(ctx, &ec2.ReplaceRouteInput{
 			RouteTableId: table, DestinationCidrBlock: aws.String(block),
-			GatewayId: optional(r.InternetGateway), NatGatewayId: optional(r.NATGateway), InstanceId: optional(r.Instance), NetworkInterfaceId: optional(r.NetworkInterface),
+			GatewayId: optional(r.InternetGateway), NatGatewayId: optional(r.NATGateway), VpcPeeringConnectionId: optional(r.VPCPeering), InstanceId: optional(r.Instance), NetworkInterfaceId: optional(r.NetworkInterface),
 		})
 		return err
 	}
@@ -244,7 +245,7 @@ func (k routeTables) route(ctx context.Context, t *task, table *string, block st
 	return t.again(ctx, func() error {
 		_, err := k.api(t.Cloud).CreateRoute(ctx, &ec2.CreateRouteInput{
 			RouteTableId: table, DestinationCidrBlock: aws.String(block),
-			GatewayId: optional(r.InternetGateway), NatGatewayId: optional(r.NATGateway), InstanceId: optional(r.Instance), NetworkInterfaceId: optional(r.NetworkInterface),
+			GatewayId: optional(r.InternetGateway), NatGatewayId: optional(r.NATGateway), VpcPeeringConnectionId: optional(r.VPCPeering), InstanceId: optional(r.Instance), NetworkInterfaceId: optional(r.NetworkInterface),
 		})
 		if cloud.AlreadyExists(err) {
 			return replace()

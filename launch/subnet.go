@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
@@ -40,8 +42,9 @@ func (k subnets) check(c *checker, d definition[subnetSpec]) {
 		return
 	}
 	if outer, r, ok := referred[vpcSpec](c, d.Resource, "vpc"); ok {
-		if whole, err := netip.ParsePrefix(outer.CIDRBlock); err == nil && !contains(whole, block) {
-			c.problems.AddHint(d.At("cidr_block"), fmt.Sprintf("the block of %s is %s", r.Address, whole), "%s lies outside %s", block, r.Address)
+		inside := slices.ContainsFunc(outer.blocks(), func(whole netip.Prefix) bool { return contains(whole, block) })
+		if whole := outer.blocks(); len(whole) > 0 && !inside && !slices.ContainsFunc(outer.SecondaryCIDRBlocks, unresolved) {
+			c.problems.AddHint(d.At("cidr_block"), fmt.Sprintf("the block of %s is %s", r.Address, blockList(whole)), "%s lies outside %s", block, r.Address)
 		}
 	}
 	// The later of two overlapping subnets is the one to report.
@@ -54,6 +57,15 @@ func (k subnets) check(c *checker, d definition[subnetSpec]) {
 			c.problems.AddHint(d.At("cidr_block"), fmt.Sprintf("%s stands at %s", other.Address, other.At("cidr_block")), "%s overlaps %s of %s", block, theirs, other.Address)
 		}
 	}
+}
+
+// blockList is blocks for messages.
+func blockList(blocks []netip.Prefix) string {
+	var all []string
+	for _, b := range blocks {
+		all = append(all, b.String())
+	}
+	return strings.Join(all, " and ")
 }
 
 func (subnets) list(ctx context.Context, q query) ([]types.Subnet, error) {

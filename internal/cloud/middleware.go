@@ -41,7 +41,7 @@ func instrument(calls *Calls, limit *limiter) func(*middleware.Stack) error {
 func repeatable(action string) bool {
 	switch action {
 	case "CreateImage", "RegisterImage", "CreateSnapshot", "CreateVpc", "CreateSubnet", "CreateSecurityGroup",
-		"CreateInternetGateway", "AllocateAddress", "CreateKeyPair", "ImportKeyPair", "CreateRoute", "AttachVolume",
+		"CreateInternetGateway", "CreateVpcPeeringConnection", "CreateDhcpOptions", "AssociateVpcCidrBlock", "AllocateAddress", "CreateKeyPair", "ImportKeyPair", "CreateRoute", "AttachVolume",
 		"AttachInternetGateway", "AssociateRouteTable", "AuthorizeSecurityGroupIngress", "AuthorizeSecurityGroupEgress",
 		"PutParameter", "DeregisterImage":
 		return false

@@ -38,6 +38,9 @@ type ec2Service struct {
 	addresses     *table[addressRow]
 	templates     *table[templateRow]
 	nats          *table[natRow]
+	peerings      *table[peeringRow]
+	endpoints     *table[endpointRow]
+	dhcp          *table[dhcpRow]
 }
 
 // newEC2 adds EC2's tables to the store, its actions to the registry and its
@@ -66,6 +69,9 @@ func newEC2(c *Cloud) *ec2Service {
 		addresses:     newTable[addressRow](c.store, "ec2-addresses"),
 		templates:     newTable[templateRow](c.store, "ec2-launch-templates"),
 		nats:          newTable[natRow](c.store, "ec2-nat-gateways"),
+		peerings:      newTable[peeringRow](c.store, "ec2-vpc-peerings"),
+		endpoints:     newTable[endpointRow](c.store, "ec2-vpc-endpoints"),
+		dhcp:          newTable[dhcpRow](c.store, "ec2-dhcp-options"),
 	}
 	s.hosts = newHosts(s)
 	s.addPlaces()
@@ -89,6 +95,9 @@ func newEC2(c *Cloud) *ec2Service {
 	s.addAddresses()
 	s.addLaunchTemplates()
 	s.addNatGateways()
+	s.addPeerings()
+	s.addEndpoints()
+	s.addDHCP()
 	s.addInventory()
 	return s
 }
@@ -142,6 +151,9 @@ func (s *ec2Service) addInventory() {
 	inventory(c, "launch-template", s.templates, func(r templateRow) (string, bool) { return r.ID + " " + r.Name, true })
 	inventory(c, "address", s.addresses, func(r addressRow) (string, bool) { return *r.Address.AllocationId, true })
 	inventory(c, "nat-gateway", s.nats, func(r natRow) (string, bool) { return r.id() + " " + string(r.Gateway.State), r.holdsNetwork() })
+	inventory(c, "vpc-peering-connection", s.peerings, func(r peeringRow) (string, bool) { return r.id() + " " + string(r.status()), r.lives() })
+	inventory(c, "vpc-endpoint", s.endpoints, func(r endpointRow) (string, bool) { return r.id() + " " + *r.Endpoint.ServiceName, true })
+	inventory(c, "dhcp-options", s.dhcp, func(r dhcpRow) (string, bool) { return r.id(), true })
 }
 
 // settler adds a function that schedule can name.

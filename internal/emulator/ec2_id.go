@@ -28,6 +28,9 @@ const (
 	associationID idKind = "eipassoc"
 	templateID    idKind = "lt"
 	natID         idKind = "nat"
+	peeringID     idKind = "pcx"
+	endpointID    idKind = "vpce"
+	dhcpID        idKind = "dopt"
 )
 
 // idWords are the words that EC2 has for a kind of resource: its name in tag
@@ -57,6 +60,9 @@ func (k idKind) words() idWords {
 		addressID:     {"elastic-ip", "InvalidAllocationID.NotFound", "InvalidAllocationID.Malformed", "The allocation ID '%s' does not exist"},
 		templateID:    {"launch-template", "InvalidLaunchTemplateId.NotFound", "InvalidLaunchTemplateId.Malformed", "The launch template ID '%s' does not exist"},
 		natID:         {"natgateway", "NatGatewayNotFound", "NatGatewayMalformed", "NAT gateway %s was not found"},
+		peeringID:     {"vpc-peering-connection", "InvalidVpcPeeringConnectionID.NotFound", "InvalidVpcPeeringConnectionId.Malformed", "The vpcPeeringConnection ID '%s' does not exist"},
+		endpointID:    {"vpc-endpoint", "InvalidVpcEndpointId.NotFound", "InvalidVpcEndpointId.Malformed", "The Vpc Endpoint Id '%s' does not exist"},
+		dhcpID:        {"dhcp-options", "InvalidDhcpOptionID.NotFound", "InvalidDhcpOptionsId.Malformed", "The dhcpOptions ID '%s' does not exist"},
 		associationID: {"elastic-ip", "InvalidAssociationID.NotFound", "InvalidAssociationID.Malformed", "The association ID '%s' does not exist"},
 	}[k]
 	if !ok {

@@ -2,6 +2,7 @@ package emulator
 
 import (
 	"net/netip"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
@@ -22,8 +23,8 @@ func (s *ec2Service) addRouteTables() {
 	on(s, "CreateRouteTable", "VpcId ClientToken TagSpecifications.*", s.createRouteTable)
 	on(s, "DescribeRouteTables", "RouteTableIds Filters.* MaxResults NextToken", s.describeRouteTables)
 	on(s, "DeleteRouteTable", "RouteTableId", s.deleteRouteTable)
-	on(s, "CreateRoute", "RouteTableId DestinationCidrBlock GatewayId InstanceId NetworkInterfaceId NatGatewayId", s.createRoute)
-	on(s, "ReplaceRoute", "RouteTableId DestinationCidrBlock GatewayId InstanceId NetworkInterfaceId NatGatewayId", s.replaceRoute)
+	on(s, "CreateRoute", "RouteTableId DestinationCidrBlock GatewayId InstanceId NetworkInterfaceId NatGatewayId VpcPeeringConnectionId", s.createRoute)
+	on(s, "ReplaceRoute", "RouteTableId DestinationCidrBlock GatewayId InstanceId NetworkInterfaceId NatGatewayId VpcPeeringConnectionId", s.replaceRoute)
 	on(s, "DeleteRoute", "RouteTableId DestinationCidrBlock", s.deleteRoute)
 	on(s, "AssociateRouteTable", "RouteTableId SubnetId", s.associateRouteTable)
 	on(s, "DisassociateRouteTable", "AssociationId", s.disassociateRouteTable)
@@ -89,7 +90,11 @@ func (s *ec2Service) showRouteTable(c ec2Call, row routeTableRow) types.RouteTab
 // leadsNowhere says that a route's target doesn't exist any more, or isn't
 // attached.
 func (s *ec2Service) leadsNowhere(w world, route types.Route) bool {
-	if id := deref(route.GatewayId); id != "" && id != "local" {
+	if id := deref(route.VpcPeeringConnectionId); id != "" {
+		peering, ok := s.peerings.get(world{}, id)
+		return !ok || peering.status() != types.VpcPeeringConnectionStateReasonCodeActive
+	}
+	if id := deref(route.GatewayId); id != "" && id != "local" && !strings.HasPrefix(id, string(endpointID)) {
 		gateway, ok := s.gateways.get(w, id)
 		return !ok || gateway.attachedTo() == ""
 	}
@@ -153,6 +158,7 @@ func routeTableFilters() filters[types.RouteTable] {
 		"route.destination-cidr-block":           route(func(r types.Route) []string { return opt(r.DestinationCidrBlock) }),
 		"route.gateway-id":                       route(func(r types.Route) []string { return opt(r.GatewayId) }),
 		"route.nat-gateway-id":                   route(func(r types.Route) []string { return opt(r.NatGatewayId) }),
+		"route.vpc-peering-connection-id":        route(func(r types.Route) []string { return opt(r.VpcPeeringConnectionId) }),
 		"route.instance-id":                      route(func(r types.Route) []string { return opt(r.InstanceId) }),
 		"route.origin":                           route(func(r types.Route) []string { return one(r.Origin) }),
 		"route.state":                            route(func(r types.Route) []string { return one(r.State) }),
@@ -178,7 +184,7 @@ func (s *ec2Service) deleteRouteTable(c ec2Call, in *ec2.DeleteRouteTableInput) 
 func (s *ec2Service) routeTarget(c ec2Call, vpc string, wanted types.Route) (types.Route, error) {
 	route := types.Route{Origin: types.RouteOriginCreateRoute, State: types.RouteStateActive}
 	set := 0
-	for _, id := range []*string{wanted.GatewayId, wanted.InstanceId, wanted.NetworkInterfaceId, wanted.NatGatewayId} {
+	for _, id := range []*string{wanted.GatewayId, wanted.InstanceId, wanted.NetworkInterfaceId, wanted.NatGatewayId, wanted.VpcPeeringConnectionId} {
 		if deref(id) != "" {
 			set++
 		}
@@ -204,6 +210,17 @@ func (s *ec2Service) routeTarget(c ec2Call, vpc string, wanted types.Route) (typ
 			err = refuse("InvalidNatGatewayID.NotFound", "The natGateway ID '%s' does not exist", row.id())
 		}
 		route.NatGatewayId = wanted.NatGatewayId
+		return route, err
+	case deref(wanted.VpcPeeringConnectionId) != "":
+		row, err := s.peer(c.w, wanted.VpcPeeringConnectionId)
+		switch {
+		case err != nil:
+		case !row.between(vpc):
+			err = refuse("InvalidParameterValue", "route table and VPC peering connection %s belong to different networks", row.id())
+		case row.status() != types.VpcPeeringConnectionStateReasonCodeActive:
+			err = peeringID.missing(row.id())
+		}
+		route.VpcPeeringConnectionId = wanted.VpcPeeringConnectionId
 		return route, err
 	}
 	return s.interfaceTarget(c, vpc, wanted, route)
@@ -238,6 +255,7 @@ func (s *ec2Service) createRoute(c ec2Call, in *ec2.CreateRouteInput) (*ec2.Crea
 	}
 	route, err := s.routeTarget(c, *row.Table.VpcId, types.Route{
 		GatewayId: in.GatewayId, InstanceId: in.InstanceId, NetworkInterfaceId: in.NetworkInterfaceId, NatGatewayId: in.NatGatewayId,
+		VpcPeeringConnectionId: in.VpcPeeringConnectionId,
 	})
 	if err != nil {
 		return nil, err
@@ -257,7 +275,7 @@ func (s *ec2Service) createRoute(c ec2Call, in *ec2.CreateRouteInput) (*ec2.Crea
 // same says that two routes lead to the same target.
 func same(a, b types.Route) bool {
 	return deref(a.GatewayId) == deref(b.GatewayId) && deref(a.NetworkInterfaceId) == deref(b.NetworkInterfaceId) &&
-		deref(a.NatGatewayId) == deref(b.NatGatewayId)
+		deref(a.NatGatewayId) == deref(b.NatGatewayId) && deref(a.VpcPeeringConnectionId) == deref(b.VpcPeeringConnectionId)
 }
 
 // routeTo is the index of the route to a block, -1 if there is none.
@@ -297,6 +315,7 @@ func (s *ec2Service) replaceRoute(c ec2Call, in *ec2.ReplaceRouteInput) (*ec2.Re
 	}
 	route, err := s.routeTarget(c, *row.Table.VpcId, types.Route{
 		GatewayId: in.GatewayId, InstanceId: in.InstanceId, NetworkInterfaceId: in.NetworkInterfaceId, NatGatewayId: in.NatGatewayId,
+		VpcPeeringConnectionId: in.VpcPeeringConnectionId,
 	})
 	if err != nil {
 		return nil, err

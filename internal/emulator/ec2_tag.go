@@ -146,6 +146,9 @@ func (s *ec2Service) tagTarget(c ec2Call, id string) (string, error) {
 		addressID:    func() bool { return has(s.addresses, c.w, id) },
 		templateID:   func() bool { return has(s.templates, c.w, id) },
 		natID:        func() bool { return has(s.nats, c.w, id) },
+		peeringID:    func() bool { _, err := s.peer(c.w, &id); return err == nil },
+		endpointID:   func() bool { return has(s.endpoints, c.w, id) },
+		dhcpID:       func() bool { return has(s.dhcp, c.w, id) },
 	}[k]
 	if exists == nil {
 		return "", refuse("InvalidID", "The ID '%s' is not valid", id)

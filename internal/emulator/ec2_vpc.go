@@ -42,7 +42,7 @@ func newVPCParts() vpcParts {
 // default security group.
 func (s *ec2Service) makeVPC(c ec2Call, block netip.Prefix, tenancy types.Tenancy, parts vpcParts) vpcRow {
 	row := vpcRow{DNSSupport: true, Vpc: types.Vpc{
-		VpcId: new(parts.vpc), CidrBlock: new(block.String()), OwnerId: new(c.Account), DhcpOptionsId: new(idKind("dopt").stable(c.w.String())),
+		VpcId: new(parts.vpc), CidrBlock: new(block.String()), OwnerId: new(c.Account), DhcpOptionsId: new(dhcpID.stable(c.w.String())),
 		InstanceTenancy: tenancy, IsDefault: new(false), State: types.VpcStateAvailable,
 		CidrBlockAssociationSet: []types.VpcCidrBlockAssociation{blockAssociation(parts.vpc, block)},
 	}}
@@ -221,6 +221,16 @@ func (s *ec2Service) vpcInUse(w world, id string) bool {
 	}
 	for _, row := range s.routeTables.all(w) {
 		if *row.Table.VpcId == id && !row.isMain() {
+			return true
+		}
+	}
+	for _, row := range s.endpoints.all(w) {
+		if *row.Endpoint.VpcId == id {
+			return true
+		}
+	}
+	for _, row := range s.peerings.all(world{}) {
+		if row.lives() && row.between(id) {
 			return true
 		}
 	}
