@@ -25,6 +25,7 @@ func recipe() []step {
 		sourceStep{},      // find the source image
 		fingerprintStep{}, // take in every input
 		reuseStep{},       // end here if the build exists
+		networkStep{},     // find VPC, subnet and groups by the recipe's filters
 		together{"access", []step{
 			keyPairStep{},
 			securityGroupStep{},
@@ -32,11 +33,14 @@ func recipe() []step {
 		builderStep{}, // launch the builder, wait until it runs
 		connectStep{}, // SSH, with the host key known
 		provisionStep{},
-		sealStep{}, // take out of the file system what was put in to bake
+		sealStep{},     // take out of the file system what was put in to bake
+		endEarlyStep{}, // end here if no AMI is wanted
 		stopStep{},
-		imageStep{},  // CreateImage
-		finishStep{}, // wait for the AMI while the builder is given back
-		recordStep{}, // remember the inputs, for --explain
+		attributeStep{}, // what the AMI takes over from the builder
+		imageStep{},     // CreateImage
+		finishStep{},    // wait for the AMI while the builder is given back
+		publishStep{},   // copies, permissions, deprecation
+		recordStep{},    // remember the inputs, for --explain
 	}
 }
 
@@ -62,13 +66,17 @@ type bake struct {
 	keyName   string     // of the EC2 key pair that the builder gets
 	keyPair   *shared    // the temporary one
 	keyLine   string     // its public half as it stands in authorized_keys
-	groups    []string   // securityGroupStep: what the builder gets
-	group     *shared    // the temporary one
-	host      hostKey    // builderStep
+	vpcID     string     // networkStep
+	subnet    string
+	groups    []string // networkStep or securityGroupStep: what the builder gets
+	group     *shared  // the temporary one
+	host      hostKey  // builderStep
 	builder   made
 	ending    bool // the builder is being terminated
+	spot      bool // it is a spot instance
 	instance  types.Instance
-	remote    *remote  // connectStep
+	remote    *remote // connectStep
+	bastion   *bastion
 	unremoved []string // provisionStep: what it could not remove from the builder
 	ami       made     // imageStep
 	amiName   string
@@ -163,6 +171,8 @@ func (b *bake) outcome(ctx context.Context) error {
 		return fail.Dirty(fmt.Errorf("%s is ready, but not everything temporary was removed: %w", b.build.AMI, cleanUp))
 	case cleanUp != nil:
 		return fail.Dirty(fail.Join(err, cleanUp))
+	case len(fail.LeftOf(err)) > 0:
+		return err
 	case ctx.Err() != nil && errors.Is(ctx.Err(), context.Canceled):
 		return fmt.Errorf("interrupted; everything was put back: %w", ctx.Err())
 	}

@@ -59,6 +59,7 @@ type Build struct {
 	Created     time.Time  `json:"created"`
 	Steps       []StepTime `json:"steps,omitempty"`
 	Inputs      []Input    `json:"inputs,omitempty"`
+	Copies      []Copy     `json:"copies,omitempty"` // made or found by this bake
 }
 
 // StepTime is how long a step took, and what it waited for the longest.
@@ -93,8 +94,9 @@ type Baker struct {
 	made    []types.Image                   // builds since, and old ones that were waited for
 	gates   map[string]chan struct{}        // one bake of an image at a time
 	shares  map[string]*shared              // by what it is and must be like
-	active  int                             // bakes under way
-	stale   map[string]bool                 // images that Explain found would be baked
+	regions map[string]*cloud.Cloud
+	active  int             // bakes under way
+	stale   map[string]bool // images that Explain found would be baked
 
 	nonce     string // tells what this Baker makes from what others of the run make
 	stop      *batch
@@ -114,6 +116,7 @@ func New(o Options) *Baker {
 		sources: map[string]*memo[[]types.Image]{},
 		gates:   map[string]chan struct{}{},
 		shares:  map[string]*shared{},
+		regions: map[string]*cloud.Cloud{},
 		stale:   map[string]bool{},
 		nonce:   uuid.NewString(),
 	}

@@ -24,6 +24,10 @@ func (b *bake) sourceCIDRs(ctx context.Context) ([]string, error) {
 	if given := b.image.SourceCIDRs; len(given) > 0 {
 		return given, nil
 	}
+	if b.image.BastionHost != "" {
+		// The builder sees the bastion, from within the network.
+		return []string{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"}, nil
+	}
 	address, err := b.callerAddress(ctx)
 	if err != nil {
 		err = fmt.Errorf("find out from where the builder will be reached: %w", err)

@@ -36,6 +36,10 @@ func CheckImage(i *project.Image) diag.List {
 	checkTags(i, &l, "run_tags", i.RunTags)
 	checkTags(i, &l, "run_volume_tags", i.RunVolumeTags)
 	checkTags(i, &l, "snapshot_tags", i.SnapshotTags)
+	checkTags(i, &l, "spot_tags", i.SpotTags)
+	checkPublication(i, &l)
+	checkPlacing(i, &l)
+	checkBastion(i, &l)
 	for key, value := range map[string]string{"ami_description": i.AMIDescription, "user_data": i.UserData, "version": i.Version, "source_ami": i.SourceAMI} {
 		checkTemplate(i, &l, key, value)
 	}

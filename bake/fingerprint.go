@@ -3,6 +3,7 @@ package bake
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -36,7 +37,7 @@ var countedKeys = []string{
 	"version", "ami_name", "ami_description",
 	"user_data", "encrypt_boot", "kms_key_id",
 	"launch_block_device_mappings", "ami_block_device_mappings",
-	"ssh_username", "ena_support", "imds_support",
+	"ssh_username", "ena_support", "imds_support", "sriov_support",
 }
 
 // fingerprint lists the inputs of a recipe and digests them. source and
@@ -123,7 +124,11 @@ func provisionerInputs(image *project.Image, n int, p *project.Provisioner, hide
 func yamlFields(v reflect.Value) map[string]reflect.Value {
 	fields := map[string]reflect.Value{}
 	for i := range v.NumField() {
-		key, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("yaml"), ",")
+		key, options, _ := strings.Cut(v.Type().Field(i).Tag.Get("yaml"), ",")
+		if options == "inline" {
+			maps.Copy(fields, yamlFields(v.Field(i)))
+			continue
+		}
 		if key != "" && key != "-" {
 			fields[key] = v.Field(i)
 		}

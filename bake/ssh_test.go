@@ -74,8 +74,12 @@ func serveSSH(t *testing.T, handle gliderssh.Handler, accept func(gliderssh.Publ
 		t.Fatal(err)
 	}
 	server := &gliderssh.Server{
-		Handler:          handle,
-		PublicKeyHandler: func(_ gliderssh.Context, key gliderssh.PublicKey) bool { return accept(key) },
+		Handler: handle,
+		// It serves as a bastion too.
+		ChannelHandlers:             map[string]gliderssh.ChannelHandler{"session": gliderssh.DefaultSessionHandler, "direct-tcpip": gliderssh.DirectTCPIPHandler},
+		LocalPortForwardingCallback: func(gliderssh.Context, string, uint32) bool { return true },
+		PasswordHandler:             func(_ gliderssh.Context, password string) bool { return password == "let me in" },
+		PublicKeyHandler:            func(_ gliderssh.Context, key gliderssh.PublicKey) bool { return accept(key) },
 	}
 	server.AddHostKey(hostKey)
 	served := graph.Background(func() error { return server.Serve(l) })

@@ -11,7 +11,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/event"
-	"github.com/goldline-dev/goldline/internal/fail"
 	"github.com/goldline-dev/goldline/internal/graph"
 	"github.com/goldline-dev/goldline/internal/project"
 	"github.com/goldline-dev/goldline/internal/tags"
@@ -44,7 +43,7 @@ func (builderStep) run(ctx context.Context, b *bake) error {
 	began := time.Now()
 	what := "builder " + b.builder.id + " to run"
 	b.instance, err = b.cloud.Instances.Wait(ctx, cloud.Wait[types.Instance]{
-		ID: b.builder.id, For: what, Deadline: runningTime,
+		ID: b.builder.id, For: what, Deadline: b.deadline(runningTime),
 		Done: func(i types.Instance, found bool) (bool, error) {
 			if !found || state(i) == types.InstanceStateNamePending {
 				return false, nil
@@ -56,30 +55,6 @@ func (builderStep) run(ctx context.Context, b *bake) error {
 	})
 	b.waitedFor(builderStep{}.name(), what, began)
 	return err
-}
-
-func (b *bake) launch(ctx context.Context, in *ec2.RunInstancesInput) error {
-	ctx, cancel := outlive(ctx)
-	defer cancel()
-	b.builder.tried = true
-	return visible(ctx, func(ctx context.Context) error {
-		out, err := b.cloud.EC2.RunInstances(ctx, in)
-		if err != nil {
-			err = fmt.Errorf("launch builder (%s): %w", in.InstanceType, err)
-			if cloud.NoCapacity(err) {
-				err = fail.WithHint(err, "try another instance_type, availability_zone or subnet_id in %s", b.image.File)
-			}
-			return err
-		}
-		if len(out.Instances) == 0 {
-			return fmt.Errorf("launch builder: EC2 answered without an instance")
-		}
-		b.instance = out.Instances[0]
-		b.builder.id = aws.ToString(b.instance.InstanceId)
-		b.useGroup(b.builder.id, false)
-		b.tell(event.Created, b.builder.id, "builder %s (%s) from %s", b.builder.id, in.InstanceType, aws.ToString(in.ImageId))
-		return nil
-	})
 }
 
 func (b *bake) builderInput() (*ec2.RunInstancesInput, error) {
@@ -101,20 +76,12 @@ func (b *bake) builderInput() (*ec2.RunInstancesInput, error) {
 	}
 	set := b.temporary(own)
 	in := &ec2.RunInstancesInput{
-		ImageId:      b.source.ImageId,
-		InstanceType: types.InstanceType(orText(b.image.InstanceType, "t3.micro")),
-		MinCount:     aws.Int32(1), MaxCount: aws.Int32(1),
-		// The same for every repetition of this one call and for no other: an
-		// earlier attempt's builder, terminated since, still holds its own.
-		ClientToken:                       aws.String(digestOf(b.options.Run, b.image.Name, b.fingerprint, b.started.Format(time.RFC3339Nano))[:32]),
+		ImageId:  b.source.ImageId,
+		MinCount: aws.Int32(1), MaxCount: aws.Int32(1),
 		UserData:                          aws.String(base64.StdEncoding.EncodeToString(data)),
-		InstanceInitiatedShutdownBehavior: types.ShutdownBehavior(orText(b.image.ShutdownBehavior, string(types.ShutdownBehaviorTerminate))),
-		MetadataOptions: &types.InstanceMetadataOptionsRequest{
-			HttpEndpoint:            types.InstanceMetadataEndpointStateEnabled,
-			HttpTokens:              types.HttpTokensStateRequired,
-			HttpPutResponseHopLimit: aws.Int32(1),
-		},
-		BlockDeviceMappings: builderDevices(b.image, b.source),
+		InstanceInitiatedShutdownBehavior: b.shutdownBehavior(),
+		MetadataOptions:                   metadataOptions(b.image.MetadataOptions),
+		BlockDeviceMappings:               builderDevices(b.image, b.source),
 		TagSpecifications: []types.TagSpecification{
 			cloud.TagSpec(types.ResourceTypeInstance, set),
 			cloud.TagSpec(types.ResourceTypeVolume, b.temporary(volumes)),
@@ -130,19 +97,53 @@ func (b *bake) builderInput() (*ec2.RunInstancesInput, error) {
 	if profile := b.image.IAMInstanceProfile; profile != "" {
 		in.IamInstanceProfile = &types.IamInstanceProfileSpecification{Name: aws.String(profile)}
 	}
-	if zone := b.image.AvailabilityZone; zone != "" {
-		in.Placement = &types.Placement{AvailabilityZone: aws.String(zone)}
+	if zone, tenancy := b.image.AvailabilityZone, b.image.Tenancy; zone != "" || tenancy != "" {
+		in.Placement = &types.Placement{Tenancy: types.Tenancy(tenancy)}
+		if zone != "" {
+			in.Placement.AvailabilityZone = aws.String(zone)
+		}
+	}
+	if b.image.UnlimitedCredits || b.image.UnlimitedT2 {
+		in.CreditSpecification = &types.CreditSpecificationRequest{CpuCredits: aws.String("unlimited")}
 	}
 	b.attachTo(in)
 	return in, nil
+}
+
+// shutdownBehavior is what becomes of a builder that is shut down from within.
+// One that its provisioners shut down has to stay for its image to be made.
+func (b *bake) shutdownBehavior() types.ShutdownBehavior {
+	behavior := types.ShutdownBehaviorTerminate
+	if b.image.DisableStopInstance {
+		behavior = types.ShutdownBehaviorStop
+	}
+	return types.ShutdownBehavior(orText(b.image.ShutdownBehavior, string(behavior)))
+}
+
+func metadataOptions(o *project.MetadataOptions) *types.InstanceMetadataOptionsRequest {
+	in := &types.InstanceMetadataOptionsRequest{
+		HttpEndpoint:            types.InstanceMetadataEndpointStateEnabled,
+		HttpTokens:              types.HttpTokensStateRequired,
+		HttpPutResponseHopLimit: aws.Int32(1),
+	}
+	if o == nil {
+		return in
+	}
+	in.HttpEndpoint = types.InstanceMetadataEndpointState(orText(o.HTTPEndpoint, string(in.HttpEndpoint)))
+	in.HttpTokens = types.HttpTokensState(orText(o.HTTPTokens, string(in.HttpTokens)))
+	in.InstanceMetadataTags = types.InstanceMetadataTagsState(o.InstanceTags)
+	if o.HopLimit > 0 {
+		in.HttpPutResponseHopLimit = aws.Int32(int32(o.HopLimit))
+	}
+	return in
 }
 
 // attachTo says where in the network the builder goes. Whether it gets a public
 // address can only be said of a network interface.
 func (b *bake) attachTo(in *ec2.RunInstancesInput) {
 	var subnet *string
-	if id := b.image.SubnetID; id != "" {
-		subnet = aws.String(id)
+	if b.subnet != "" {
+		subnet = aws.String(b.subnet)
 	}
 	if public := b.image.AssociatePublicIPAddress; public != nil {
 		in.NetworkInterfaces = []types.InstanceNetworkInterfaceSpecification{{
@@ -159,7 +160,7 @@ func (b *bake) attachTo(in *ec2.RunInstancesInput) {
 func builderDevices(image *project.Image, source types.Image) []types.BlockDeviceMapping {
 	var devices []types.BlockDeviceMapping
 	root := aws.ToString(source.RootDeviceName)
-	encrypt := image.EncryptBoot == nil || *image.EncryptBoot
+	encrypt := encrypts(image)
 	rootGiven := false
 	for _, d := range image.LaunchBlockDeviceMappings {
 		m := device(d)
@@ -182,6 +183,19 @@ func builderDevices(image *project.Image, source types.Image) []types.BlockDevic
 		devices = append(devices, types.BlockDeviceMapping{DeviceName: aws.String(root), Ebs: ebs})
 	}
 	return devices
+}
+
+// encrypts tells whether the root volume is encrypted: unless the recipe says
+// otherwise it is, but for an AMI that is to be shared and has no key of its own,
+// since AWS lets nobody share what its default key encrypts.
+func encrypts(image *project.Image) bool {
+	switch {
+	case image.EncryptBoot != nil:
+		return *image.EncryptBoot
+	case image.KmsKeyID != "":
+		return true
+	}
+	return !shares(image)
 }
 
 // rootSize is the size of the source's root volume. EC2 takes it from there by

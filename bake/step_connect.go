@@ -52,6 +52,7 @@ func (connectStep) undo(_ context.Context, b *bake) error {
 		b.remote.drop()
 		b.remote = nil
 	}
+	b.bastion.drop()
 	return nil
 }
 
@@ -61,7 +62,11 @@ func (b *bake) reach(ctx context.Context, address string, limit time.Duration) (
 	within, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	config, mismatch := b.clientConfig()
-	dial := func(ctx context.Context) (net.Conn, error) { return b.cloud.Dial(ctx, "tcp", address) }
+	open, err := b.dialer()
+	if err != nil {
+		return nil, err
+	}
+	dial := func(ctx context.Context) (net.Conn, error) { return open(ctx, address) }
 	var last error
 	var refusedSince time.Time
 	for pause := 50 * time.Millisecond; ; pause = min(pause*3/2, 2*time.Second) {

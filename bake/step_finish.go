@@ -48,7 +48,7 @@ func (finishStep) run(ctx context.Context, b *bake) error {
 	if err != nil {
 		return err
 	}
-	if err := b.requireIMDSv2(ctx, &ami); err != nil {
+	if err := requireIMDSv2(ctx, b.cloud, &ami); err != nil {
 		return err
 	}
 	if err := b.tagSnapshots(ctx, ami); err != nil {
@@ -78,7 +78,7 @@ func (b *bake) tagSnapshots(ctx context.Context, ami types.Image) error {
 func (b *bake) awaitSnapshots(ctx context.Context) (types.Image, error) {
 	what := "snapshots of image " + b.ami.id
 	return b.cloud.Images.Wait(ctx, cloud.Wait[types.Image]{
-		ID: b.ami.id, For: what, Deadline: imageTime,
+		ID: b.ami.id, For: what, Deadline: b.deadline(imageTime),
 		Done: func(ami types.Image, found bool) (bool, error) {
 			switch {
 			case !found:
@@ -114,11 +114,11 @@ func (b *bake) tellProgress(ctx context.Context) error {
 // requireIMDSv2 makes instances of the AMI take IMDSv2 alone. An AMI has that
 // from the source image, or gets it here; so does a build that is reused and
 // whose bake died before it came to this.
-func (b *bake) requireIMDSv2(ctx context.Context, ami *types.Image) error {
+func requireIMDSv2(ctx context.Context, c *cloud.Cloud, ami *types.Image) error {
 	if ami.ImdsSupport == types.ImdsSupportValuesV20 {
 		return nil
 	}
-	_, err := b.cloud.EC2.ModifyImageAttribute(ctx, &ec2.ModifyImageAttributeInput{
+	_, err := c.EC2.ModifyImageAttribute(ctx, &ec2.ModifyImageAttributeInput{
 		ImageId:     ami.ImageId,
 		ImdsSupport: &types.AttributeValue{Value: aws.String(string(types.ImdsSupportValuesV20))},
 	})

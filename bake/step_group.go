@@ -27,10 +27,6 @@ type securityGroupStep struct{}
 func (securityGroupStep) name() string { return "security group" }
 
 func (securityGroupStep) run(ctx context.Context, b *bake) error {
-	b.groups = append([]string(nil), b.image.SecurityGroupIDs...)
-	if id := b.image.SecurityGroupID; id != "" {
-		b.groups = append(b.groups, id)
-	}
 	if len(b.groups) > 0 {
 		return nil
 	}
@@ -90,15 +86,15 @@ func (b *bake) useGroup(builder string, ending bool) {
 // vpc is where the group belongs; empty is the default VPC, which needs no
 // call to find.
 func (b *bake) vpc(ctx context.Context) (string, error) {
-	if b.image.VpcID != "" || b.image.SubnetID == "" {
-		return b.image.VpcID, nil
+	if b.vpcID != "" || b.subnet == "" {
+		return b.vpcID, nil
 	}
-	out, err := b.cloud.EC2.DescribeSubnets(ctx, &ec2.DescribeSubnetsInput{Filters: []types.Filter{cloud.Filter("subnet-id", b.image.SubnetID)}})
+	out, err := b.cloud.EC2.DescribeSubnets(ctx, &ec2.DescribeSubnetsInput{Filters: []types.Filter{cloud.Filter("subnet-id", b.subnet)}})
 	if err != nil {
-		return "", fmt.Errorf("subnet %s: %w", b.image.SubnetID, err)
+		return "", fmt.Errorf("subnet %s: %w", b.subnet, err)
 	}
 	if len(out.Subnets) == 0 {
-		return "", fmt.Errorf("%s: subnet_id %s is not there in %s", b.image.At("subnet_id"), b.image.SubnetID, b.cloud.Region)
+		return "", fmt.Errorf("%s: subnet_id %s is not there in %s", b.image.At("subnet_id"), b.subnet, b.cloud.Region)
 	}
 	return aws.ToString(out.Subnets[0].VpcId), nil
 }

@@ -217,18 +217,23 @@ func (imageStep) undo(ctx context.Context, b *bake) error {
 // are marked as temporary first: whoever dies in between leaves them to the
 // next sweep.
 func (b *bake) removeAMI(ctx context.Context, ami types.Image, withSnapshots bool) error {
+	return b.removeAMIFrom(ctx, b.cloud, ami, withSnapshots)
+}
+
+// removeAMIFrom is removeAMI in any region.
+func (b *bake) removeAMIFrom(ctx context.Context, c *cloud.Cloud, ami types.Image, withSnapshots bool) error {
 	id := aws.ToString(ami.ImageId)
 	snapshots := snapshotsOf(ami)
 	if withSnapshots {
 		mark := map[string]string{tags.Expires: time.Now().UTC().Format(time.RFC3339)}
-		if _, err := b.cloud.EC2.CreateTags(ctx, &ec2.CreateTagsInput{Resources: append([]string{id}, snapshots...), Tags: cloud.Tags(mark)}); err != nil && !cloud.NotFound(err) {
+		if _, err := c.EC2.CreateTags(ctx, &ec2.CreateTagsInput{Resources: append([]string{id}, snapshots...), Tags: cloud.Tags(mark)}); err != nil && !cloud.NotFound(err) {
 			return err
 		}
 	}
-	if _, err := b.cloud.EC2.DeregisterImage(ctx, &ec2.DeregisterImageInput{ImageId: ami.ImageId}); err != nil && !cloud.NotFound(err) && !cloud.Ambiguous(err) {
+	if _, err := c.EC2.DeregisterImage(ctx, &ec2.DeregisterImageInput{ImageId: ami.ImageId}); err != nil && !cloud.NotFound(err) && !cloud.Ambiguous(err) {
 		return err
 	} else if cloud.Ambiguous(err) {
-		if _, err := b.cloud.EC2.DeregisterImage(ctx, &ec2.DeregisterImageInput{ImageId: ami.ImageId}); err != nil && !cloud.NotFound(err) {
+		if _, err := c.EC2.DeregisterImage(ctx, &ec2.DeregisterImageInput{ImageId: ami.ImageId}); err != nil && !cloud.NotFound(err) {
 			return err
 		}
 	}
@@ -237,7 +242,7 @@ func (b *bake) removeAMI(ctx context.Context, ami types.Image, withSnapshots boo
 		return nil
 	}
 	for _, snapshot := range snapshots {
-		if err := b.deleteSnapshot(ctx, snapshot); err != nil {
+		if err := deleteSnapshot(ctx, c, snapshot); err != nil {
 			return fmt.Errorf("delete %s: %w", snapshot, err)
 		}
 		b.tell(event.Removed, snapshot, "snapshot %s", snapshot)
@@ -247,9 +252,9 @@ func (b *bake) removeAMI(ctx context.Context, ami types.Image, withSnapshots boo
 
 // deleteSnapshot tries for a moment, since a deregistration takes one to be
 // known everywhere.
-func (b *bake) deleteSnapshot(ctx context.Context, id string) error {
+func deleteSnapshot(ctx context.Context, c *cloud.Cloud, id string) error {
 	for pause := 100 * time.Millisecond; ; pause *= 2 {
-		_, err := b.cloud.EC2.DeleteSnapshot(ctx, &ec2.DeleteSnapshotInput{SnapshotId: aws.String(id)})
+		_, err := c.EC2.DeleteSnapshot(ctx, &ec2.DeleteSnapshotInput{SnapshotId: aws.String(id)})
 		if err == nil || cloud.NotFound(err) {
 			return nil
 		}

@@ -22,6 +22,9 @@ func (reuseStep) name() string                      { return "existing build" }
 func (reuseStep) undo(context.Context, *bake) error { return nil }
 
 func (reuseStep) run(ctx context.Context, b *bake) error {
+	if b.image.SkipCreateAMI {
+		return nil
+	}
 	builds, err := b.buildsOf(ctx, b.image.Name)
 	if err != nil {
 		return err
@@ -56,23 +59,31 @@ func (reuseStep) run(ctx context.Context, b *bake) error {
 func (b *bake) reuse(ctx context.Context, ami types.Image) error {
 	// A bake that came to its end here kept its inputs: then nothing is missing.
 	if _, err := loadInputs(b.options.Dir, b.fingerprint); err != nil {
-		if err := b.requireIMDSv2(ctx, &ami); err != nil {
+		if err := requireIMDSv2(ctx, b.cloud, &ami); err != nil {
 			return err
 		}
 	}
 	b.remember(ami)
 	b.build = b.buildOf(ami, true)
 	b.tell(event.Progress, b.build.AMI, "unchanged: %s (%s) has fingerprint %s", b.build.AMI, b.build.Version, short(b.fingerprint))
+	if err := b.publish(ctx, ami); err != nil {
+		return err
+	}
 	return errDone
 }
 
 // awaitAMI waits until an AMI is available.
 func (b *bake) awaitAMI(ctx context.Context, step, id string) (types.Image, error) {
+	return awaitAMIOf(ctx, b, b.cloud, step, id)
+}
+
+// awaitAMIOf is awaitAMI in any region.
+func awaitAMIOf(ctx context.Context, b *bake, c *cloud.Cloud, step, id string) (types.Image, error) {
 	began := time.Now()
 	what := "image " + id + " to be available"
 	defer func() { b.waitedFor(step, what, began) }()
-	return b.cloud.Images.Wait(ctx, cloud.Wait[types.Image]{
-		ID: id, For: what, Deadline: imageTime,
+	return c.Images.Wait(ctx, cloud.Wait[types.Image]{
+		ID: id, For: what, Deadline: b.deadline(imageTime),
 		Done: func(ami types.Image, found bool) (bool, error) {
 			switch {
 			case !found || ami.State == types.ImageStatePending:

@@ -33,6 +33,9 @@ func (sourceStep) run(ctx context.Context, b *bake) error {
 	default:
 		err = fail.Inputf("%s: no source: give source_image, source_ami or source_ami_filter", b.image.Pos)
 	}
+	if err == nil && b.image.BootMode != "" && b.source.BootMode != "" && string(b.source.BootMode) != b.image.BootMode {
+		err = fail.Inputf("%s: boot_mode is %s, but the source image %s has %s, which CreateImage keeps", b.image.At("boot_mode"), b.image.BootMode, aws.ToString(b.source.ImageId), b.source.BootMode)
+	}
 	return err
 }
 

@@ -175,7 +175,7 @@ func (b *bake) sweepOne(ctx context.Context, l leftover) error {
 	case types.ResourceTypeImage:
 		_, err = b.cloud.EC2.DeregisterImage(ctx, &ec2.DeregisterImageInput{ImageId: aws.String(l.id)})
 	case types.ResourceTypeSnapshot:
-		err = b.deleteSnapshot(ctx, l.id)
+		err = deleteSnapshot(ctx, b.cloud, l.id)
 	}
 	if err != nil && !cloud.NotFound(err) {
 		return fmt.Errorf("remove %s: %w", l.id, err)

@@ -1,6 +1,8 @@
 package emulator
 
 import (
+	"strings"
+
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 )
@@ -8,6 +10,7 @@ import (
 func (s *ec2Service) addImageAttributes() {
 	on(s, "DescribeImageAttribute", "ImageId Attribute", s.describeImageAttribute)
 	on(s, "ModifyImageAttribute", "ImageId Attribute Description.* ImdsSupport.* LaunchPermission.Add.UserId LaunchPermission.Add.Group"+
+		" LaunchPermission.Add.OrganizationArn LaunchPermission.Add.OrganizationalUnitArn LaunchPermission.Remove.OrganizationArn LaunchPermission.Remove.OrganizationalUnitArn"+
 		" LaunchPermission.Remove.UserId LaunchPermission.Remove.Group OperationType UserIds UserGroups Value", s.modifyImageAttribute)
 	on(s, "ResetImageAttribute", "ImageId Attribute", s.resetImageAttribute)
 	on(s, "EnableImageDeprecation", "ImageId DeprecateAt", s.enableImageDeprecation)
@@ -31,8 +34,8 @@ func (s *ec2Service) describeImageAttribute(c ec2Call, in *ec2.DescribeImageAttr
 		if row.Public {
 			out.LaunchPermissions = append(out.LaunchPermissions, types.LaunchPermission{Group: types.PermissionGroupAll})
 		}
-		for _, account := range row.Permissions {
-			out.LaunchPermissions = append(out.LaunchPermissions, types.LaunchPermission{UserId: new(account)})
+		for _, who := range row.Permissions {
+			out.LaunchPermissions = append(out.LaunchPermissions, permissionOf(who))
 		}
 	case types.ImageAttributeNameBlockDeviceMapping:
 		out.BlockDeviceMappings = row.Image.BlockDeviceMappings
@@ -81,6 +84,9 @@ func (s *ec2Service) modifyImageAttribute(c ec2Call, in *ec2.ModifyImageAttribut
 				return nil, err
 			}
 		}
+		if len(add) > 0 && s.hasDefaultKey(c, row) {
+			return nil, refuse("InvalidParameterValue", "Image '%s' has snapshots encrypted with the AWS managed key, and cannot be shared", row.id())
+		}
 		row = row.permit(add, remove)
 		set++
 	}
@@ -89,6 +95,18 @@ func (s *ec2Service) modifyImageAttribute(c ec2Call, in *ec2.ModifyImageAttribut
 	}
 	s.images.put(c.shared(), row.id(), row)
 	return &ec2.ModifyImageAttributeOutput{}, nil
+}
+
+// hasDefaultKey tells whether a snapshot of an image is encrypted with the
+// account's own key for EBS, which nobody else may use.
+func (s *ec2Service) hasDefaultKey(c ec2Call, row imageRow) bool {
+	for _, id := range row.snapshots() {
+		snapshot, ok := s.snapshots.get(c.shared(), id)
+		if ok && deref(snapshot.Snapshot.Encrypted) && deref(snapshot.Snapshot.KmsKeyId) == *kmsKey(c, nil) {
+			return true
+		}
+	}
+	return false
 }
 
 // launchChanges are the changes of launch permissions in either of the two
@@ -114,10 +132,34 @@ func checkLaunchPermission(p types.LaunchPermission) error {
 	switch {
 	case p.Group == types.PermissionGroupAll && p.UserId == nil:
 		return nil
+	case p.OrganizationArn != nil || p.OrganizationalUnitArn != nil:
+		if who := granted(p); !strings.HasPrefix(who, organizations) {
+			return refuse("InvalidParameterValue", "Invalid value '%s' for the ARN of an organization.", who)
+		}
+		return nil
 	case p.Group != "":
 		return refuse("InvalidParameterValue", "Value (%s) for parameter group is invalid.", p.Group)
 	}
 	return checkOwnerID(deref(p.UserId))
+}
+
+// organizations is how the ARNs of AWS Organizations begin. The local cloud's
+// accounts are in none: such a permission is kept, and lets nobody in.
+const organizations = "arn:aws:organizations::"
+
+// granted is who a permission is for, or "" for everybody.
+func granted(p types.LaunchPermission) string {
+	return deref(p.UserId) + deref(p.OrganizationArn) + deref(p.OrganizationalUnitArn)
+}
+
+func permissionOf(who string) types.LaunchPermission {
+	switch {
+	case !strings.HasPrefix(who, organizations):
+		return types.LaunchPermission{UserId: new(who)}
+	case strings.Contains(who, ":ou/"):
+		return types.LaunchPermission{OrganizationalUnitArn: new(who)}
+	}
+	return types.LaunchPermission{OrganizationArn: new(who)}
 }
 
 func checkOwnerID(id string) error {
@@ -134,17 +176,17 @@ func (r imageRow) permit(add, remove []types.LaunchPermission) imageRow {
 		accounts[id] = true
 	}
 	for _, p := range add {
-		if p.UserId == nil {
+		if who := granted(p); who == "" {
 			r.Public = true
 		} else {
-			accounts[*p.UserId] = true
+			accounts[who] = true
 		}
 	}
 	for _, p := range remove {
-		if p.UserId == nil {
+		if who := granted(p); who == "" {
 			r.Public = false
 		} else {
-			delete(accounts, *p.UserId)
+			delete(accounts, who)
 		}
 	}
 	r.Permissions = sortedKeys(accounts)

@@ -49,6 +49,7 @@ type instanceRow struct {
 	Shutdown                   types.ShutdownBehavior
 	KeepAlive, KeepRunning     bool // termination and stop protection
 	EbsOptimized, Spot         bool
+	NoENA                      bool
 	Monitored                  bool
 	Tenancy                    types.Tenancy
 	RootDevice                 string

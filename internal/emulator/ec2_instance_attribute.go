@@ -146,16 +146,19 @@ func changeEbsOptimized(_ ec2Call, r *instanceRow, in *ec2.ModifyInstanceAttribu
 	return needStopped(r, "EBS optimisation")
 }
 
-// changeNetworking takes enhanced networking being switched on, which it always
-// is. EC2 does not know how to switch it off for SR-IOV either.
+// changeNetworking switches enhanced networking. EC2 does not know how to switch
+// it off for SR-IOV.
 func changeNetworking(_ ec2Call, r *instanceRow, in *ec2.ModifyInstanceAttributeInput) error {
-	switch {
-	case in.SriovNetSupport != nil && deref(in.SriovNetSupport.Value) != "simple":
+	if in.SriovNetSupport != nil && deref(in.SriovNetSupport.Value) != "simple" {
 		return refuse("InvalidParameterValue", "Value (%s) for parameter sriovNetSupport is invalid.", deref(in.SriovNetSupport.Value))
-	case in.EnaSupport != nil && !deref(in.EnaSupport.Value):
-		return refuse("UnsupportedOperation", "The local cloud does not switch ENA off.")
 	}
-	return needStopped(r, "enhanced networking")
+	if err := needStopped(r, "enhanced networking"); err != nil {
+		return err
+	}
+	if in.EnaSupport != nil {
+		r.NoENA = !deref(in.EnaSupport.Value)
+	}
+	return nil
 }
 
 func (s *ec2Service) changeGroups(c ec2Call, r *instanceRow, in *ec2.ModifyInstanceAttributeInput) (err error) {
@@ -217,7 +220,7 @@ func (s *ec2Service) describeInstanceAttribute(c ec2Call, in *ec2.DescribeInstan
 	case types.InstanceAttributeNameEbsOptimized:
 		out.EbsOptimized = boolean(row.EbsOptimized)
 	case types.InstanceAttributeNameEnaSupport:
-		out.EnaSupport = boolean(true)
+		out.EnaSupport = boolean(!row.NoENA)
 	case types.InstanceAttributeNameSriovNetSupport:
 		out.SriovNetSupport = text("simple")
 	case types.InstanceAttributeNameBlockDeviceMapping:

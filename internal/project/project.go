@@ -210,7 +210,7 @@ type Image struct {
 	UserData                 string   `yaml:"user_data" doc:"User data of the builder, beside what pins its host key."`
 	UserDataFile             string   `yaml:"user_data_file" doc:"File with the builder's user data."`
 	EbsOptimized             bool     `yaml:"ebs_optimized" doc:"Whether the builder is EBS optimised."`
-	EncryptBoot              *bool    `yaml:"encrypt_boot" doc:"Whether the root volume is encrypted." default:"true"`
+	EncryptBoot              *bool    `yaml:"encrypt_boot" doc:"Whether the root volume is encrypted; by default it is, unless an AMI under AWS's own key is to be shared, which cannot be."`
 	KmsKeyID                 string   `yaml:"kms_key_id" doc:"Key of the encryption."`
 	ShutdownBehavior         string   `yaml:"shutdown_behavior" enum:"stop,terminate" doc:"What the builder does when it is shut down from within." default:"terminate"`
 
@@ -232,8 +232,12 @@ type Image struct {
 	SelfDestruct          Duration `yaml:"self_destruct" doc:"Time after which a builder that nobody removed shuts itself down." default:"2h"`
 	ForceDeregister       bool     `yaml:"force_deregister" doc:"Deregister an AMI of the same name first."`
 	ForceDeleteSnapshot   bool     `yaml:"force_delete_snapshot" doc:"Delete that AMI's snapshots too."`
-	EnaSupport            *bool    `yaml:"ena_support" doc:"Whether the AMI supports enhanced networking."`
+	EnaSupport            *bool    `yaml:"ena_support" doc:"Whether the AMI supports enhanced networking; by default as the source image."`
 	ImdsSupport           string   `yaml:"imds_support" enum:"v2.0" doc:"Metadata version that instances of the AMI require." default:"v2.0"`
+
+	Publication `yaml:",inline"`
+	Placing     `yaml:",inline"`
+	Bastion     `yaml:",inline"`
 
 	Provisioners []*Provisioner `yaml:"-"`
 	positions    map[string]diag.Pos

@@ -128,7 +128,7 @@ communicator: winrm
 ---
 security_group_ids: {a: b}
 ---
-ami_regions: [eu-west-1]
+ami_product_codes: [abc]
 ---
 access_key: AKIA
 ---

@@ -32,6 +32,7 @@ const (
 	Version     = "goldline:version"
 	Fingerprint = "goldline:fingerprint"
 	SourceImage = "goldline:source-image"
+	Published   = "goldline:published" // digest of how a build was copied and shared
 	AutoCleanup = "AutoCleanup"
 	promoted    = "goldline:promoted:"
 )
