@@ -5,14 +5,17 @@ import (
 	"net"
 	"net/http"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
 	"github.com/goldline-dev/goldline/internal/cloud"
+	"github.com/goldline-dev/goldline/internal/fail"
 	"github.com/goldline-dev/goldline/internal/tags"
 )
 
@@ -59,6 +62,7 @@ func TestMoto(t *testing.T) {
 	if err != nil || len(w.inventory.all) > 0 {
 		t.Errorf("after destroy: %d resources, %v", len(w.inventory.all), err)
 	}
+	s.stackOutputs()
 }
 
 // serveMoto starts moto on a free port of the loopback.
@@ -115,5 +119,41 @@ func motoPointer(t *testing.T, c *cloud.Cloud, image, ami string) {
 		Type: ssmtypes.ParameterTypeString, Overwrite: aws.Bool(true)})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// stackOutputs: the outputs of a CloudFormation stack stand where they are asked
+// for, and what is not there is told where it is asked for.
+func (s *site) stackOutputs() {
+	s.t.Helper()
+	ctx := context.Background()
+	_, err := s.cloud.CloudFormation.CreateStack(ctx, &cloudformation.CreateStackInput{StackName: aws.String("net"), TemplateBody: aws.String(
+		`{"Resources": {"Net": {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.50.0.0/16"}}}, "Outputs": {"Purpose": {"Value": "the front"}}}`)})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	resolved := func(expr string) (string, error) {
+		s.write(map[string]string{"topology/security_groups/stacked.yaml": "vpc: main\ndescription: " + expr + "\n"})
+		w, err := newWorld(s.options())
+		if err == nil {
+			err = w.resolve(ctx)
+		}
+		for _, r := range w.resources() {
+			if r.Address == "security_group.stacked" {
+				return r.Spec.(*securityGroupSpec).Description, err
+			}
+		}
+		return "", err
+	}
+	if got, err := resolved("${cloudformation.net.Purpose}"); err != nil || got != "the front" {
+		s.t.Errorf("the output is %q, %v", got, err)
+	}
+	for expr, want := range map[string]string{
+		"${cloudformation.net.Purposes}": "stack net has no output Purposes",
+		"${cloudformation.nat.Purpose}":  "no CloudFormation stack nat in " + testRegion,
+	} {
+		if _, err := resolved(expr); fail.ExitCode(err) != fail.CodeInput || !strings.Contains(err.Error(), "stacked.yaml:2:14: "+expr+": "+want) {
+			s.t.Errorf("%s: error %v", expr, err)
+		}
 	}
 }
