@@ -93,6 +93,8 @@ func (f *found) attribute(name string) (string, bool) {
 // query is the scope of a description.
 type query struct {
 	cloud   *cloud.Cloud
+	world   *world
+	memo    *memo
 	filters []types.Filter
 	// specs are the definitions by UUID, for kinds that ask more about what a
 	// definition states.
@@ -144,7 +146,7 @@ const pageSize = 1000
 
 // scope is the query for everything that carries the environment's tags.
 func (w *world) scope() query {
-	q := query{cloud: w.Cloud, specs: map[string]any{}, attachments: w.attachmentsDefined(), filters: []types.Filter{
+	q := query{cloud: w.Cloud, world: w, memo: &memo{}, specs: map[string]any{}, attachments: w.attachmentsDefined(), filters: []types.Filter{
 		cloud.Filter("tag:"+tags.Project, w.Project),
 		cloud.Filter("tag:"+tags.Environment, w.environment),
 	}}
@@ -175,9 +177,10 @@ func (w *world) readInventory(ctx context.Context) error { return w.readKinds(ct
 func (w *world) readKinds(ctx context.Context, names []string) error {
 	all := slices.DeleteFunc(kinds(), func(k kind) bool { return len(names) > 0 && !has(names, k.definition().Name) })
 	lists := make([][]*found, len(all))
+	q := w.scope()
 	err := graph.Each(ctx, 0, len(all), func(ctx context.Context, i int) error {
 		var err error
-		lists[i], err = all[i].list(ctx, w.scope())
+		lists[i], err = all[i].list(ctx, q)
 		if err != nil {
 			return fmt.Errorf("describe every %s of %s: %w", all[i].definition().Name, w.environment, err)
 		}

@@ -131,6 +131,7 @@ func kinds() []kind {
 		of(vpcs{}), of(internetGateways{}), of(subnets{}),
 		of(elasticIPs{}), of(natGateways{}), of(vpcPeerings{}), of(vpcEndpoints{}), of(dhcpOptions{}),
 		of(routeTables{}), of(securityGroups{}), of(keyPairs{}),
+		of(iamPolicies{}), of(iamRoles{}), of(instanceProfiles{}),
 		of(volumes{}), of(snapshots{}), of(instances{}), of(attachments{}), of(launchTemplates{}),
 	}
 }

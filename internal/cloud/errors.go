@@ -22,7 +22,7 @@ func NotFound(err error) bool {
 	code := Code(err)
 	return strings.HasSuffix(code, ".NotFound") || strings.HasSuffix(code, "NotFoundException") ||
 		code == "ParameterNotFound" || code == "ParameterVersionNotFound" || code == "InvalidAMIID.Unavailable" ||
-		code == "InvalidSnapshotID.NotFound" || code == "InvalidGroupId.NotFound" || code == "NatGatewayNotFound"
+		code == "NoSuchEntity" || code == "NoSuchHostedZone" || code == "NoSuchChange" || code == "InvalidSnapshotID.NotFound" || code == "InvalidGroupId.NotFound" || code == "NatGatewayNotFound"
 }
 
 // AlreadyExists tells whether AWS said that what was to be made, or tied, is
