@@ -43,7 +43,7 @@ func TestIAM(t *testing.T) {
 		{"description of a policy", func(s *site) { s.edit(policyFile, "kind: iam_policy", "kind: iam_policy\ndescription: Orders") },
 			[]string{"replace iam_policy.orders: description: nothing -> Orders"}},
 		{"fewer", func(s *site) { s.write(map[string]string{"topology/instance_profiles/web.yaml": "", roleFile: ""}) },
-			[]string{"delete iam_role.shop-dev-web: no definition has it", "delete instance_profile.web: no definition has it"}},
+			[]string{"delete instance_profile.web: no definition has it", "delete iam_role.shop-dev-web: no definition has it"}},
 	})
 }
 
