@@ -175,3 +175,11 @@ var unsupportedKeys = []string{
 	"windows_password_timeout", "winrm_host", "winrm_insecure", "winrm_no_proxy", "winrm_password", "winrm_port", "winrm_timeout", "winrm_use_ntlm",
 	"winrm_use_ssl", "winrm_username",
 }
+
+// RefusedKeys lists the keys of amazon-ebs that a recipe is refused for, unless
+// their value asks for nothing or for what holds anyway.
+func RefusedKeys() []string {
+	keys := append(slices.Clone(unsupportedKeys), credentialKeys...)
+	slices.Sort(keys)
+	return keys
+}

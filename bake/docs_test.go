@@ -1,0 +1,132 @@
+package bake
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/goldline-dev/goldline/internal/project"
+)
+
+// differs says where a key of Packer's means something else here.
+var differs = map[string]string{
+	"region":                                "must be the region of the environment that bakes, which the key does not choose",
+	"ami_name":                              "may be left out: PROJECT/IMAGE/VERSION-FINGERPRINT",
+	"encrypt_boot":                          "on by default, unless the AMI is to be shared and has no key of its own",
+	"imds_support":                          "v2.0 by default",
+	"shutdown_behavior":                     "terminate by default, so that a builder that nobody removes removes itself",
+	"spot_price":                            "auto falls back to an on-demand instance; any spot instance falls back to the other zones of the default VPC",
+	"spot_instance_types":                   "tried in their order; there is no allocation strategy",
+	"boot_mode":                             "must be the source image's, which CreateImage keeps; another one is refused",
+	"aws_polling":                           "gives the deadline of waits; their pace is Goldline's own",
+	"metadata_options":                      "IMDSv2 alone and one hop by default; the service cannot be switched off",
+	"communicator":                          "ssh alone",
+	"ssh_interface":                         "the four addresses; no session_manager",
+	"ssh_bastion_host":                      "the bastion's host key is checked: ssh_bastion_host_public_key or ~/.ssh/known_hosts",
+	"temporary_key_pair_type":               "ed25519 by default; the pair is shared by the bakes of a run",
+	"enable_t2_unlimited":                   "the same as enable_unlimited_credits",
+	"snapshot_tags":                         "beside the AMI's own tags, which the snapshots get too",
+	"deregistration_protection":             "also of the copies in ami_regions",
+	"temporary_security_group_source_cidrs": "by default the caller's own address, not everybody",
+}
+
+// ours are keys that Packer does not know.
+var ours = []string{"version", "source_image", "self_destruct", "ssh_host_public_key", "ssh_bastion_host_public_key", "variables", "sensitive_variables"}
+
+type documented struct{ key, state, text string }
+
+func keysOfRecipes() []documented {
+	var rows []documented
+	var walk func(reflect.Type)
+	walk = func(of reflect.Type) {
+		for i := range of.NumField() {
+			f := of.Field(i)
+			key, options, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+			switch {
+			case options == "inline":
+				walk(f.Type)
+			case key == "" || key == "-" || slices.Contains(ours, key):
+			case differs[key] != "":
+				rows = append(rows, documented{key, "differs", differs[key]})
+			default:
+				rows = append(rows, documented{key, "works", f.Tag.Get("doc")})
+			}
+		}
+	}
+	walk(reflect.TypeFor[project.Image]())
+	for _, key := range project.RefusedKeys() {
+		rows = append(rows, documented{key, "refused", ""})
+	}
+	slices.SortFunc(rows, func(a, b documented) int { return strings.Compare(a.key, b.key) })
+	return rows
+}
+
+// TestPackerIsDocumented: docs/packer.md names every key, and says of each what
+// the decoder does with it.
+func TestPackerIsDocumented(t *testing.T) {
+	var doc strings.Builder
+	doc.WriteString(`# What becomes of a Packer template
+
+Every key of an ` + "`amazon-ebs`" + ` builder and every option of the provisioners. *Works*:
+as Packer has it. *Differs*: how stands beside it. *Refused*: ` + "`goldline validate`" + ` says
+so, at the line, before anything is called; a value that asks for nothing (empty, false,
+0), or for what holds anyway, passes. Key by key a test holds this page against the
+decoder.
+
+## amazon-ebs
+
+| key | | |
+|---|---|---|
+`)
+	rows := keysOfRecipes()
+	for _, r := range rows {
+		fmt.Fprintf(&doc, "| `%s` | %s | %s |\n", r.key, r.state, r.text)
+	}
+	doc.WriteString("\nOther builders are refused, and so are post-processors and HCL2 templates.\n")
+	for _, kind := range Provisioners() {
+		fmt.Fprintf(&doc, "\n## Provisioner %s\n\n| option | | |\n|---|---|---|\n", kind.Name)
+		of := reflect.TypeOf(kind.New()).Elem()
+		for i := range of.NumField() {
+			if key := of.Field(i).Tag.Get("yaml"); key != "" && key != "-" {
+				fmt.Fprintf(&doc, "| `%s` | works | %s |\n", key, of.Field(i).Tag.Get("doc"))
+			}
+		}
+	}
+	doc.WriteString("\nAll take `only`, `except`, `override`, `pause_before`, `max_retries` and `timeout`. Any other\nprovisioner is refused.\n")
+	path := filepath.Join("..", "docs", "packer.md")
+	if os.Getenv("GOLDEN") == "update" {
+		if err := os.WriteFile(path, []byte(doc.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := os.ReadFile(path); err != nil || string(got) != doc.String() {
+		t.Errorf("docs/packer.md is not up to date, %v (GOLDEN=update writes it)", err)
+	}
+	for _, r := range rows {
+		err := decode(t, r.key)
+		named := err != nil && strings.Contains(err.Error(), `"`+r.key+`"`)
+		unknown := named && (strings.Contains(err.Error(), "is not supported yet") || strings.Contains(err.Error(), "does not belong in a recipe") || strings.Contains(err.Error(), "unknown key"))
+		if unknown != (r.state == "refused") {
+			t.Errorf("%s is said to be %s, and the decoder says: %v", r.key, r.state, err)
+		}
+	}
+}
+
+// decode reads a recipe with a key.
+func decode(t *testing.T, key string) error {
+	t.Helper()
+	dir := folder(t, map[string]string{
+		"goldline.yaml": "project: shop\nladder: [dev]\n", "environments/dev.yaml": "account: \"000000000000\"\nregion: eu-central-1\n",
+		"images/x.yaml": key + ": something\n",
+	})
+	loaded, err := project.Load(dir, project.Vocabulary{Provisioners: Provisioners()})
+	if err != nil {
+		return err
+	}
+	_, err = loaded.Images("", nil)
+	return err
+}
