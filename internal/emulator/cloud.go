@@ -65,6 +65,7 @@ type Cloud struct {
 	calls       *calls
 	iam         *iamService
 	ec2         *ec2Service
+	elb         *elbService
 	ssm         *ssmService
 	hooks       hooks
 
@@ -136,6 +137,7 @@ func newCloud(ctx context.Context, o Options) (_ *Cloud, err error) {
 	c.ssm = newSSM(c)
 	c.iam = newIAM(c)
 	c.ec2 = newEC2(c)
+	c.elb = newELB(c)
 	if err := c.store.load(); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,162 @@
+package emulator
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
+)
+
+// targetRow is an instance in a target group, on one port.
+type targetRow struct {
+	Group, Instance string
+	Port            int32
+	Registered      time.Time
+	Ends            time.Time // set while it drains
+	State           types.TargetHealthStateEnum
+	Reason          types.TargetHealthReasonEnum
+}
+
+func (r targetRow) key() string { return r.Group + " " + r.Instance + " " + strconv.Itoa(int(r.Port)) }
+
+func (s *elbService) addTargets() {
+	elbOn(s, "RegisterTargets", "TargetGroupArn Targets.Id Targets.Port", s.registerTargets)
+	elbOn(s, "DeregisterTargets", "TargetGroupArn Targets.Id Targets.Port", s.deregisterTargets)
+	elbOn(s, "DescribeTargetHealth", "TargetGroupArn Targets.Id Targets.Port", s.describeTargetHealth)
+	s.cloud.ec2.settler("elb-target-drained", s.drained)
+	s.cloud.onOpen(s.resumeProbes)
+}
+
+func (s *elbService) registerTargets(c ec2Call, in *elb.RegisterTargetsInput) (*elb.RegisterTargetsOutput, error) {
+	group, err := s.group(c.w, in.TargetGroupArn)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range in.Targets {
+		id := deref(t.Id)
+		instance, ok := s.cloud.ec2.instances.get(c.w, id)
+		switch {
+		case !ok:
+			return nil, refuse("InvalidTarget", "The following targets are not valid: '%s'", id)
+		case instance.State != stateRunning:
+			return nil, refuse("InvalidTarget", "The following targets are not in a running state and cannot be registered: '%s'", id)
+		case instance.VPC != *group.Group.VpcId:
+			return nil, refuse("InvalidTarget", "The following targets are not in the target group VPC '%s': '%s'", *group.Group.VpcId, id)
+		}
+		row := targetRow{Group: group.arn(), Instance: id, Port: portOf(group, t), Registered: c.now,
+			State: types.TargetHealthStateEnumInitial, Reason: types.TargetHealthReasonEnumRegistrationInProgress}
+		if old, ok := s.targets.get(c.w, row.key()); ok && old.Ends.IsZero() {
+			continue
+		}
+		s.targets.put(c.w, row.key(), row)
+		s.cloud.store.afterCommit(s.probe)
+	}
+	return &elb.RegisterTargetsOutput{}, nil
+}
+
+func portOf(group targetGroupRow, t types.TargetDescription) int32 {
+	if t.Port != nil {
+		return *t.Port
+	}
+	return *group.Group.Port
+}
+
+// deregisterTargets lets targets drain. The delay of the group is AWS's time;
+// here it takes as long as any change of state, or none where the group says so.
+func (s *elbService) deregisterTargets(c ec2Call, in *elb.DeregisterTargetsInput) (*elb.DeregisterTargetsOutput, error) {
+	group, err := s.group(c.w, in.TargetGroupArn)
+	if err != nil {
+		return nil, err
+	}
+	for _, row := range s.targets.all(c.w) {
+		if row.Group != group.arn() || !row.Ends.IsZero() || !namesTarget(in.Targets, row) {
+			continue
+		}
+		delay := s.later()
+		if group.Attributes["deregistration_delay.timeout_seconds"] == "0" || len(s.usedBy(c.w, row.Group)) == 0 {
+			delay = 0
+		}
+		row.Ends = c.now.Add(delay)
+		s.targets.put(c.w, row.key(), row)
+		s.cloud.schedule(c.w, delay, "elb-target-drained", row.key())
+	}
+	return &elb.DeregisterTargetsOutput{}, nil
+}
+
+func namesTarget(list []types.TargetDescription, row targetRow) bool {
+	for _, t := range list {
+		if deref(t.Id) == row.Instance && (t.Port == nil || *t.Port == row.Port) {
+			return true
+		}
+	}
+	return false
+}
+
+// drained removes a target that has drained, unless it was registered again.
+func (s *elbService) drained(w world, key string) {
+	if row, ok := s.targets.get(w, key); ok && !row.Ends.IsZero() {
+		s.targets.remove(w, key)
+	}
+}
+
+func (s *elbService) describeTargetHealth(c ec2Call, in *elb.DescribeTargetHealthInput) (*elb.DescribeTargetHealthOutput, error) {
+	group, err := s.group(c.w, in.TargetGroupArn)
+	if err != nil {
+		return nil, err
+	}
+	out := &elb.DescribeTargetHealthOutput{}
+	used := len(s.usedBy(c.w, group.arn())) > 0
+	for _, row := range s.targets.all(c.w) {
+		if row.Group != group.arn() || len(in.Targets) > 0 && !namesTarget(in.Targets, row) {
+			continue
+		}
+		state, reason := s.health(c.w, row, used)
+		h := &types.TargetHealth{State: state, Reason: reason}
+		if text := healthText(state, reason); text != "" {
+			h.Description = new(text)
+		}
+		port := *group.Group.HealthCheckPort
+		if port == "traffic-port" {
+			port = strconv.Itoa(int(row.Port))
+		}
+		out.TargetHealthDescriptions = append(out.TargetHealthDescriptions, types.TargetHealthDescription{
+			Target: &types.TargetDescription{Id: new(row.Instance), Port: new(row.Port)}, HealthCheckPort: new(port), TargetHealth: h,
+		})
+	}
+	for _, t := range in.Targets { // AWS answers about strangers, too
+		if _, ok := s.targets.get(c.w, targetRow{Group: group.arn(), Instance: deref(t.Id), Port: portOf(group, t)}.key()); !ok {
+			t.Port = new(portOf(group, t))
+			out.TargetHealthDescriptions = append(out.TargetHealthDescriptions, types.TargetHealthDescription{Target: &t, TargetHealth: &types.TargetHealth{
+				State: types.TargetHealthStateEnumUnused, Reason: types.TargetHealthReasonEnumNotRegistered, Description: new("Target is not registered to the target group")}})
+		}
+	}
+	return out, nil
+}
+
+// health is a target's state now. Where no machines run, what runs is healthy.
+func (s *elbService) health(w world, row targetRow, used bool) (types.TargetHealthStateEnum, types.TargetHealthReasonEnum) {
+	instance, ok := s.cloud.ec2.instances.get(w, row.Instance)
+	switch {
+	case !row.Ends.IsZero():
+		return types.TargetHealthStateEnumDraining, types.TargetHealthReasonEnumDeregistrationInProgress
+	case !used:
+		return types.TargetHealthStateEnumUnused, types.TargetHealthReasonEnumNotInUse
+	case !ok || instance.State != stateRunning:
+		return types.TargetHealthStateEnumUnused, types.TargetHealthReasonEnumInvalidState
+	case s.cloud.kind != NoMachines:
+		return row.State, row.Reason
+	case s.cloud.clock.Now().Before(row.Registered.Add(s.later())):
+		return types.TargetHealthStateEnumInitial, types.TargetHealthReasonEnumRegistrationInProgress
+	}
+	return types.TargetHealthStateEnumHealthy, ""
+}
+
+func healthText(state types.TargetHealthStateEnum, reason types.TargetHealthReasonEnum) string {
+	if state == types.TargetHealthStateEnumHealthy {
+		return ""
+	}
+	return fmt.Sprintf("%s: %s", state, strings.TrimPrefix(strings.TrimPrefix(string(reason), "Target."), "Elb."))
+}
