@@ -129,7 +129,7 @@ type kind interface {
 func kinds() []kind {
 	return []kind{
 		of(vpcs{}), of(internetGateways{}), of(subnets{}),
-		of(elasticIPs{}), of(natGateways{}), of(vpcPeerings{}), of(vpcEndpoints{}), of(dhcpOptions{}),
+		of(elasticIPs{}), of(natGateways{}), of(vpcPeerings{}), of(vpcEndpoints{}), of(dhcpOptions{}), of(networkACLs{}),
 		of(routeTables{}), of(securityGroups{}), of(keyPairs{}),
 		of(iamPolicies{}), of(iamRoles{}), of(instanceProfiles{}),
 		of(volumes{}), of(snapshots{}), of(instances{}), of(attachments{}), of(launchTemplates{}),

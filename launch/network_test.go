@@ -19,6 +19,7 @@ func network() map[string]string {
 			"---\nname: private\nvpc: main\ncidr_block: 10.8.2.0/24\navailability_zone: a\n",
 		"topology/vpc_peerings/control.yaml": "vpc: control\npeer_vpc: main\nrequester: {allow_dns_resolution_from_remote_vpc: true}\n",
 		"topology/vpc_endpoints/s3.yaml":     "vpc: main\nservice_name: s3\nroute_tables: [private]\n",
+		"topology/network_acls/private.yaml": "vpc: main\nsubnets: [private]\ningress:\n  - {rule_number: 100, cidr_block: 10.0.0.0/8}\n  - {rule_number: 110, cidr_block: 0.0.0.0/0, from_port: 1024, to_port: 65535}\negress:\n  - {rule_number: 100, cidr_block: 0.0.0.0/0}\n",
 		"topology/dhcp_options/own.yaml":     "domain_name: shop.example\ndomain_name_servers: [AmazonProvidedDNS]\nvpcs: [main]\n",
 		"topology/elastic_ips/all.yaml":      "name: out\n---\nname: bastion\ninstance: bastion\n---\nname: mail\n",
 		"topology/nat_gateways/out.yaml":     "subnet: public\nelastic_ip: out\n",
@@ -104,7 +105,7 @@ func TestNetworkChanges(t *testing.T) {
 		{"another block of a VPC", func(s *site) {
 			s.edit("topology/vpcs/all.yaml", "[10.8.0.0/16]", "[10.8.0.0/16, 10.7.0.0/16]")
 			s.edit("topology/subnets/all.yaml", "10.8.2.0", "10.7.2.0")
-		}, []string{"change route_table.private: subnets", "change vpc.main: secondary_cidr_blocks", "replace subnet.private: cidr_block: 10.8.2.0/24 -> 10.7.2.0/24"}},
+		}, []string{"change network_acl.private: subnets", "change route_table.private: subnets", "change vpc.main: secondary_cidr_blocks", "replace subnet.private: cidr_block: 10.8.2.0/24 -> 10.7.2.0/24"}},
 		{"the other end of a peering", func(s *site) {
 			s.edit("topology/vpcs/all.yaml", "10.9.0.0/16\n", "10.9.0.0/16\n---\nname: more\ncidr_block: 10.6.0.0/16\n")
 			s.edit("topology/vpc_peerings/control.yaml", "vpc: control\npeer_vpc: main", "vpc: more\npeer_vpc: main")
@@ -141,6 +142,13 @@ func TestNetworkChanges(t *testing.T) {
 		}, []string{"change dhcp_options.own: vpcs"}},
 		{"no DHCP options", func(s *site) { s.write(map[string]string{"topology/dhcp_options/own.yaml": ""}) },
 			[]string{"delete dhcp_options.own: no definition has it"}},
+		{"entries and subnets of a network ACL", func(s *site) {
+			s.edit("topology/network_acls/private.yaml", "from_port: 1024", "from_port: 2048")
+			s.edit("topology/network_acls/private.yaml", "rule_number: 100, cidr_block: 10.0.0.0/8", "rule_number: 90, rule_action: deny, cidr_block: 10.0.0.0/8")
+			s.edit("topology/network_acls/private.yaml", "[private]", "[public]")
+		}, []string{"change network_acl.private: ingress[90]; ingress[100]; ingress[110]; subnets"}},
+		{"no network ACL", func(s *site) { s.write(map[string]string{"topology/network_acls/private.yaml": ""}) },
+			[]string{"delete network_acl.private: no definition has it"}},
 		{"instances with addresses are replaced", func(s *site) { s.promote("web", "2.0.0") }, []string{
 			"change elastic_ip.bastion: instance",
 			"replace instance.bastion: image web: build 1.0.0 -> 2.0.0 (AMI -> AMI)", "replace instance.mail: image web: build 1.0.0 -> 2.0.0 (AMI -> AMI)"}},

@@ -98,6 +98,7 @@ func newEC2(c *Cloud) *ec2Service {
 	s.addPeerings()
 	s.addEndpoints()
 	s.addDHCP()
+	s.addNetworkAcls()
 	s.addInventory()
 	return s
 }
@@ -153,6 +154,7 @@ func (s *ec2Service) addInventory() {
 	inventory(c, "nat-gateway", s.nats, func(r natRow) (string, bool) { return r.id() + " " + string(r.Gateway.State), r.holdsNetwork() })
 	inventory(c, "vpc-peering-connection", s.peerings, func(r peeringRow) (string, bool) { return r.id() + " " + string(r.status()), r.lives() })
 	inventory(c, "vpc-endpoint", s.endpoints, func(r endpointRow) (string, bool) { return r.id() + " " + *r.Endpoint.ServiceName, true })
+	inventory(c, "network-acl", s.acls, func(r aclRow) (string, bool) { return *r.Acl.NetworkAclId, !deref(r.Acl.IsDefault) })
 	inventory(c, "dhcp-options", s.dhcp, func(r dhcpRow) (string, bool) { return r.id(), true })
 }
 

@@ -26,17 +26,7 @@ func (s *ec2Service) describeNetworkAcls(c ec2Call, in *ec2.DescribeNetworkAclsI
 	}
 	var list []types.NetworkAcl
 	for _, row := range rows {
-		acl := row.Acl
-		for _, subnet := range s.subnets.all(c.w) {
-			if *subnet.Subnet.VpcId == *acl.VpcId {
-				acl.Associations = append(acl.Associations, types.NetworkAclAssociation{
-					NetworkAclAssociationId: new(idKind("aclassoc").stable(*subnet.Subnet.SubnetId)),
-					NetworkAclId:            acl.NetworkAclId, SubnetId: subnet.Subnet.SubnetId,
-				})
-			}
-		}
-		acl.Tags = s.tagList(c.w, *acl.NetworkAclId)
-		list = append(list, acl)
+		list = append(list, s.showNetworkAcl(c.w, row))
 	}
 	id := func(a types.NetworkAcl) string { return *a.NetworkAclId }
 	list, err = choose(s, c.w, list, id, filters[types.NetworkAcl]{

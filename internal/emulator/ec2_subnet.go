@@ -8,7 +8,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 )
 
-type subnetRow struct{ Subnet types.Subnet }
+type subnetRow struct {
+	Subnet              types.Subnet
+	Acl, AclAssociation string // empty for the VPC's default network ACL
+}
 
 func (s *ec2Service) addSubnets() {
 	on(s, "CreateSubnet", "VpcId AvailabilityZone AvailabilityZoneId CidrBlock TagSpecifications.*", s.createSubnet)
@@ -19,7 +22,7 @@ func (s *ec2Service) addSubnets() {
 
 // makeSubnet makes a subnet in a free block.
 func (s *ec2Service) makeSubnet(c ec2Call, id, vpc string, z zone, block netip.Prefix) subnetRow {
-	row := subnetRow{types.Subnet{
+	row := subnetRow{Subnet: types.Subnet{
 		SubnetId: new(id), VpcId: new(vpc), OwnerId: new(c.Account), CidrBlock: new(block.String()),
 		AvailabilityZone: new(z.Name), AvailabilityZoneId: new(z.ID), State: types.SubnetStateAvailable,
 		SubnetArn:    new(fmt.Sprintf("arn:aws:ec2:%s:%s:subnet/%s", c.Region, c.Account, id)),

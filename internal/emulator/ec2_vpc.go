@@ -224,6 +224,11 @@ func (s *ec2Service) vpcInUse(w world, id string) bool {
 			return true
 		}
 	}
+	for _, row := range s.acls.all(w) {
+		if *row.Acl.VpcId == id && !deref(row.Acl.IsDefault) {
+			return true
+		}
+	}
 	for _, row := range s.endpoints.all(w) {
 		if *row.Endpoint.VpcId == id {
 			return true
