@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/machine"
+	"github.com/goldline-dev/goldline/internal/tags"
 	"golang.org/x/crypto/ssh"
 )
 
@@ -101,4 +102,21 @@ func (s *site) tryRun(ctx context.Context, host string, key ssh.Signer, command 
 	defer session.Close()
 	output, err := session.CombinedOutput("sudo sh -c '" + strings.ReplaceAll(command, "'", "") + "'")
 	return string(output), err
+}
+
+// TestImagesSnapshotsAreNobodysStrays: a bake tags the snapshots of its image
+// with the environment that it ran in; a launch there leaves them alone.
+func TestImagesSnapshotsAreNobodysStrays(t *testing.T) {
+	s := newPlatform(t)
+	s.launch()
+	ctx := context.Background()
+	out, err := s.cloud.EC2.DescribeSnapshots(ctx, &ec2.DescribeSnapshotsInput{OwnerIds: []string{"self"}})
+	if err != nil || len(out.Snapshots) == 0 {
+		t.Fatalf("no snapshots: %v", err)
+	}
+	if err := createTags(ctx, s.cloud, []string{*out.Snapshots[0].SnapshotId}, map[string]string{
+		tags.Project: "shop", tags.Environment: "dev", tags.Image: "web"}); err != nil {
+		t.Fatal(err)
+	}
+	s.settled()
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/project"
+	"github.com/goldline-dev/goldline/internal/tags"
 )
 
 type snapshotAPI interface {
@@ -41,7 +42,12 @@ func (snapshots) list(ctx context.Context, q query) ([]types.Snapshot, error) {
 	var all []types.Snapshot
 	in := &ec2.DescribeSnapshotsInput{Filters: q.filters, OwnerIds: []string{"self"}, MaxResults: aws.Int32(pageSize)}
 	err := each(ctx, ec2.NewDescribeSnapshotsPaginator(q.cloud.EC2, in), func(page *ec2.DescribeSnapshotsOutput) {
-		all = append(all, page.Snapshots...)
+		for _, s := range page.Snapshots {
+			// An image's snapshots may carry the environment that it was baked in.
+			if cloud.TagSet(s.Tags)[tags.Image] == "" {
+				all = append(all, s)
+			}
+		}
 	})
 	return all, err
 }
