@@ -11,6 +11,7 @@ import (
 
 	"github.com/goldline-dev/goldline/internal/emulator"
 	"github.com/goldline-dev/goldline/internal/machine"
+	"github.com/goldline-dev/goldline/userdata"
 )
 
 // shop is a copy of examples/shop with a local cloud of its own, and one kind
@@ -130,6 +131,19 @@ const orders = `stages:
   - name: check
     check: {environment: dev, images: [db], console: 'shop: db ready .* orders=2$', deadline: 20s}
 `
+
+// TestShopsCloudInitHandler: what the shop's images carry is what the userdata
+// package proves with the real cloud-init.
+func TestShopsCloudInitHandler(t *testing.T) {
+	file, err := os.ReadFile(filepath.Join("..", "..", "examples", "shop", "files", "goldline.py"))
+	if err != nil || string(file) != userdata.CloudInitHandler {
+		t.Errorf("examples/shop/files/goldline.py is not userdata.CloudInitHandler: %v\n%s", err, file)
+	}
+	script, err := os.ReadFile(filepath.Join("..", "..", "examples", "shop", "scripts", "base.sh"))
+	if err != nil || !strings.Contains(string(script), userdata.CloudInitHandlerPath) {
+		t.Errorf("base.sh does not install it at %s: %v", userdata.CloudInitHandlerPath, err)
+	}
+}
 
 // TestShop takes the example through its life, on every kind of machine that
 // this system allows.
