@@ -173,12 +173,17 @@ type inventory struct {
 // readInventory asks once for every kind, all at the same time.
 func (w *world) readInventory(ctx context.Context) error { return w.readKinds(ctx, nil) }
 
-// readKinds asks once for every kind of the given names; none gives all.
+// readKinds asks once for every kind of the given names; none gives all that
+// the environment may have something of.
 func (w *world) readKinds(ctx context.Context, names []string) error {
 	all := slices.DeleteFunc(kinds(), func(k kind) bool { return len(names) > 0 && !has(names, k.definition().Name) })
+	all, err := w.present(ctx, all)
+	if err != nil {
+		return err
+	}
 	lists := make([][]*found, len(all))
 	q := w.scope()
-	err := graph.Each(ctx, 0, len(all), func(ctx context.Context, i int) error {
+	err = graph.Each(ctx, 0, len(all), func(ctx context.Context, i int) error {
 		var err error
 		lists[i], err = all[i].list(ctx, q)
 		if err != nil {

@@ -1,0 +1,72 @@
+package launch
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sort"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/goldline-dev/goldline/internal/cloud"
+	"github.com/goldline-dev/goldline/internal/tags"
+)
+
+// seldom are kinds that most environments have nothing of, with the type that
+// EC2 gives their resources in DescribeTags. One look at the tags tells which of
+// them are worth a describe of their own, so that a kind more does not cost
+// every launch a call more.
+var seldom = map[string]string{
+	"elastic_ip":      "elastic-ip",
+	"nat_gateway":     "natgateway",
+	"key_pair":        "key-pair",
+	"launch_template": "launch-template",
+	"network_acl":     "network-acl",
+	"snapshot":        "snapshot",
+}
+
+// present leaves out the seldom kinds that no definition is of and nothing in
+// the environment is of. What a definition states is always looked for itself:
+// its tags may not be visible yet.
+func (w *world) present(ctx context.Context, all []kind) ([]kind, error) {
+	defined := map[string]bool{}
+	for _, r := range w.resources() {
+		defined[r.Kind] = true
+	}
+	var types []string
+	for _, k := range all {
+		if t := seldom[k.definition().Name]; t != "" && !defined[k.definition().Name] {
+			types = append(types, t)
+		}
+	}
+	if len(types) < 2 {
+		return all, nil // one describe is as good as the other
+	}
+	sort.Strings(types)
+	tagged, err := w.tagged(ctx, types)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(k kind) bool {
+		t := seldom[k.definition().Name]
+		return slices.Contains(types, t) && !tagged[t]
+	}), nil
+}
+
+// tagged says of which of the given types the environment has anything.
+func (w *world) tagged(ctx context.Context, of []string) (map[string]bool, error) {
+	found := map[string]bool{}
+	pages := ec2.NewDescribeTagsPaginator(w.Cloud.EC2, &ec2.DescribeTagsInput{MaxResults: aws.Int32(pageSize), Filters: []types.Filter{
+		cloud.Filter("key", tags.Environment), cloud.Filter("value", w.environment), cloud.Filter("resource-type", of...),
+	}})
+	err := each(ctx, pages, func(page *ec2.DescribeTagsOutput) {
+		for _, t := range page.Tags {
+			found[string(t.ResourceType)] = true
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("describe the tags of %s: %w", w.environment, err)
+	}
+	return found, nil
+}
