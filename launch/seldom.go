@@ -24,6 +24,9 @@ var seldom = map[string]string{
 	"launch_template": "launch-template",
 	"network_acl":     "network-acl",
 	"snapshot":        "snapshot",
+	"dhcp_options":    "dhcp-options",
+	"vpc_endpoint":    "vpc-endpoint",
+	"vpc_peering":     "vpc-peering-connection",
 }
 
 // present leaves out the seldom kinds that no definition is of and nothing in
