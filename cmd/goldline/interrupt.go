@@ -25,6 +25,12 @@ func (p *program) interruptible(ctx context.Context, f func(context.Context) err
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
+	// Whoever reads the progress may go away (... 2>&1 | head). That ends the
+	// reading, not the work: noticed here, a write says so in place of the signal
+	// ending the process in the middle of it.
+	unread := make(chan os.Signal, 1)
+	signal.Notify(unread, syscall.SIGPIPE)
+	defer signal.Stop(unread)
 
 	ended := make(chan error, 1)
 	graph.Background(func() error {

@@ -3,7 +3,6 @@ package ledger
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
@@ -23,24 +22,24 @@ type holder struct {
 
 // Lock makes sure that no other command changes what this project holds while
 // this one does, as far as this machine is concerned. It does not wait: where
-// another holds the lock the error is one of input, names that run, and nothing
-// was called. The kernel takes the lock back when the process ends, however it
+// another holds the lock, or the folder cannot be written, the error is one of
+// input, names that run, and nothing was called. The kernel takes the lock back when the process ends, however it
 // ends.
 func Lock(dir, run, command string) (release func(), err error) {
 	if err := os.MkdirAll(runsDir(dir), 0o755); err != nil {
-		return nil, fmt.Errorf("lock of the project: %w", err)
+		return nil, fail.Inputf("lock of the project: %w", err)
 	}
 	path := filepath.Join(runsDir(dir), "lock")
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
-		return nil, fmt.Errorf("lock of the project: %w", err)
+		return nil, fail.Inputf("lock of the project: %w", err)
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		f.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, held(path)
 		}
-		return nil, fmt.Errorf("lock of the project: %w", err)
+		return nil, fail.Inputf("lock of the project: %w", err)
 	}
 	text, err := json.Marshal(holder{Run: run, Command: command, PID: os.Getpid(), Since: time.Now().UTC()})
 	if err == nil {
@@ -51,7 +50,7 @@ func Lock(dir, run, command string) (release func(), err error) {
 	}
 	if err != nil {
 		f.Close()
-		return nil, fmt.Errorf("lock of the project: %w", err)
+		return nil, fail.Inputf("lock of the project: %w", err)
 	}
 	var once sync.Once
 	return func() {
