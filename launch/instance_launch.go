@@ -194,12 +194,14 @@ func (t *task) instance(ctx context.Context, id, what string, deadline time.Dura
 // settle waits until the instance answers its status checks.
 func (k instances) settle(ctx context.Context, t *task, i instance) (instance, error) {
 	id := aws.ToString(i.InstanceId)
-	now, err := t.running(ctx, id)
-	if err != nil {
-		return i, err
+	if i.State == nil || i.State.Name != types.InstanceStateNameRunning {
+		now, err := t.running(ctx, id)
+		if err != nil {
+			return i, err
+		}
+		i.Instance = now
 	}
-	i.Instance = now
-	_, err = t.Cloud.Statuses.Wait(ctx, cloud.Wait[types.InstanceStatus]{
+	_, err := t.Cloud.Statuses.Wait(ctx, cloud.Wait[types.InstanceStatus]{
 		ID: id, For: "the status checks of instance " + id, Deadline: statusDeadline,
 		Done: func(s types.InstanceStatus, found bool) (bool, error) {
 			if !found {

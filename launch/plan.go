@@ -48,6 +48,7 @@ func newPlan(ctx context.Context, o Options, audit bool) (*Plan, error) {
 func NewDestroyPlan(ctx context.Context, o Options) (*Plan, error) {
 	w, err := newWorld(o)
 	if err == nil {
+		w.thorough = true
 		err = w.readInventory(ctx)
 	}
 	if err != nil {
@@ -124,6 +125,7 @@ func prepare(ctx context.Context, o Options, audit bool) (*planner, error) {
 	if err != nil {
 		return nil, err
 	}
+	w.thorough = audit
 	if err := w.checkOnly(); err != nil {
 		return nil, err
 	}

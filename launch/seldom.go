@@ -29,6 +29,11 @@ var seldom = map[string]string{
 	"vpc_peering":     "vpc-peering-connection",
 }
 
+// account are the kinds that live in the account, where DescribeTags does not
+// see them. A launch reads them while the topology has any; an audit and a
+// destruction always do.
+var account = []string{"iam_policy", "iam_role", "instance_profile"}
+
 // present leaves out the seldom kinds that no definition is of and nothing in
 // the environment is of. What a definition states is always looked for itself:
 // its tags may not be visible yet.
@@ -36,6 +41,9 @@ func (w *world) present(ctx context.Context, all []kind) ([]kind, error) {
 	defined := map[string]bool{}
 	for _, r := range w.resources() {
 		defined[r.Kind] = true
+	}
+	if !w.thorough && !slices.ContainsFunc(account, func(kind string) bool { return defined[kind] }) {
+		all = slices.DeleteFunc(all, func(k kind) bool { return slices.Contains(account, k.definition().Name) })
 	}
 	var types []string
 	for _, k := range all {

@@ -161,10 +161,8 @@ func TestShop(t *testing.T) {
 	}
 }
 
-// secondReleaseCalls bounds what a release costs that finds everything done. The
-// aim is 60; looking for what is left in IAM, which no tag tells of, takes two
-// calls more for each of the three environments.
-const secondReleaseCalls = 67
+// secondReleaseCalls bounds what a release costs that finds everything done.
+const secondReleaseCalls = 60
 
 func shopsLife(t *testing.T, s *shop) {
 	s.do("images list")
