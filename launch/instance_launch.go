@@ -194,21 +194,35 @@ func (t *task) instance(ctx context.Context, id, what string, deadline time.Dura
 // settle waits until the instance answers its status checks.
 func (k instances) settle(ctx context.Context, t *task, i instance) (instance, error) {
 	id := aws.ToString(i.InstanceId)
-	if i.State == nil || i.State.Name != types.InstanceStateNameRunning {
-		now, err := t.running(ctx, id)
-		if err != nil {
+	for runs := i.State != nil && i.State.Name == types.InstanceStateNameRunning; ; runs = false {
+		if !runs {
+			now, err := t.running(ctx, id)
+			if err != nil {
+				return i, err
+			}
+			i.Instance = now
+		}
+		err := k.answers(ctx, t, id)
+		if !runs || !errors.Is(err, errStopped) {
 			return i, err
 		}
-		i.Instance = now
+		// It ran when it was read: the move of an attachment stops its holder for
+		// a while.
 	}
+}
+
+var errStopped = errors.New("it stopped before it has answered")
+
+// answers waits until an instance that runs passes its status checks.
+func (instances) answers(ctx context.Context, t *task, id string) error {
 	_, err := t.Cloud.Statuses.Wait(ctx, cloud.Wait[types.InstanceStatus]{
 		ID: id, For: "the status checks of instance " + id, Deadline: statusDeadline,
 		Done: func(s types.InstanceStatus, found bool) (bool, error) {
 			if !found {
 				return false, nil
 			}
-			if s.InstanceState != nil && (s.InstanceState.Name == types.InstanceStateNameTerminated || s.InstanceState.Name == types.InstanceStateNameStopped) {
-				return false, fmt.Errorf("instance %s is %s before it has answered", id, s.InstanceState.Name)
+			if s.InstanceState != nil && s.InstanceState.Name != types.InstanceStateNameRunning && s.InstanceState.Name != types.InstanceStateNamePending {
+				return false, fmt.Errorf("instance %s is %s: %w", id, s.InstanceState.Name, errStopped)
 			}
 			return summary(s.InstanceStatus) == types.SummaryStatusOk && summary(s.SystemStatus) == types.SummaryStatusOk, nil
 		},
@@ -217,7 +231,7 @@ func (k instances) settle(ctx context.Context, t *task, i instance) (instance, e
 		},
 		Progress: t.waiting("status checks of instance " + id),
 	})
-	return i, err
+	return err
 }
 
 func summary(s *types.InstanceStatusSummary) types.SummaryStatus {
