@@ -16,7 +16,7 @@ test:
 
 ## race: the tests of what runs concurrently, under the race detector
 race:
-	$(GO) test -race -short -timeout 15m ./internal/... ./pipelines ./promote ./launch ./bake
+	$(GO) test -race -short -timeout 15m ./internal/... ./pipelines ./promote
 
 ## check: formatting, go vet, the linters where golangci-lint is installed
 check:

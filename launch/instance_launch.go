@@ -194,24 +194,17 @@ func (t *task) instance(ctx context.Context, id, what string, deadline time.Dura
 // settle waits until the instance answers its status checks.
 func (k instances) settle(ctx context.Context, t *task, i instance) (instance, error) {
 	id := aws.ToString(i.InstanceId)
-	for runs := i.State != nil && i.State.Name == types.InstanceStateNameRunning; ; runs = false {
-		if !runs {
-			now, err := t.running(ctx, id)
-			if err != nil {
-				return i, err
-			}
-			i.Instance = now
-		}
-		err := k.answers(ctx, t, id)
-		if !runs || !errors.Is(err, errStopped) {
+	// The move of an attachment stops its holder for a while, so what was read
+	// before says nothing where there are any.
+	if i.State == nil || i.State.Name != types.InstanceStateNameRunning || len(t.attachmentsDefined()) > 0 {
+		now, err := t.running(ctx, id)
+		if err != nil {
 			return i, err
 		}
-		// It ran when it was read: the move of an attachment stops its holder for
-		// a while.
+		i.Instance = now
 	}
+	return i, k.answers(ctx, t, id)
 }
-
-var errStopped = errors.New("it stopped before it has answered")
 
 // answers waits until an instance that runs passes its status checks.
 func (instances) answers(ctx context.Context, t *task, id string) error {
@@ -221,8 +214,8 @@ func (instances) answers(ctx context.Context, t *task, id string) error {
 			if !found {
 				return false, nil
 			}
-			if s.InstanceState != nil && s.InstanceState.Name != types.InstanceStateNameRunning && s.InstanceState.Name != types.InstanceStateNamePending {
-				return false, fmt.Errorf("instance %s is %s: %w", id, s.InstanceState.Name, errStopped)
+			if s.InstanceState != nil && (s.InstanceState.Name == types.InstanceStateNameTerminated || s.InstanceState.Name == types.InstanceStateNameStopped) {
+				return false, fmt.Errorf("instance %s is %s before it has answered", id, s.InstanceState.Name)
 			}
 			return summary(s.InstanceStatus) == types.SummaryStatusOk && summary(s.SystemStatus) == types.SummaryStatusOk, nil
 		},
