@@ -110,7 +110,7 @@ func (p *Poller[T]) enter(id string) (first int) {
 	if len(p.waiting) == 0 {
 		// Those who begin to wait at the same moment get their first answer from
 		// one call: it is held back for a little while.
-		p.interval, p.next = p.min, time.Now().Add(p.min/4)
+		p.interval, p.next = p.min, time.Now().Add(p.min/2)
 	}
 	if p.waiting[id] == 0 && p.interval > p.min {
 		p.interval = p.min // something new changes soon
