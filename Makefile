@@ -14,7 +14,7 @@ build:
 test:
 	$(GO) test -timeout 9m ./...
 
-## race: the tests of what runs concurrently, under the race detector
+## race: internal/, pipelines and promote under the race detector, their short tests
 race:
 	$(GO) test -race -short -timeout 15m ./internal/... ./pipelines ./promote
 
