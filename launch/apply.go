@@ -80,7 +80,7 @@ type execution struct {
 	current  map[string]*found // by address
 	new      []*found          // what this run made and is there
 	changed  []*found          // what this run has changed, perhaps not to the end
-	touched  bool              // this run has removed something
+	touched  bool              // this run has asked for something to be removed
 	finished map[string]bool   // steps that ended well
 }
 
@@ -303,10 +303,10 @@ func (e *execution) loosen(ctx context.Context, f *found) error {
 func (e *execution) drop(ctx context.Context, f *found) error {
 	t := e.task(f.address())
 	t.replacing = e.owner[f.id] != nil
+	e.touch() // first: what fails may be the wait for what was asked for
 	if err := f.kind.remove(ctx, t, f); err != nil {
 		return fmt.Errorf("remove %s: %w", f.id, err)
 	}
-	e.touch()
 	t.emit(event.Removed, map[string]string{"id": f.id, "kind": f.kindName()}, "%s is removed", f.id)
 	return nil
 }
