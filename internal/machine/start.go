@@ -103,10 +103,11 @@ func start(ctx context.Context, kind Kind, spec Spec) (_ *running, err error) {
 			return nil, err
 		}
 	}
-	if m.guest, err = newGuest(ctx, kind, m); err != nil {
-		return nil, err
+	inside, err := newGuest(ctx, kind, m)
+	if err != nil {
+		return nil, err // what comes with an error may be a nil of some type, and is no guest
 	}
-	m.volumes.guest = m.guest
+	m.guest, m.volumes.guest = inside, inside
 	if err := m.guest.devices(m.volumes.names()); err != nil {
 		return nil, err
 	}
