@@ -86,8 +86,12 @@ type imageVolume struct {
 func (s *ec2Service) imageVolumes(c ec2Call, in *ec2.CreateImageInput, instance instanceRow) ([]imageVolume, error) {
 	var list []imageVolume
 	for _, v := range s.volumesOf(c.w, instance.ID) {
+		iops := v.Volume.Iops
+		if v.Volume.VolumeType == types.VolumeTypeGp2 {
+			iops = nil // what it has follows from its size, and nothing can be launched that says it
+		}
 		list = append(list, imageVolume{volume: &v, mapping: types.BlockDeviceMapping{DeviceName: v.Attachment.Device, Ebs: &types.EbsBlockDevice{
-			DeleteOnTermination: new(v.Root || deref(v.Attachment.DeleteOnTermination)), Encrypted: v.Volume.Encrypted, Iops: v.Volume.Iops, Throughput: v.Volume.Throughput,
+			DeleteOnTermination: new(v.Root || deref(v.Attachment.DeleteOnTermination)), Encrypted: v.Volume.Encrypted, Iops: iops, Throughput: v.Volume.Throughput,
 			VolumeSize: v.Volume.Size, VolumeType: v.Volume.VolumeType,
 		}}})
 	}
