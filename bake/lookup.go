@@ -32,6 +32,23 @@ func describeAMIs(ctx context.Context, c *cloud.Cloud, in *ec2.DescribeImagesInp
 	return found, nil
 }
 
+// describeLive gives the instances that are not, and are not being, terminated.
+func describeLive(ctx context.Context, c *cloud.Cloud, filters ...types.Filter) ([]types.Instance, error) {
+	filters = append(filters, cloud.Filter("instance-state-name", "pending", "running", "stopping", "stopped"))
+	var live []types.Instance
+	pages := ec2.NewDescribeInstancesPaginator(c.EC2, &ec2.DescribeInstancesInput{Filters: filters, MaxResults: aws.Int32(1000)})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range page.Reservations {
+			live = append(live, r.Instances...)
+		}
+	}
+	return live, nil
+}
+
 // sortNewest puts the newest first, and of those of one second the one with the
 // greater ID, so that every run takes the same.
 func sortNewest(images []types.Image) {

@@ -253,17 +253,20 @@ func (builderStep) undo(ctx context.Context, b *bake) error {
 	}
 	ids := []string{b.builder.id}
 	if b.builder.id == "" { // the answer to its launch was lost
-		found, err := liveInstances(ctx, b.cloud, b.mine()...)
+		live, err := describeLive(ctx, b.cloud, b.mine()...)
 		if err != nil {
 			return b.stays(err, "perhaps an instance tagged "+tags.Run+"="+b.options.Run, "describe-instances --filters Name=tag:%s,Values=%s", tags.Run, b.options.Run)
 		}
-		if len(found) == 0 {
+		if len(live) == 0 {
 			b.builder = made{}
 			return nil
 		}
-		ids = found
-		b.builder.id = found[0]
-		b.useGroup(found[0], false)
+		ids = nil
+		for _, i := range live {
+			ids = append(ids, aws.ToString(i.InstanceId))
+		}
+		b.builder.id = ids[0]
+		b.useGroup(ids[0], false)
 	}
 	// Several are there only where the same call was carried out more than once.
 	err := graph.Each(ctx, 0, len(ids), func(ctx context.Context, i int) error { return b.terminate.do(ctx, ids[i], b.cloud, b.alone()) })

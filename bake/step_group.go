@@ -224,8 +224,16 @@ func (b *bake) deleteGroup(ctx context.Context, id string) error {
 
 // deleteUnused deletes a security group as soon as nothing uses it any more.
 func (b *bake) deleteUnused(ctx context.Context, id string) error {
-	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
+	return unused(ctx, func() error {
 		_, err := b.cloud.EC2.DeleteSecurityGroup(ctx, &ec2.DeleteSecurityGroupInput{GroupId: aws.String(id)})
+		return err
+	})
+}
+
+// unused repeats a removal for as long as something uses what it removes.
+func unused(ctx context.Context, remove func() error) error {
+	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
+		err := remove()
 		switch {
 		case err == nil || cloud.NotFound(err):
 			return nil

@@ -53,7 +53,7 @@ func TestOutputIsDocumented(t *testing.T) {
 		}
 	}
 	for _, r := range []any{
-		envelope{}, runReport{}, bakeReport{}, explainReport{}, moveReport{}, rollbackReport{}, planReport{}, launchReport{},
+		envelope{}, runReport{}, bakeReport{}, explainReport{}, sweepReport{}, moveReport{}, rollbackReport{}, planReport{}, launchReport{},
 		listReport{}, showReport{}, historyReport{}, deployedReport{}, documentReport{}, checkedReport{}, valueReport{},
 		validateReport{}, servedReport{}, versionReport{},
 		pipelines.Result{}, bake.Build{}, bake.Explanation{}, launch.Plan{},

@@ -101,6 +101,12 @@ func Dead(dir, run string) bool {
 	return !alive(dir, run)
 }
 
+// Alive tells whether a run that was begun in this project, on this machine,
+// goes on. Of a run that is not known here it says no.
+func Alive(dir, run string) bool {
+	return run != "" && run == filepath.Base(run) && alive(dir, run)
+}
+
 // alive asks the kernel who holds the lock rather than looking for a process
 // ID, which may by now be another process's.
 func alive(dir, run string) bool {

@@ -33,6 +33,9 @@ const (
 	Fingerprint = "goldline:fingerprint"
 	SourceImage = "goldline:source-image"
 	Published   = "goldline:published" // digest of how a build was copied and shared
+	// Candidate is on an AMI that has yet to pass its tests, and holds the
+	// fingerprint that it gets then. Until then it is temporary.
+	Candidate   = "goldline:candidate"
 	AutoCleanup = "AutoCleanup"
 	promoted    = "goldline:promoted:"
 )
@@ -59,8 +62,12 @@ func Pointer(project, environment, image string) string {
 // Pointers is the path below which the pointers of an environment lie, with
 // its closing slash.
 func Pointers(project, environment string) string {
-	return "/goldline/" + project + "/" + environment + "/"
+	return AllPointers(project) + environment + "/"
 }
+
+// AllPointers is the path below which the pointers of a project lie, with its
+// closing slash.
+func AllPointers(project string) string { return "/goldline/" + project + "/" }
 
 // Merge returns the union of tag sets; later ones win.
 func Merge(sets ...map[string]string) map[string]string {
