@@ -66,6 +66,7 @@ type Cloud struct {
 	iam         *iamService
 	ec2         *ec2Service
 	elb         *elbService
+	scaling     *scalingService
 	ssm         *ssmService
 	hooks       hooks
 
@@ -138,6 +139,7 @@ func newCloud(ctx context.Context, o Options) (_ *Cloud, err error) {
 	c.iam = newIAM(c)
 	c.ec2 = newEC2(c)
 	c.elb = newELB(c)
+	c.scaling = newScaling(c)
 	if err := c.store.load(); err != nil {
 		return nil, err
 	}

@@ -30,7 +30,8 @@ func (c *Cloud) schedule(w world, delay time.Duration, kind, item string) {
 }
 
 // settle carries out every transition of a world whose time has come, the
-// oldest first. Settlers may schedule others; those wait for the next request.
+// oldest first, and looks after its Auto Scaling groups. Settlers may schedule
+// others; those wait for the next request.
 func (c *Cloud) settle(w world) {
 	now := c.clock.Now()
 	var due []transition
@@ -44,6 +45,7 @@ func (c *Cloud) settle(w world) {
 		c.transitions.remove(w, t.ID)
 		c.settlers[t.Kind](w, t.Item)
 	}
+	c.scaling.reconcile(w)
 }
 
 // checkTransitions refuses a store with transitions that nobody can carry out.

@@ -30,6 +30,8 @@ var (
 	ssmTable string
 	//go:embed wire/elasticloadbalancing.txt
 	elbTable string
+	//go:embed wire/autoscaling.txt
+	scalingTable string
 	//go:embed wire/sts.txt
 	stsTable string
 )
@@ -89,6 +91,7 @@ func newWires() (map[string]*wire, error) {
 	}{
 		{"ec2", protocolEC2, "http://ec2.amazonaws.com/doc/2016-11-15/", ec2Table},
 		{elbName, protocolQuery, "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/", elbTable},
+		{scalingName, protocolQuery, "http://autoscaling.amazonaws.com/doc/2011-01-01/", scalingTable},
 		{"sts", protocolQuery, "https://sts.amazonaws.com/doc/2011-06-15/", stsTable},
 		{"iam", protocolQuery, "https://iam.amazonaws.com/doc/2010-05-08/", iamTable},
 		{"ssm", protocolJSON, "", ssmTable},

@@ -1,0 +1,273 @@
+package emulator
+
+import (
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+)
+
+// terminationPolicies are those that scale-in knows here: AWS's own.
+var terminationPolicies = []string{"AllocationStrategy", "ClosestToNextInstanceHour", "Default", "NewestInstance", "OldestInstance", "OldestLaunchConfiguration", "OldestLaunchTemplate"}
+
+// leastGrace is how long an instance with a machine may take until it answers
+// its target groups, if its group gives it a grace period at all: machines do
+// not boot faster for a clock that runs faster.
+const leastGrace = 3 * time.Second
+
+// reconcile brings every group of a world nearer to what it should be.
+func (s *scalingService) reconcile(w world) {
+	for _, row := range s.groups.all(w) {
+		c := s.self(w)
+		for _, m := range s.of(w, row.name()) {
+			s.advance(c, row, m)
+		}
+		if row.Deleting {
+			s.dissolve(c, row)
+			continue
+		}
+		s.refresh(c, row.name())
+		s.level(c, row.name())
+	}
+}
+
+// dissolve takes a group that is being deleted apart.
+func (s *scalingService) dissolve(c ec2Call, row scalingRow) {
+	members := s.of(c.w, row.name())
+	for _, m := range members {
+		if m.active() || m.State == types.LifecycleStateStandby {
+			s.retire(c, row, m, "the group was deleted.")
+		}
+	}
+	if len(members) == 0 {
+		s.forget(c.w, row.name())
+	}
+}
+
+// advance takes one instance a step further in its life.
+func (s *scalingService) advance(c ec2Call, row scalingRow, m memberRow) {
+	instance, ok := s.cloud.ec2.instances.get(c.w, m.ID)
+	up := ok && instance.isUp()
+	switch m.State {
+	case types.LifecycleStatePending:
+		switch {
+		case !up:
+			s.lost(c, row.name(), m, "Instance failed to start: it is gone or has stopped.")
+		case instance.State == stateRunning && s.holds(c, m, launching):
+			s.await(c, m, types.LifecycleStatePendingWait)
+		case instance.State == stateRunning:
+			s.serve(c, row, m)
+		}
+	case types.LifecycleStatePendingWait:
+		if done, goOn := s.completed(c, m, launching); done && goOn && up {
+			s.serve(c, row, m)
+		} else if done || !up {
+			s.ended(c, m.Activity, "Instance failed to complete user's Lifecycle Action")
+			s.failed(c, row.name(), "Instance failed to complete user's Lifecycle Action")
+			s.retire(c, row, m, "instance "+m.ID+" was taken out of service in response to an abandoned lifecycle action.")
+		}
+	case types.LifecycleStateInService:
+		s.examine(c, row, m, instance, up)
+	case types.LifecycleStateEnteringStandby:
+		if s.drained(c, row, m.ID) {
+			s.ended(c, m.Activity, "")
+			s.enter(c, m, types.LifecycleStateStandby)
+		}
+	case types.LifecycleStateDetaching:
+		if s.drained(c, row, m.ID) {
+			s.ended(c, m.Activity, "")
+			s.release(c, m)
+		}
+	case types.LifecycleStateTerminating, types.LifecycleStateTerminatingWait:
+		s.end(c, row, m, instance, ok && instance.State != stateTerminated)
+	}
+}
+
+// serve puts an instance in service.
+func (s *scalingService) serve(c ec2Call, row scalingRow, m memberRow) {
+	s.ended(c, m.Activity, "")
+	s.register(c, row, m.ID)
+	s.enter(c, m, types.LifecycleStateInService)
+	if current, _ := s.groups.get(c.w, row.name()); current.Failures > 0 {
+		current.Failures = 0
+		s.groups.put(c.w, current.name(), current)
+	}
+}
+
+// lost forgets an instance that never came up.
+func (s *scalingService) lost(c ec2Call, group string, m memberRow, why string) {
+	s.ended(c, m.Activity, why)
+	s.members.remove(c.w, m.ID)
+	s.failed(c, group, why)
+}
+
+// failed notes that a launch failed: the next one waits the longer, the more
+// have failed.
+func (s *scalingService) failed(c ec2Call, group, why string) {
+	row, _ := s.groups.get(c.w, group)
+	row.Failures++
+	row.Retry = c.now.Add(s.cloud.options.Transition << min(row.Failures, 6))
+	s.groups.put(c.w, group, row)
+	s.refreshFailed(c, row, why)
+}
+
+// release lets an instance go that stays as it is.
+func (s *scalingService) release(c ec2Call, m memberRow) {
+	s.members.remove(c.w, m.ID)
+	old, _ := s.cloud.ec2.tags.get(c.w, m.ID)
+	left := tagRow{Resource: m.ID, Type: old.Type, Tags: map[string]string{}}
+	for k, v := range old.Tags {
+		if k != scalingTag {
+			left.Tags[k] = v
+		}
+	}
+	s.cloud.ec2.tags.put(c.w, m.ID, left)
+}
+
+// graceful tells whether an instance is still too young for health checks.
+func (s *scalingService) graceful(row scalingRow, m memberRow, instance instanceRow) bool {
+	grace := s.scaled(deref(row.Group.HealthCheckGracePeriod))
+	if grace == 0 {
+		return false
+	}
+	if s.cloud.ec2.hosts.on() {
+		grace = max(grace, leastGrace)
+		if !instance.Booted && instance.State == stateRunning {
+			return true
+		}
+	}
+	return s.cloud.clock.Now().Before(m.Since.Add(grace))
+}
+
+// examine checks the health of an instance in service, and takes one out that
+// is ill or too old.
+func (s *scalingService) examine(c ec2Call, row scalingRow, m memberRow, instance instanceRow, up bool) {
+	if m.Ill == "" && !row.suspended("HealthCheck") {
+		_, ill := s.serving(c.w, row, m.ID)
+		switch life := deref(row.Group.MaxInstanceLifetime); {
+		case !up:
+			m.Ill = "an EC2 health check indicating it has been terminated or stopped."
+		case ill && healthChecked(row, "ELB") && !s.graceful(row, m, instance):
+			m.Ill = "an ELB system health check failure."
+		case life > 0 && c.now.After(m.Joined.Add(time.Duration(life)*time.Second)):
+			m.Ill = "exceeding its maximum lifetime."
+		}
+		if m.Ill != "" {
+			s.put(c.w, m)
+		}
+	}
+	switch {
+	case m.Ill == "":
+		s.register(c, row, m.ID)
+	case row.suspended("ReplaceUnhealthy") || row.suspended("Terminate"):
+	default:
+		if current, _ := s.groups.get(c.w, row.name()); s.isMarked(c.w, current, m) {
+			s.refreshFailed(c, current, "instance "+m.ID+" was unhealthy: "+m.Ill)
+		}
+		s.retire(c, row, m, "an instance was taken out of service in response to "+m.Ill)
+	}
+}
+
+// healthChecked tells whether a group asks a source of health.
+func healthChecked(row scalingRow, source string) bool {
+	return slices.Contains(strings.Split(*row.Group.HealthCheckType, ","), source)
+}
+
+// end terminates an instance once it has left its target groups and its
+// lifecycle action is over.
+func (s *scalingService) end(c ec2Call, row scalingRow, m memberRow, instance instanceRow, exists bool) {
+	switch {
+	case !exists:
+		s.ended(c, m.Activity, "")
+		s.members.remove(c.w, m.ID)
+		for _, arn := range row.Group.TargetGroupARNs {
+			s.deregister(c, arn, m.ID)
+		}
+	case instance.State == stateShuttingDown || !s.drained(c, row, m.ID):
+	case m.State == types.LifecycleStateTerminating && s.holds(c, m, terminating):
+		s.await(c, m, types.LifecycleStateTerminatingWait)
+	case m.State == types.LifecycleStateTerminatingWait && !s.over(c, m):
+	default:
+		// A group's own instances are not protected from it.
+		text := fmt.Sprintf("Server.ASG: terminated by Auto Scaling group %s", row.name())
+		instance.KeepAlive, instance.StateText = false, text
+		s.cloud.ec2.begin(c.w, instance, stateShuttingDown)
+	}
+}
+
+// over tells whether a lifecycle action is, whatever came of it.
+func (s *scalingService) over(c ec2Call, m memberRow) bool {
+	done, _ := s.completed(c, m, terminating)
+	return done
+}
+
+// level launches what is missing from a group's capacity and terminates what
+// is too much of it.
+func (s *scalingService) level(c ec2Call, name string) {
+	row, _ := s.groups.get(c.w, name)
+	active := keep(s.of(c.w, name), memberRow.active)
+	wanted := row.desired() + s.surge(c.w, row)
+	switch {
+	case len(active) < wanted && !row.suspended("Launch") && !c.now.Before(row.Retry):
+		for have := len(active); have < wanted; have++ {
+			if err := s.launch(c, row, have); err != nil {
+				s.failed(c, name, err.Error())
+				return
+			}
+		}
+	case len(active) > wanted && !row.suspended("Terminate"):
+		for _, m := range s.victims(c.w, row, active, len(active)-wanted) {
+			s.retire(c, row, m, fmt.Sprintf("an instance was taken out of service in response to a difference between desired and actual capacity, shrinking the capacity from %d to %d.", len(active), wanted))
+		}
+	}
+}
+
+// victims chooses what scale-in terminates: what an instance refresh replaces
+// first, then in the fullest zone what the group's policies say.
+func (s *scalingService) victims(w world, row scalingRow, active []memberRow, n int) []memberRow {
+	target := s.target(w, row)
+	left := slices.Clone(active)
+	var chosen []memberRow
+	for range n {
+		crowd := map[string]int{}
+		for _, m := range left {
+			crowd[m.Zone]++
+		}
+		candidates := keep(left, func(m memberRow) bool { return !m.Protected })
+		if len(candidates) == 0 {
+			break
+		}
+		sort.SliceStable(candidates, func(i, j int) bool {
+			a, b := candidates[i], candidates[j]
+			if old := s.matches(w, a, target); row.Refresh != "" && old != s.matches(w, b, target) {
+				return !old
+			}
+			if crowd[a.Zone] != crowd[b.Zone] {
+				return crowd[a.Zone] > crowd[b.Zone]
+			}
+			return s.goesFirst(w, row, target, a, b)
+		})
+		chosen = append(chosen, candidates[0])
+		left = keep(left, func(m memberRow) bool { return m.ID != candidates[0].ID })
+	}
+	return chosen
+}
+
+func (s *scalingService) goesFirst(w world, row scalingRow, target types.DesiredConfiguration, a, b memberRow) bool {
+	for _, policy := range row.Group.TerminationPolicies {
+		switch policy {
+		case "NewestInstance":
+			if !a.Joined.Equal(b.Joined) {
+				return a.Joined.After(b.Joined)
+			}
+		case "OldestLaunchTemplate", "OldestLaunchConfiguration", "Default":
+			if old := s.matches(w, a, target); old != s.matches(w, b, target) {
+				return !old
+			}
+		}
+	}
+	return a.Joined.Before(b.Joined)
+}
