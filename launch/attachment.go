@@ -91,7 +91,7 @@ func (attachments) list(ctx context.Context, q query) ([]attachment, error) {
 
 func (attachments) read(a attachment) state {
 	return state{
-		id: a.volume + ":" + a.instance, uses: []string{a.volume, a.instance},
+		id: a.volume + ":" + a.instance, uses: []string{a.volume, a.instance}, stops: []string{a.instance},
 		tags:       map[string]string{tags.UUID: a.uuid, tags.Address: a.address, tags.Generation: a.generation},
 		attributes: map[string]string{"device": a.device}, untagged: true,
 	}

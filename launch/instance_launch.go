@@ -194,9 +194,7 @@ func (t *task) instance(ctx context.Context, id, what string, deadline time.Dura
 // settle waits until the instance answers its status checks.
 func (k instances) settle(ctx context.Context, t *task, i instance) (instance, error) {
 	id := aws.ToString(i.InstanceId)
-	// The move of an attachment stops its holder for a while, so what was read
-	// before says nothing where there are any.
-	if i.State == nil || i.State.Name != types.InstanceStateNameRunning || len(t.attachmentsDefined()) > 0 {
+	if i.State == nil || i.State.Name != types.InstanceStateNameRunning {
 		now, err := t.running(ctx, id)
 		if err != nil {
 			return i, err

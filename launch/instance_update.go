@@ -243,7 +243,10 @@ func (k instances) stop(ctx context.Context, t *task, ids []string) error {
 	sort.Strings(ids)
 	t.progress("stopping %v", ids)
 	_, err := k.api(t.Cloud).StopInstances(ctx, &ec2.StopInstancesInput{InstanceIds: ids})
-	if err != nil && !cloud.NotFound(err) && cloud.Code(err) != "IncorrectInstanceState" {
+	if cloud.Code(err) == "IncorrectInstanceState" {
+		err = k.stopEach(ctx, t, ids)
+	}
+	if err != nil && !cloud.NotFound(err) {
 		return fmt.Errorf("stop %v: %w", ids, err)
 	}
 	for _, id := range ids {
@@ -251,6 +254,26 @@ func (k instances) stop(ctx context.Context, t *task, ids []string) error {
 			return !found || over(i) || stateOf(i) == types.InstanceStateNameStopped, nil
 		})
 		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stopEach stops those of some instances that run. EC2 refuses to stop any where
+// one is pending, as one is that an interrupted run has just started again.
+func (k instances) stopEach(ctx context.Context, t *task, ids []string) error {
+	for _, id := range ids {
+		now, err := t.instance(ctx, id, "have started", runDeadline, func(i types.Instance, found bool) (bool, error) {
+			return !found || stateOf(i) != types.InstanceStateNamePending, nil
+		})
+		if err != nil {
+			return err
+		}
+		if stateOf(now) != types.InstanceStateNameRunning {
+			continue
+		}
+		if _, err := k.api(t.Cloud).StopInstances(ctx, &ec2.StopInstancesInput{InstanceIds: []string{id}}); err != nil && cloud.Code(err) != "IncorrectInstanceState" {
 			return err
 		}
 	}

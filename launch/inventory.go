@@ -24,6 +24,9 @@ type state struct {
 	attributes map[string]string // what `${...}` may ask, beside the ID
 	// uses are the IDs of what cannot be removed before it.
 	uses []string
+	// stops are the IDs of what stands still for a while when it changes: that
+	// has to be at rest before.
+	stops []string
 	// names are the IDs that it refers to without standing on them: the groups
 	// that a group's rules name.
 	names []string

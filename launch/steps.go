@@ -59,7 +59,7 @@ func (e *execution) steps() []graph.Node {
 		}
 		if it.works() {
 			nodes = append(nodes, e.makeSteps(it)...)
-		} else if it.have != nil && e.selected(it.Resource) && it.kind.fresh(it.have) {
+		} else if e.settles(it) {
 			nodes = append(nodes, e.node(settleStep(it), it.Address, nil, func(ctx context.Context) error { return e.settle(ctx, it) }))
 		}
 	}
@@ -75,6 +75,20 @@ func (e *execution) steps() []graph.Node {
 		nodes = append(nodes, e.node(dropStep(f), f.address(), e.dropNeeds(f, going, gone), func(ctx context.Context) error { return e.drop(ctx, f) }))
 	}
 	return nodes
+}
+
+// settles tells whether an item that needs no change may still have to settle.
+func (e *execution) settles(it *item) bool {
+	return it.have != nil && !it.works() && e.selected(it.Resource) && it.kind.fresh(it.have)
+}
+
+// used is the step after which an item can be used, or taken from: its last, or
+// the one in which it settles.
+func (e *execution) used(it *item) string {
+	if it != nil && e.settles(it) {
+		return settleStep(it)
+	}
+	return it.last()
 }
 
 func (e *execution) makeSteps(it *item) []graph.Node {
@@ -106,7 +120,12 @@ func (e *execution) makeNeeds(it *item) []string {
 	}
 	for _, ref := range it.Refs {
 		if !ref.Late {
-			add(e.byAddress[ref.Address].last())
+			add(e.used(e.byAddress[ref.Address]))
+		}
+	}
+	for _, other := range e.items {
+		if it.have != nil && other.have != nil && has(it.have.stops, other.have.id) {
+			add(e.used(other))
 		}
 	}
 	for _, address := range it.kind.follows(e.world, it.Resource, it.spec) {
