@@ -11,6 +11,7 @@ import (
 	"github.com/goldline-dev/goldline/internal/event"
 	"github.com/goldline-dev/goldline/internal/fail"
 	"github.com/goldline-dev/goldline/internal/graph"
+	"github.com/goldline-dev/goldline/internal/lease"
 )
 
 // restoreDeadline bounds how long a failed replacement is put back, also after
@@ -28,12 +29,12 @@ func Apply(ctx context.Context, o Options, plan *Plan) (Result, error) {
 		return Result{}, fail.WithHint(fail.Inputf("launch %s: the contents of %s would be lost", plan.Environment, strings.Join(lost, ", ")),
 			"make a snapshot, take the change back, or agree with `goldline launch %s --yes`", plan.Environment)
 	}
-	if plan.steps == nil {
-		anew := NewPlan
-		if plan.Destroy {
-			anew = NewDestroyPlan
-		}
-		now, err := anew(ctx, o)
+	ctx, moved, err := hold(ctx, o, plan)
+	if err != nil {
+		return Result{}, err
+	}
+	if moved || plan.steps == nil {
+		now, err := again(ctx, o, plan)
 		if err != nil {
 			return Result{}, err
 		}
@@ -50,6 +51,33 @@ func Apply(ctx context.Context, o Options, plan *Plan) (Result, error) {
 	}
 	results := graph.Walk(ctx, nodes, graph.Options{})
 	return e.result(), e.outcome(ctx, results)
+}
+
+// Hold takes the environment's lease for a plan that changes something, and
+// gives the context to apply it in. Where another run held the lease since the
+// plan was made, it makes it anew; one that was read from JSON it leaves for
+// Apply to compare.
+func Hold(ctx context.Context, o Options, plan *Plan) (context.Context, *Plan, error) {
+	held, moved, err := hold(ctx, o, plan)
+	if err == nil && moved && plan.steps != nil {
+		plan, err = again(held, o, plan)
+	}
+	return held, plan, err
+}
+
+func hold(ctx context.Context, o Options, plan *Plan) (context.Context, bool, error) {
+	if plan.Empty() {
+		return ctx, false, nil
+	}
+	return o.Lease.Hold(ctx, o.Cloud, plan.Environment, plan.looked)
+}
+
+// again makes a plan anew.
+func again(ctx context.Context, o Options, plan *Plan) (*Plan, error) {
+	if plan.Destroy {
+		return NewDestroyPlan(ctx, o)
+	}
+	return NewPlan(ctx, o)
 }
 
 func acyclic(nodes []graph.Node) error {
@@ -255,6 +283,9 @@ func (e *execution) settle(ctx context.Context, it *item) error {
 // restore puts a failed replacement back, on a context of its own, so that an
 // interrupt doesn't leave the old resource without what was taken from it.
 func (e *execution) restore(ctx context.Context, t *task, it *item, cause error) error {
+	if lease.Lost(ctx) != nil {
+		return cause // another run may be at work here
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), restoreDeadline)
 	defer cancel()
 	done, err := it.kind.restore(ctx, t)
@@ -322,6 +353,10 @@ func (e *execution) outcome(ctx context.Context, results []graph.Result) error {
 		skipped = skipped || r.Skipped
 	}
 	err := fail.Join(errs...)
+	if lost := lease.Lost(ctx); lost != nil && (err != nil || skipped) {
+		left := append(e.left(), fail.Left{What: "the rest of the plan for " + e.environment, Command: e.command()})
+		return fail.WithHint(fail.Dirty(fmt.Errorf("%s: stopped: %w", e.title(), lost), left...), "`goldline lock show %s` tells who changes it now", e.environment)
+	}
 	if err == nil && skipped {
 		err = fmt.Errorf("%s: interrupted: %w", e.title(), context.Cause(ctx))
 	}

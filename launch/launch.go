@@ -13,6 +13,7 @@ import (
 
 	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/event"
+	"github.com/goldline-dev/goldline/internal/lease"
 	"github.com/goldline-dev/goldline/internal/project"
 )
 
@@ -40,6 +41,8 @@ type Options struct {
 	Elsewhere func(ctx context.Context, environment string) (*project.Topology, *cloud.Cloud, error)
 	// Run is the ID of the run, for the tag that says which run made a thing.
 	Run string
+	// Lease keeps other runs out of the environment; nil keeps none out.
+	Lease *lease.Keeper
 }
 
 func (o Options) sink() event.Sink {
@@ -103,8 +106,9 @@ type Plan struct {
 	// Notes say what an audit could not compare.
 	Notes []string `json:"notes,omitempty"`
 
-	definitions string   // the digest of what is made by it
-	steps       *planner // what the plan was made from; nil for one that was read from JSON
+	definitions string    // the digest of what is made by it
+	steps       *planner  // what the plan was made from; nil for one that was read from JSON
+	looked      time.Time // when the cloud began to be read for it
 }
 
 // Empty tells whether there is nothing to do.

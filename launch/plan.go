@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/goldline-dev/goldline/internal/fail"
 )
@@ -18,11 +19,12 @@ func NewPlan(ctx context.Context, o Options) (*Plan, error) {
 }
 
 func newPlan(ctx context.Context, o Options, audit bool) (*Plan, error) {
+	began := time.Now()
 	p, err := prepare(ctx, o, audit)
 	if err != nil {
 		return nil, fail.Each("plan "+environmentOf(o), err)
 	}
-	plan := &Plan{Environment: p.environment, Changes: []Change{}, definitions: p.definitions(), steps: p}
+	plan := &Plan{Environment: p.environment, Changes: []Change{}, definitions: p.definitions(), steps: p, looked: began}
 	for _, it := range p.inOrder() {
 		switch {
 		case !p.selected(it.Resource):
@@ -46,6 +48,7 @@ func newPlan(ctx context.Context, o Options, audit bool) (*Plan, error) {
 // NewDestroyPlan plans the removal of everything that carries the environment's
 // tags, also of what no definition knows.
 func NewDestroyPlan(ctx context.Context, o Options) (*Plan, error) {
+	began := time.Now()
 	w, err := newWorld(o)
 	if err == nil {
 		w.thorough = true
@@ -62,7 +65,7 @@ func NewDestroyPlan(ctx context.Context, o Options) (*Plan, error) {
 		return nil, fmt.Errorf("plan to destroy %s: %w", w.environment, err)
 	}
 	p := &planner{world: w, strays: going, byAddress: map[string]*item{}}
-	plan := &Plan{Environment: w.environment, Changes: []Change{}, Destroy: true, steps: p}
+	plan := &Plan{Environment: w.environment, Changes: []Change{}, Destroy: true, steps: p, looked: began}
 	for _, f := range goingOrder(p.strays) {
 		plan.add(deletion(f, "destroy"))
 	}

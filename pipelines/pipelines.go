@@ -20,6 +20,7 @@ import (
 
 	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/event"
+	"github.com/goldline-dev/goldline/internal/lease"
 	"github.com/goldline-dev/goldline/internal/project"
 )
 
@@ -36,6 +37,9 @@ type Options struct {
 	// LoseContents agrees to launches that delete or replace volumes with what
 	// they hold.
 	LoseContents bool
+	// Lease keeps other runs out of the environments that this one changes, until
+	// its caller closes it; nil keeps none out.
+	Lease *lease.Keeper
 	// ToolVersion, DeadRun and CallerAddress are handed to bake.
 	ToolVersion   string
 	DeadRun       func(run string) bool

@@ -9,6 +9,7 @@ import (
 	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/event"
 	"github.com/goldline-dev/goldline/internal/fail"
+	"github.com/goldline-dev/goldline/internal/lease"
 	"github.com/goldline-dev/goldline/internal/project"
 	"github.com/goldline-dev/goldline/launch"
 	"github.com/goldline-dev/goldline/promote"
@@ -24,8 +25,9 @@ type RollbackOptions struct {
 	Vars        map[string]string
 	Sink        event.Sink
 	Run         string
-	// LoseContents is that of Options.
+	// LoseContents and Lease are those of Options.
 	LoseContents bool
+	Lease        *lease.Keeper
 }
 
 // restoreTime is how long putting a pointer back may take.
@@ -53,9 +55,9 @@ func Rollback(ctx context.Context, o RollbackOptions) (promote.Move, launch.Resu
 	}
 	sink := event.Scope(o.Sink, "rollback", "")
 	b := &goBack{
-		promoter: promote.New(promote.Options{Project: o.Project, Provider: o.Provider, Sink: o.Sink, Run: o.Run}).Telling(sink),
+		promoter: promote.New(promote.Options{Project: o.Project, Provider: o.Provider, Sink: o.Sink, Run: o.Run, Lease: o.Lease}).Telling(sink),
 		options: launch.Options{
-			Project: o.Project.Name, Tags: o.Project.Tags, Topology: topology, Cloud: c, Sink: sink, Run: o.Run, LoseContents: o.LoseContents,
+			Project: o.Project.Name, Tags: o.Project.Tags, Topology: topology, Cloud: c, Sink: sink, Run: o.Run, Lease: o.Lease, LoseContents: o.LoseContents,
 			Elsewhere: launch.Elsewhere(o.Project, o.Provider, o.Vars),
 		},
 		environment: o.Environment,
@@ -128,6 +130,10 @@ func (b *goBack) forward(ctx context.Context, images []string, to string) (*laun
 		}
 	}
 	plan, err := launch.NewPlan(ctx, b.options)
+	if err != nil {
+		return nil, launch.Result{}, clean(err)
+	}
+	ctx, plan, err = launch.Hold(ctx, b.options, plan)
 	if err != nil {
 		return nil, launch.Result{}, clean(err)
 	}

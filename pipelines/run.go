@@ -31,7 +31,7 @@ func Run(ctx context.Context, o Options, p *Plan) (Result, error) {
 	}
 	r := &run{
 		options: o, plan: p, began: time.Now(),
-		promoter: promote.New(promote.Options{Project: o.Project, Provider: o.Provider, Sink: o.Sink, Run: o.Run}),
+		promoter: promote.New(promote.Options{Project: o.Project, Provider: o.Provider, Sink: o.Sink, Run: o.Run, Lease: o.Lease}),
 		clouds:   map[string]*cloud.Cloud{}, bakers: map[string]*bake.Baker{}, outcomes: map[string]outcome{},
 		moves: map[string][]promote.Move{}, launched: map[string]bool{},
 	}
@@ -205,7 +205,7 @@ func (r *run) moved(m promote.Move) {
 func (r *run) launchOptions(s PlannedStage, sink event.Sink) launch.Options {
 	return launch.Options{
 		Project: r.options.Project.Name, Tags: r.options.Project.Tags, Topology: r.plan.definitions[s.Name].topology,
-		Cloud: r.clouds[s.Environment], Sink: sink, Run: r.options.Run, LoseContents: r.options.LoseContents,
+		Cloud: r.clouds[s.Environment], Sink: sink, Run: r.options.Run, Lease: r.options.Lease, LoseContents: r.options.LoseContents,
 		Elsewhere: launch.Elsewhere(r.options.Project, r.options.Provider, r.options.Vars),
 	}
 }
@@ -222,11 +222,20 @@ func (r *run) launch(s PlannedStage, sink event.Sink) step {
 			r.launched[s.Environment] = true
 			r.mu.Unlock()
 		}
-		if _, err := launch.Apply(ctx, o, plan); err != nil {
-			return outcome{}, err
-		}
-		return applied(plan), nil
+		return apply(ctx, o, plan)
 	}
+}
+
+// apply applies a plan under the environment's lease.
+func apply(ctx context.Context, o launch.Options, plan *launch.Plan) (outcome, error) {
+	ctx, plan, err := launch.Hold(ctx, o, plan)
+	if err != nil {
+		return outcome{}, clean(err)
+	}
+	if _, err := launch.Apply(ctx, o, plan); err != nil {
+		return outcome{}, err
+	}
+	return applied(plan), nil
 }
 
 func (r *run) destroy(s PlannedStage, sink event.Sink) step {
@@ -236,10 +245,7 @@ func (r *run) destroy(s PlannedStage, sink event.Sink) step {
 		if err != nil {
 			return outcome{}, clean(err)
 		}
-		if _, err := launch.Apply(ctx, o, plan); err != nil {
-			return outcome{}, err
-		}
-		return applied(plan), nil
+		return apply(ctx, o, plan)
 	}
 }
 

@@ -99,7 +99,7 @@ func (p *Promoter) enrich(ctx context.Context, in *place, entries []Entry) error
 // that still exists. to names another build that was current there. Without a
 // build to go back to it is refused as wrong input.
 func (p *Promoter) Rollback(ctx context.Context, image, environment, to string) (Move, error) {
-	move, err := p.rollback(ctx, image, environment, to)
+	move, err := alone(func() (Move, error) { return p.rollback(ctx, image, environment, to) })
 	if err != nil {
 		return move, fmt.Errorf("roll back %s in %s: %w", image, environment, unchanged(err))
 	}

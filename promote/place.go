@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/project"
@@ -19,6 +20,7 @@ type place struct {
 
 	mu       sync.Mutex
 	pointers map[string]cloud.Pointer // nil until they are read
+	read     time.Time                // when that was begun
 }
 
 // place opens an environment.
@@ -48,20 +50,27 @@ func (p *Promoter) place(ctx context.Context, environment string) (*place, error
 
 // current gives the environment's pointers by image.
 func (l *place) current(ctx context.Context) (map[string]cloud.Pointer, error) {
+	pointers, _, err := l.look(ctx)
+	return pointers, err
+}
+
+// look gives the environment's pointers by image, and when they were read.
+func (l *place) look(ctx context.Context) (map[string]cloud.Pointer, time.Time, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.pointers == nil {
-		read, err := l.cloud.Pointers(ctx, l.name, l.env.Name)
+		began := time.Now()
+		found, err := l.cloud.Pointers(ctx, l.name, l.env.Name)
 		if err != nil {
-			return nil, err
+			return nil, time.Time{}, err
 		}
-		l.pointers = read
+		l.pointers, l.read = found, began
 	}
 	seen := make(map[string]cloud.Pointer, len(l.pointers))
 	for image, pointer := range l.pointers {
 		seen[image] = pointer
 	}
-	return seen, nil
+	return seen, l.read, nil
 }
 
 // saw takes in a pointer that was just read.

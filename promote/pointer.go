@@ -14,6 +14,7 @@ import (
 	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/event"
 	"github.com/goldline-dev/goldline/internal/fail"
+	"github.com/goldline-dev/goldline/internal/lease"
 	"github.com/goldline-dev/goldline/internal/tags"
 )
 
@@ -70,7 +71,7 @@ func noteOf(description string) note {
 // point makes a build current in an environment, and says so on the build.
 func (p *Promoter) point(ctx context.Context, in *place, b BuildInfo, n note) (Move, error) {
 	sink := event.Scope(p.sink, "", b.Image)
-	pointers, err := in.current(ctx)
+	pointers, looked, err := in.look(ctx)
 	if err != nil {
 		return Move{}, err
 	}
@@ -83,8 +84,19 @@ func (p *Promoter) point(ctx context.Context, in *place, b BuildInfo, n note) (M
 		}
 		return move, p.mark(ctx, in, b, before.Since) // a run that was killed has left it unmarked
 	}
+	ctx, moved, err := p.lease.Hold(ctx, in.cloud, in.env.Name, looked)
+	if err != nil {
+		return Move{}, err
+	}
+	if moved {
+		in.forget()
+		return Move{}, errMoved
+	}
 	n.From, n.Version = before.AMI, b.Version
 	after, err := p.write(ctx, in, b, before, n)
+	if lost := lease.Lost(ctx); lost != nil && err != nil {
+		err = fail.Dirty(fmt.Errorf("%w: %w", lost, err), unsettled(in, b))
+	}
 	if err != nil {
 		return move, err
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/goldline-dev/goldline/internal/diag"
 	"github.com/goldline-dev/goldline/internal/event"
 	"github.com/goldline-dev/goldline/internal/fail"
+	"github.com/goldline-dev/goldline/internal/lease"
 	"github.com/goldline-dev/goldline/internal/project"
 )
 
@@ -30,6 +31,8 @@ type Options struct {
 	Provider *cloud.Provider
 	Sink     event.Sink // nothing is told when nil
 	Run      string     // kept with every move
+	// Lease keeps other runs out of the environments; nil keeps none out.
+	Lease *lease.Keeper
 }
 
 // Promoter moves builds and answers what is where. It reads the builds of an
@@ -40,6 +43,7 @@ type Promoter struct {
 	provider *cloud.Provider
 	sink     event.Sink
 	run      string
+	lease    *lease.Keeper
 	// settle is how long a pointer may take to show what was written to it.
 	settle time.Duration
 	opened *opened
@@ -60,7 +64,7 @@ func New(o Options) *Promoter {
 		o.Sink = event.Discard
 	}
 	return &Promoter{
-		project: o.Project, provider: o.Provider, sink: event.Scope(o.Sink, "promote", ""), run: o.Run, settle: time.Minute,
+		project: o.Project, provider: o.Provider, sink: event.Scope(o.Sink, "promote", ""), run: o.Run, lease: o.Lease, settle: time.Minute,
 		opened: &opened{places: map[string]*place{}, stocks: map[stockKey]*stock{}},
 	}
 }
@@ -124,7 +128,7 @@ func (p *Promoter) Promote(ctx context.Context, r Request) (Move, error) {
 		err := fail.Inputf("skipping the ladder needs a reason")
 		return Move{}, fail.WithHint(err, `say why: --skip-ladder --reason "..."`)
 	}
-	move, err := p.promote(ctx, r)
+	move, err := alone(func() (Move, error) { return p.promote(ctx, r) })
 	if err != nil {
 		return move, fmt.Errorf("promote %s to %s: %w", r.Image, r.To, unchanged(err))
 	}
@@ -139,6 +143,21 @@ func unchanged(err error) error {
 		return err
 	}
 	return fail.Clean(err)
+}
+
+// errMoved says that another run may have changed an environment after this one
+// had looked at it.
+var errMoved = errors.New("another run was at work here")
+
+// alone does something again when another run may have been at work between
+// what it looked at and the moment in which the environment's lease was taken.
+// The second time the lease is held already.
+func alone(do func() (Move, error)) (Move, error) {
+	move, err := do()
+	if errors.Is(err, errMoved) {
+		return do()
+	}
+	return move, err
 }
 
 func (p *Promoter) promote(ctx context.Context, r Request) (Move, error) {

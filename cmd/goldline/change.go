@@ -33,7 +33,10 @@ func (p *program) changing(ctx context.Context, f func(ctx context.Context, run 
 	if err != nil {
 		return nil, fail.Input(err)
 	}
-	r, err = f(ctx, run, event.Tee(p.progress, p.left, record))
+	sink := event.Tee(p.progress, p.left, record)
+	p.lease = p.keeper(run, command, sink)
+	r, err = f(ctx, run, sink)
+	p.lease.Close(ctx)
 	if body, problem := json.Marshal(r); problem == nil && r != nil {
 		record.SetResult(json.RawMessage(body))
 	}

@@ -21,6 +21,7 @@ its references. Builds and their history stay, and so does what is adopted. Asks
 	c.Flags().BoolVar(&o.adopted, "adopted", false, "remove what the definitions adopt, too")
 	planFlag(c, &o.plan)
 	o.vars = p.varFlag(c)
+	p.lockFlag(c)
 	c.RunE = p.does(func(ctx context.Context, args []string) (report, error) { return runDestroy(ctx, p, c, args, o) })
 	return c
 }

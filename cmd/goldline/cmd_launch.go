@@ -50,6 +50,7 @@ was kept as JSON, and refuses when the cloud or the definitions have moved.`,
 	var o launchOptions
 	planFlag(c, &o.plan)
 	onlyFlag(c, &o.only)
+	p.lockFlag(c)
 	o.vars = p.varFlag(c)
 	c.RunE = p.does(func(ctx context.Context, args []string) (report, error) { return runLaunch(ctx, p, c, args, o) })
 	return c
@@ -103,6 +104,10 @@ func runLaunch(ctx context.Context, p *program, c *cobra.Command, args []string,
 
 // apply carries a plan out; what was done stands in the report beside an error.
 func (p *program) apply(ctx context.Context, options launch.Options, plan *launch.Plan, none, next string) (report, error) {
+	ctx, plan, err := launch.Hold(ctx, options, plan)
+	if err != nil {
+		return nil, err
+	}
 	if lost := plan.Loses(); len(lost) > 0 && !plan.Destroy {
 		if err := p.agree(ctx, fmt.Sprintf("launch %s and lose the contents of %s", plan.Environment, strings.Join(lost, ", "))); err != nil {
 			return nil, err

@@ -65,6 +65,7 @@ environment then runs it.`,
 		}
 		return required(c, "to", o.to)
 	}
+	p.lockFlag(c)
 	c.RunE = p.does(func(ctx context.Context, args []string) (report, error) { return runPromote(ctx, p, args[0], o) })
 	return c
 }

@@ -44,6 +44,7 @@ environment with it. Once more goes back one build further.`,
 	c.Flags().StringVar(&o.to, "to", "", "an AMI or a version that was current there, in place of the previous one")
 	o.vars = p.varFlag(c)
 	c.PreRunE = func(c *cobra.Command, _ []string) error { return required(c, "env", o.env) }
+	p.lockFlag(c)
 	c.RunE = p.does(func(ctx context.Context, args []string) (report, error) { return runRollback(ctx, p, args[0], o) })
 	return c
 }
@@ -65,7 +66,7 @@ func runRollback(ctx context.Context, p *program, name string, o rollbackOptions
 			return nil, err
 		}
 		move, result, err := pipelines.Rollback(ctx, pipelines.RollbackOptions{
-			Project: loaded, Provider: provider, Image: name, Environment: o.env, To: o.to, Vars: o.vars, Sink: sink, Run: run,
+			Project: loaded, Provider: provider, Image: name, Environment: o.env, To: o.to, Vars: o.vars, Sink: sink, Run: run, Lease: p.lease,
 			LoseContents: p.flags.local || p.flags.yes,
 		})
 		r := rollbackReport{Move: move, Changes: changes(result.Changes), Instances: instances(result.Instances)}

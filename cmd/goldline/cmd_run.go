@@ -67,6 +67,7 @@ goes on from what the cloud shows: nothing is made twice.`,
 	c.Flags().StringSliceVar(&o.only, "only", nil, "run this stage alone; may be repeated")
 	c.Flags().StringSliceVar(&o.from, "from", nil, "run this stage and what comes after it; may be repeated")
 	o.vars = p.varFlag(c)
+	p.lockFlag(c)
 	c.RunE = p.does(func(ctx context.Context, args []string) (report, error) { return runRun(ctx, p, args[0], o) })
 	return c
 }
@@ -107,7 +108,7 @@ func runRun(ctx context.Context, p *program, name string, o runOptions) (report,
 				return nil, err
 			}
 		}
-		options.Provider, options.Sink, options.Run = provider, sink, run
+		options.Provider, options.Sink, options.Run, options.Lease = provider, sink, run, p.lease
 		result, err := pipelines.Run(ctx, options, plan)
 		r := runReport{Result: result}
 		if err != nil {

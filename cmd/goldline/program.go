@@ -10,6 +10,7 @@ import (
 	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/emulator"
 	"github.com/goldline-dev/goldline/internal/fail"
+	"github.com/goldline-dev/goldline/internal/lease"
 	"github.com/goldline-dev/goldline/internal/project"
 	"github.com/spf13/cobra"
 )
@@ -38,6 +39,7 @@ type program struct {
 	opened   *project.Project
 	provider *cloud.Provider
 	local    *emulator.Session
+	lease    *lease.Keeper // of the run that changes something
 }
 
 // flags are those that every command takes.
@@ -48,6 +50,7 @@ type flags struct {
 	output       string
 	yes          bool
 	noColor      bool
+	lockTimeout  time.Duration
 }
 
 const (

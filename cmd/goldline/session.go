@@ -195,7 +195,7 @@ func (p *program) promoter(ctx context.Context, loaded *project.Project, sink ev
 	if err != nil {
 		return nil, err
 	}
-	return promote.New(promote.Options{Project: loaded, Provider: provider, Sink: sink, Run: run}), nil
+	return promote.New(promote.Options{Project: loaded, Provider: provider, Sink: sink, Run: run, Lease: p.lease}), nil
 }
 
 // topology is what launch works from: an environment's resources and its cloud.
@@ -212,6 +212,6 @@ func (p *program) topology(ctx context.Context, name string, values vars, sink e
 	if err != nil {
 		return launch.Options{}, err
 	}
-	return launch.Options{Project: loaded.Name, Tags: loaded.Tags, Topology: topology, Cloud: c, Sink: sink, Run: run,
+	return launch.Options{Project: loaded.Name, Tags: loaded.Tags, Topology: topology, Cloud: c, Sink: sink, Run: run, Lease: p.lease,
 		Elsewhere: launch.Elsewhere(loaded, p.provider, values)}, nil
 }

@@ -25,6 +25,7 @@ var arrows = map[string][]string{
 	"internal/leash":       {},
 	"internal/cloud":       {"internal/fail", "internal/graph", "internal/tags"},
 	"internal/ledger":      {"internal/event", "internal/fail"},
+	"internal/lease":       {"internal/cloud", "internal/event", "internal/fail", "internal/tags"},
 	"internal/project":     {"internal/diag", "internal/fail", "internal/graph", "internal/tags"},
 	"internal/machine":     {},
 	"internal/emulator":    {"internal/machine"},
