@@ -24,6 +24,7 @@ type checker struct {
 	resources   []*project.Resource
 	byAddress   map[string]*project.Resource
 	attachments map[string]*project.Resource // who has each volume
+	forwarded   map[string]*project.Resource // whose load balancer each target group serves
 	at          int                          // of the resource that is being checked
 }
 
@@ -31,7 +32,7 @@ type checker struct {
 // as the definitions alone can tell: everything at once, with positions, and
 // without a call.
 func CheckTopology(t *project.Topology) diag.List {
-	c := &checker{byAddress: map[string]*project.Resource{}, attachments: map[string]*project.Resource{}, resources: t.Resources}
+	c := &checker{byAddress: map[string]*project.Resource{}, attachments: map[string]*project.Resource{}, forwarded: map[string]*project.Resource{}, resources: t.Resources}
 	if t.Environment != nil {
 		c.environment, c.region = t.Environment.Name, t.Environment.Region
 	}

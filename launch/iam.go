@@ -286,6 +286,19 @@ func recall[T any](m *memo, name string, read func() (T, error)) (T, error) {
 	return value, r.err
 }
 
+// remembers gives what was read, or nothing where it was not.
+func remembers[T any](m *memo, name string) (value T, ok bool) {
+	if m == nil {
+		return value, false
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if r := m.things[name]; r != nil {
+		value, ok = r.value.(T)
+	}
+	return value, ok
+}
+
 // iamDetails is what an environment has in IAM.
 type iamDetails struct {
 	users    []types.UserDetail

@@ -186,6 +186,7 @@ func (w *world) readKinds(ctx context.Context, names []string) error {
 	}
 	lists := make([][]*found, len(all))
 	q := w.scope()
+	w.memo = q.memo
 	err = graph.Each(ctx, 0, len(all), func(ctx context.Context, i int) error {
 		var err error
 		lists[i], err = all[i].list(ctx, q)

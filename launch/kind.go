@@ -132,6 +132,7 @@ func kinds() []kind {
 		of(elasticIPs{}), of(natGateways{}), of(vpcPeerings{}), of(vpcEndpoints{}), of(dhcpOptions{}), of(networkACLs{}),
 		of(routeTables{}), of(securityGroups{}), of(keyPairs{}),
 		of(iamPolicies{}), of(iamRoles{}), of(instanceProfiles{}),
+		of(targetGroups{}), of(loadBalancers{}), of(listeners{}), of(listenerRules{}),
 		of(volumes{}), of(snapshots{}), of(instances{}), of(attachments{}), of(launchTemplates{}),
 	}
 }

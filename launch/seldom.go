@@ -29,10 +29,10 @@ var seldom = map[string]string{
 	"vpc_peering":     "vpc-peering-connection",
 }
 
-// account are the kinds that live in the account, where DescribeTags does not
-// see them. A launch reads them while the topology has any; an audit and a
+// unseen are the kinds of other services, where DescribeTags does not see them.
+// A launch reads those of a service while the topology has any; an audit and a
 // destruction always do.
-var account = []string{"iam_policy", "iam_role", "instance_profile"}
+var unseen = [][]string{{"iam_policy", "iam_role", "instance_profile"}, frontKinds}
 
 // present leaves out the seldom kinds that no definition is of and nothing in
 // the environment is of. What a definition states is always looked for itself:
@@ -42,8 +42,10 @@ func (w *world) present(ctx context.Context, all []kind) ([]kind, error) {
 	for _, r := range w.resources() {
 		defined[r.Kind] = true
 	}
-	if !w.thorough && !slices.ContainsFunc(account, func(kind string) bool { return defined[kind] }) {
-		all = slices.DeleteFunc(all, func(k kind) bool { return slices.Contains(account, k.definition().Name) })
+	for _, service := range unseen {
+		if !w.thorough && !slices.ContainsFunc(service, func(kind string) bool { return defined[kind] }) {
+			all = slices.DeleteFunc(all, func(k kind) bool { return slices.Contains(service, k.definition().Name) })
+		}
 	}
 	var types []string
 	for _, k := range all {

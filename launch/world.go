@@ -22,6 +22,7 @@ type world struct {
 	Options
 	environment, region string
 	inventory           *inventory
+	memo                *memo             // what several kinds have read for the inventory
 	thorough            bool              // look also where hardly anything can be
 	builds              map[string]build  // current, by image
 	amis                map[string]build  // by AMI

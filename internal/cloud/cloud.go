@@ -24,6 +24,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/route53"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
@@ -112,6 +113,9 @@ type Cloud struct {
 	Volumes   *Poller[types.Volume]
 	NATs      *Poller[types.NatGateway]
 
+	LoadBalancers *Poller[elbtypes.LoadBalancer]              // by ARN
+	Targets       *Poller[[]elbtypes.TargetHealthDescription] // of target groups, by ARN
+
 	// Terminations gathers TerminateInstances of many instances into one call.
 	Terminations *Gather
 
@@ -165,6 +169,8 @@ func (p *Provider) For(ctx context.Context, t Target) (*Cloud, error) {
 	c.Snapshots = newPoller(p.config, c.describeSnapshots)
 	c.Volumes = newPoller(p.config, c.describeVolumes)
 	c.NATs = newPoller(p.config, c.describeNATs)
+	c.LoadBalancers = newPoller(p.config, c.describeLoadBalancers)
+	c.Targets = newPoller(p.config, c.describeTargets)
 	c.Terminations = c.NewGather(filterValues, func(ctx context.Context, ids []string) error {
 		_, err := c.EC2.TerminateInstances(ctx, &ec2.TerminateInstancesInput{InstanceIds: ids})
 		return err

@@ -20,6 +20,10 @@ func Code(err error) string {
 // made moments ago that means: not yet.
 func NotFound(err error) bool {
 	code := Code(err)
+	switch code {
+	case "LoadBalancerNotFound", "TargetGroupNotFound", "ListenerNotFound", "RuleNotFound", "SubnetNotFound":
+		return true // of Elastic Load Balancing
+	}
 	return strings.HasSuffix(code, ".NotFound") || strings.HasSuffix(code, "NotFoundException") ||
 		code == "ParameterNotFound" || code == "ParameterVersionNotFound" || code == "InvalidAMIID.Unavailable" ||
 		code == "NoSuchEntity" || code == "NoSuchHostedZone" || code == "NoSuchChange" || code == "InvalidSnapshotID.NotFound" || code == "InvalidGroupId.NotFound" || code == "NatGatewayNotFound"
@@ -29,6 +33,10 @@ func NotFound(err error) bool {
 // there already.
 func AlreadyExists(err error) bool {
 	code := Code(err)
+	switch code {
+	case "DuplicateLoadBalancerName", "DuplicateTargetGroupName", "DuplicateListener", "PriorityInUse":
+		return true // of Elastic Load Balancing
+	}
 	return strings.HasSuffix(code, ".Duplicate") || strings.HasSuffix(code, "AlreadyExists") ||
 		code == "Resource.AlreadyAssociated" || code == "ParameterAlreadyExists" || code == "InvalidAMIName.Duplicate"
 }

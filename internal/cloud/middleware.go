@@ -43,7 +43,7 @@ func repeatable(action string) bool {
 	case "CreateImage", "RegisterImage", "CreateSnapshot", "CreateVpc", "CreateSubnet", "CreateSecurityGroup",
 		"CreateInternetGateway", "CreateVpcPeeringConnection", "CreateDhcpOptions", "AssociateVpcCidrBlock", "AllocateAddress", "CreateKeyPair", "ImportKeyPair", "CreateRoute", "AttachVolume",
 		"AttachInternetGateway", "AssociateRouteTable", "AuthorizeSecurityGroupIngress", "AuthorizeSecurityGroupEgress",
-		"PutParameter", "DeregisterImage":
+		"CreateRule", "PutParameter", "DeregisterImage":
 		return false
 	}
 	return true

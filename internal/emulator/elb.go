@@ -49,6 +49,7 @@ func newELB(c *Cloud) *elbService {
 	s.addTargets()
 	s.addListeners()
 	s.addRules()
+	s.addCertificates()
 	elbOn(s, "AddTags", "ResourceArns Tags.*", s.addTags)
 	elbOn(s, "RemoveTags", "ResourceArns TagKeys", s.removeTags)
 	elbOn(s, "DescribeTags", "ResourceArns", s.describeTags)
@@ -91,6 +92,11 @@ func checkELBName(what, name string) error {
 	return nil
 }
 
+// elbTagForm is what keys and values of tags may hold, which is less than EC2
+// takes.
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_Tag.html
+var elbTagForm = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$`)
+
 func elbARN(c ec2Call, path string) string {
 	var b [8]byte
 	_, _ = rand.Read(b[:]) // never fails
@@ -108,7 +114,7 @@ func (s *elbService) setTags(w world, arn string, add []types.Tag) error {
 	}
 	for _, t := range add {
 		key := deref(t.Key)
-		if key == "" || len(key) > 128 || len(deref(t.Value)) > 256 || strings.HasPrefix(strings.ToLower(key), "aws:") {
+		if key == "" || len(key) > 128 || len(deref(t.Value)) > 256 || strings.HasPrefix(strings.ToLower(key), "aws:") || !elbTagForm.MatchString(key) || !elbTagForm.MatchString(deref(t.Value)) {
 			return refuse("ValidationError", "The tag key '%s' or its value is not valid", key)
 		}
 		set[key] = deref(t.Value)

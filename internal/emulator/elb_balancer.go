@@ -23,6 +23,7 @@ func (s *elbService) addBalancers() {
 	elbOn(s, "DeleteLoadBalancer", "LoadBalancerArn", s.deleteLoadBalancer)
 	elbOn(s, "SetSubnets", "LoadBalancerArn Subnets SubnetMappings.SubnetId", s.setSubnets)
 	elbOn(s, "SetSecurityGroups", "LoadBalancerArn SecurityGroups", s.setSecurityGroups)
+	elbOn(s, "SetIpAddressType", "LoadBalancerArn IpAddressType", s.setIPAddressType)
 	elbOn(s, "ModifyLoadBalancerAttributes", "LoadBalancerArn Attributes.*", s.modifyLoadBalancerAttributes)
 	elbOn(s, "DescribeLoadBalancerAttributes", "LoadBalancerArn", s.describeLoadBalancerAttributes)
 }
@@ -54,8 +55,11 @@ func (s *elbService) createLoadBalancer(c ec2Call, in *elb.CreateLoadBalancerInp
 	if err != nil {
 		return nil, err
 	}
-	groups, err := s.checkGroups(c, vpc, in.SecurityGroups)
+	groups, err := s.checkGroups(c, kind, vpc, in.SecurityGroups)
 	if err != nil {
+		return nil, err
+	}
+	if err := checkIPv4(in.IpAddressType); err != nil {
 		return nil, err
 	}
 	for _, row := range s.balancers.all(c.w) {
@@ -81,19 +85,6 @@ func (s *elbService) createLoadBalancer(c ec2Call, in *elb.CreateLoadBalancerInp
 		return nil, err
 	}
 	return &elb.CreateLoadBalancerOutput{LoadBalancers: []types.LoadBalancer{s.showBalancer(c, row)}}, nil
-}
-
-// balancerAttributes are those that a new load balancer has.
-func balancerAttributes(kind types.LoadBalancerTypeEnum) map[string]string {
-	set := map[string]string{
-		"deletion_protection.enabled": "false", "access_logs.s3.enabled": "false", "access_logs.s3.bucket": "", "access_logs.s3.prefix": "",
-		"load_balancing.cross_zone.enabled": "false",
-	}
-	if kind == types.LoadBalancerTypeEnumApplication {
-		set["load_balancing.cross_zone.enabled"], set["idle_timeout.timeout_seconds"], set["routing.http2.enabled"] = "true", "60", "true"
-		set["routing.http.drop_invalid_header_fields.enabled"] = "false"
-	}
-	return set
 }
 
 func subnetsOf(ids []string, mappings []types.SubnetMapping) []string {
@@ -131,9 +122,17 @@ func sameZones(a, b []types.AvailabilityZone) bool {
 	return slices.EqualFunc(a, b, func(x, y types.AvailabilityZone) bool { return *x.SubnetId == *y.SubnetId })
 }
 
+// checkIPv4 refuses addresses of other kinds: no subnet here has a block of them.
+func checkIPv4(kind types.IpAddressType) error {
+	if kind != "" && kind != types.IpAddressTypeIpv4 {
+		return refuse("InvalidConfigurationRequest", "You must specify subnets with an associated IPv6 CIDR block.")
+	}
+	return nil
+}
+
 // checkGroups are a balancer's security groups in order; the VPC's default one
-// stands in for none.
-func (s *elbService) checkGroups(c ec2Call, vpc string, ids []string) ([]string, error) {
+// stands in for none of an application load balancer.
+func (s *elbService) checkGroups(c ec2Call, kind types.LoadBalancerTypeEnum, vpc string, ids []string) ([]string, error) {
 	groups := slices.Clone(ids)
 	for _, id := range groups {
 		group, ok := s.cloud.ec2.groups.get(c.w, id)
@@ -141,7 +140,7 @@ func (s *elbService) checkGroups(c ec2Call, vpc string, ids []string) ([]string,
 			return nil, refuse("InvalidSecurityGroup", "One or more security groups are invalid: %s", id)
 		}
 	}
-	if len(groups) == 0 {
+	if len(groups) == 0 && kind == types.LoadBalancerTypeEnumApplication {
 		for _, group := range s.cloud.ec2.groups.all(c.w) {
 			if group.VPC == vpc && group.Name == "default" {
 				groups = append(groups, group.ID)
@@ -245,7 +244,10 @@ func (s *elbService) setSecurityGroups(c ec2Call, in *elb.SetSecurityGroupsInput
 	if err != nil {
 		return nil, err
 	}
-	row.Balancer.SecurityGroups, err = s.checkGroups(c, *row.Balancer.VpcId, in.SecurityGroups)
+	if len(row.Balancer.SecurityGroups) == 0 {
+		return nil, refuse("InvalidConfigurationRequest", "You cannot associate security groups with a load balancer that was created without them")
+	}
+	row.Balancer.SecurityGroups, err = s.checkGroups(c, row.Balancer.Type, *row.Balancer.VpcId, in.SecurityGroups)
 	if err != nil {
 		return nil, err
 	}
@@ -253,26 +255,13 @@ func (s *elbService) setSecurityGroups(c ec2Call, in *elb.SetSecurityGroupsInput
 	return &elb.SetSecurityGroupsOutput{SecurityGroupIds: row.Balancer.SecurityGroups}, nil
 }
 
-// changed is a set of attributes with some changed; unknown ones are refused.
-func changed(set, add map[string]string) (map[string]string, error) {
-	now := map[string]string{}
-	for k, v := range set {
-		now[k] = v
-	}
-	for k, v := range add {
-		if _, ok := set[k]; !ok {
-			return nil, refuse("InvalidConfigurationRequest", "The attribute '%s' is not supported", k)
-		}
-		now[k] = v
-	}
-	return now, nil
+func (s *elbService) setIPAddressType(c ec2Call, in *elb.SetIpAddressTypeInput) (*elb.SetIpAddressTypeOutput, error) {
+	_, err := s.balancer(c.w, in.LoadBalancerArn)
+	return &elb.SetIpAddressTypeOutput{IpAddressType: in.IpAddressType}, firstError(err, checkIPv4(in.IpAddressType))
 }
 
-func showBalancerAttributes(set map[string]string) (list []types.LoadBalancerAttribute) {
-	for _, key := range sortedKeys(set) {
-		list = append(list, types.LoadBalancerAttribute{Key: new(key), Value: new(set[key])})
-	}
-	return list
+func balancerAttribute(key, value *string) types.LoadBalancerAttribute {
+	return types.LoadBalancerAttribute{Key: key, Value: value}
 }
 
 func (s *elbService) modifyLoadBalancerAttributes(c ec2Call, in *elb.ModifyLoadBalancerAttributesInput) (*elb.ModifyLoadBalancerAttributesOutput, error) {
@@ -280,18 +269,18 @@ func (s *elbService) modifyLoadBalancerAttributes(c ec2Call, in *elb.ModifyLoadB
 	if err != nil {
 		return nil, err
 	}
-	add := map[string]string{}
-	for _, a := range in.Attributes {
-		add[deref(a.Key)] = deref(a.Value)
+	add := attributeSet(in.Attributes, func(a types.LoadBalancerAttribute) (*string, *string) { return a.Key, a.Value })
+	if add["load_balancing.cross_zone.enabled"] == "false" && row.Balancer.Type == types.LoadBalancerTypeEnumApplication {
+		return nil, refuse("InvalidConfigurationRequest", "An application load balancer always has cross-zone load balancing")
 	}
 	if row.Attributes, err = changed(row.Attributes, add); err != nil {
 		return nil, err
 	}
 	s.balancers.put(c.w, row.arn(), row)
-	return &elb.ModifyLoadBalancerAttributesOutput{Attributes: showBalancerAttributes(row.Attributes)}, nil
+	return &elb.ModifyLoadBalancerAttributesOutput{Attributes: attributeList(row.Attributes, balancerAttribute)}, nil
 }
 
 func (s *elbService) describeLoadBalancerAttributes(c ec2Call, in *elb.DescribeLoadBalancerAttributesInput) (*elb.DescribeLoadBalancerAttributesOutput, error) {
 	row, err := s.balancer(c.w, in.LoadBalancerArn)
-	return &elb.DescribeLoadBalancerAttributesOutput{Attributes: showBalancerAttributes(row.Attributes)}, err
+	return &elb.DescribeLoadBalancerAttributesOutput{Attributes: attributeList(row.Attributes, balancerAttribute)}, err
 }

@@ -1,24 +1,20 @@
 package emulator
 
 import (
+	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 )
 
-type listenerRow struct{ Listener types.Listener }
-
-func (r listenerRow) arn() string { return *r.Listener.ListenerArn }
-
-type listenerRuleRow struct {
-	Rule               types.Rule
-	Listener, Balancer string
+type listenerRow struct {
+	Listener types.Listener
+	More     []string // ARNs of certificates beside its own
 }
 
-func (r listenerRuleRow) arn() string { return *r.Rule.RuleArn }
+func (r listenerRow) arn() string { return *r.Listener.ListenerArn }
 
 const actionPaths = ".Type %.TargetGroupArn %.ForwardConfig.* %.RedirectConfig.* %.FixedResponseConfig.* %.Order"
 
@@ -28,9 +24,9 @@ func actionsOf(field string) string {
 }
 
 func (s *elbService) addListeners() {
-	elbOn(s, "CreateListener", "LoadBalancerArn Protocol Port SslPolicy Certificates.* Tags.* "+actionsOf("DefaultActions"), s.createListener)
+	elbOn(s, "CreateListener", "LoadBalancerArn Protocol Port SslPolicy AlpnPolicy Certificates.* Tags.* "+actionsOf("DefaultActions"), s.createListener)
 	elbOn(s, "DescribeListeners", "LoadBalancerArn ListenerArns Marker PageSize", s.describeListeners)
-	elbOn(s, "ModifyListener", "ListenerArn Protocol Port SslPolicy Certificates.* "+actionsOf("DefaultActions"), s.modifyListener)
+	elbOn(s, "ModifyListener", "ListenerArn Protocol Port SslPolicy AlpnPolicy Certificates.* "+actionsOf("DefaultActions"), s.modifyListener)
 	elbOn(s, "DeleteListener", "ListenerArn", s.deleteListener)
 }
 
@@ -68,6 +64,9 @@ func (s *elbService) checkActions(w world, b balancerRow, actions []types.Action
 		if err != nil {
 			return err
 		}
+		if used := s.usedBy(w, arn); len(used) > 0 && !slices.Contains(used, b.arn()) {
+			return refuse("TargetGroupAssociationLimit", "The following target groups cannot be associated with more than one load balancer: %s", arn)
+		}
 		if overHTTP(group.Group.Protocol) != (b.Balancer.Type == types.LoadBalancerTypeEnumApplication) {
 			return refuse("InvalidConfigurationRequest", "The target group '%s' has an incompatible protocol with the load balancer", arn)
 		}
@@ -99,12 +98,31 @@ func (s *elbService) checkListener(w world, b balancerRow, l types.Listener) err
 	return s.checkActions(w, b, l.DefaultActions)
 }
 
+// sameListener is a listener with the same settings: AWS gives it to whoever
+// asks for it again.
+func (s *elbService) sameListener(w world, l types.Listener) *types.Listener {
+	for _, row := range s.listeners.all(w) {
+		other := row.Listener
+		l.ListenerArn = other.ListenerArn
+		if l.SslPolicy == nil {
+			l.SslPolicy = other.SslPolicy
+		}
+		if reflect.DeepEqual(l, other) {
+			return &row.Listener
+		}
+	}
+	return nil
+}
+
 func (s *elbService) createListener(c ec2Call, in *elb.CreateListenerInput) (*elb.CreateListenerOutput, error) {
 	b, err := s.balancer(c.w, in.LoadBalancerArn)
 	if err != nil {
 		return nil, err
 	}
-	l := types.Listener{LoadBalancerArn: new(b.arn()), Protocol: in.Protocol, Port: in.Port, SslPolicy: in.SslPolicy, Certificates: in.Certificates, DefaultActions: in.DefaultActions}
+	l := types.Listener{LoadBalancerArn: new(b.arn()), Protocol: in.Protocol, Port: in.Port, SslPolicy: in.SslPolicy, AlpnPolicy: in.AlpnPolicy, Certificates: in.Certificates, DefaultActions: in.DefaultActions}
+	if same := s.sameListener(c.w, l); same != nil {
+		return &elb.CreateListenerOutput{Listeners: []types.Listener{*same}}, nil
+	}
 	if err := s.checkListener(c.w, b, l); err != nil {
 		return nil, err
 	}
@@ -112,7 +130,7 @@ func (s *elbService) createListener(c ec2Call, in *elb.CreateListenerInput) (*el
 	if len(l.Certificates) > 0 && l.SslPolicy == nil {
 		l.SslPolicy = new("ELBSecurityPolicy-2016-08")
 	}
-	s.listeners.put(c.w, *l.ListenerArn, listenerRow{l})
+	s.listeners.put(c.w, *l.ListenerArn, listenerRow{Listener: l})
 	return &elb.CreateListenerOutput{Listeners: []types.Listener{l}}, s.setTags(c.w, *l.ListenerArn, in.Tags)
 }
 
@@ -180,108 +198,4 @@ func (s *elbService) deleteListener(c ec2Call, in *elb.DeleteListenerInput) (*el
 		s.dropListener(c.w, row)
 	}
 	return &elb.DeleteListenerOutput{}, err
-}
-
-func (s *elbService) addRules() {
-	elbOn(s, "CreateRule", "ListenerArn Priority Conditions.* Tags.* "+actionsOf("Actions"), s.createRule)
-	elbOn(s, "DescribeRules", "ListenerArn RuleArns Marker PageSize", s.describeRules)
-	elbOn(s, "ModifyRule", "RuleArn Conditions.* "+actionsOf("Actions"), s.modifyRule)
-	elbOn(s, "DeleteRule", "RuleArn", s.deleteRule)
-}
-
-func (s *elbService) createRule(c ec2Call, in *elb.CreateRuleInput) (*elb.CreateRuleOutput, error) {
-	l, err := s.listener(c.w, in.ListenerArn)
-	if err != nil {
-		return nil, err
-	}
-	b, err := s.balancer(c.w, l.Listener.LoadBalancerArn)
-	if err != nil {
-		return nil, err
-	}
-	priority := strconv.Itoa(int(deref(in.Priority)))
-	switch {
-	case b.Balancer.Type != types.LoadBalancerTypeEnumApplication:
-		return nil, refuse("InvalidConfigurationRequest", "Rules are for listeners of application load balancers")
-	case deref(in.Priority) < 1 || *in.Priority > 50000:
-		return nil, refuse("ValidationError", "1 validation error detected: Value '%s' at 'priority' is not between 1 and 50000", priority)
-	case len(in.Conditions) == 0:
-		return nil, refuse("ValidationError", "A condition must be specified")
-	}
-	for _, other := range s.rules.all(c.w) {
-		if other.Listener == l.arn() && *other.Rule.Priority == priority {
-			return nil, refuse("PriorityInUse", "Priority '%s' is currently in use", priority)
-		}
-	}
-	if err := s.checkActions(c.w, b, in.Actions); err != nil {
-		return nil, err
-	}
-	rule := types.Rule{RuleArn: new(elbARN(c, "listener-rule/"+pathOf(l.arn()))), Priority: &priority, Conditions: in.Conditions, Actions: in.Actions, IsDefault: new(false)}
-	s.rules.put(c.w, *rule.RuleArn, listenerRuleRow{Rule: rule, Listener: l.arn(), Balancer: b.arn()})
-	return &elb.CreateRuleOutput{Rules: []types.Rule{rule}}, s.setTags(c.w, *rule.RuleArn, in.Tags)
-}
-
-// describeRules lists rules in the order in which they are tried, with the
-// listener's default one last.
-func (s *elbService) describeRules(c ec2Call, in *elb.DescribeRulesInput) (*elb.DescribeRulesOutput, error) {
-	if (in.ListenerArn == nil) == (len(in.RuleArns) == 0) {
-		return nil, refuse("ValidationError", "You must specify either listener rule ARNs or a listener ARN")
-	}
-	rows, err := chosen(s.rules.all(c.w), in.RuleArns, nil, listenerRuleRow.arn, listenerRuleRow.arn, "RuleNotFound", "Rules")
-	if err != nil {
-		return nil, err
-	}
-	if in.ListenerArn != nil {
-		l, err := s.listener(c.w, in.ListenerArn)
-		if err != nil {
-			return nil, err
-		}
-		rows = keep(rows, func(r listenerRuleRow) bool { return r.Listener == l.arn() })
-		rows = append(rows, listenerRuleRow{Listener: l.arn(), Rule: types.Rule{
-			RuleArn: new(strings.Replace(l.arn(), ":listener/", ":listener-rule/", 1) + "/default"), Priority: new("default"),
-			Actions: l.Listener.DefaultActions, Conditions: []types.RuleCondition{}, IsDefault: new(true)}})
-	}
-	order := func(r listenerRuleRow) string {
-		return strings.Repeat("0", max(0, 7-len(*r.Rule.Priority))) + *r.Rule.Priority + r.arn()
-	}
-	slices.SortFunc(rows, func(a, b listenerRuleRow) int { return strings.Compare(order(a), order(b)) })
-	rows, next, err := page(rows, order, paging{elbPage(in.PageSize), in.Marker, 1, elbPageLimit})
-	out := &elb.DescribeRulesOutput{NextMarker: next}
-	for _, row := range rows {
-		out.Rules = append(out.Rules, row.Rule)
-	}
-	return out, err
-}
-
-func (s *elbService) rule(w world, arn *string) (listenerRuleRow, error) {
-	row, ok := s.rules.get(w, deref(arn))
-	if !ok {
-		return row, refuse("RuleNotFound", "Rules '[%s]' not found", deref(arn))
-	}
-	return row, nil
-}
-
-func (s *elbService) modifyRule(c ec2Call, in *elb.ModifyRuleInput) (*elb.ModifyRuleOutput, error) {
-	row, err := s.rule(c.w, in.RuleArn)
-	if err != nil {
-		return nil, err
-	}
-	b, err := s.balancer(c.w, &row.Balancer)
-	if err != nil {
-		return nil, err
-	}
-	overlay(&row.Rule, in)
-	if err := s.checkActions(c.w, b, row.Rule.Actions); err != nil {
-		return nil, err
-	}
-	s.rules.put(c.w, row.arn(), row)
-	return &elb.ModifyRuleOutput{Rules: []types.Rule{row.Rule}}, nil
-}
-
-func (s *elbService) deleteRule(c ec2Call, in *elb.DeleteRuleInput) (*elb.DeleteRuleOutput, error) {
-	row, err := s.rule(c.w, in.RuleArn)
-	if err == nil {
-		s.rules.remove(c.w, row.arn())
-		s.tags.remove(c.w, row.arn())
-	}
-	return &elb.DeleteRuleOutput{}, err
 }

@@ -91,12 +91,16 @@ func (s *elbService) questions(before map[string]question) (list []question) {
 			for _, row := range s.targets.all(w) {
 				any = true
 				group, ok := s.groups.get(w, row.Group)
-				instance, there := s.cloud.ec2.instances.get(w, row.Instance)
-				if !ok || !there || instance.State != stateRunning || !row.Ends.IsZero() {
+				instance, there := s.instanceOf(w, row)
+				if !ok || !there && !addressOf(row).IsValid() || there && instance.State != stateRunning || !row.Ends.IsZero() {
 					continue
 				}
+				host := row.Instance // an address that nothing here has
+				if there {
+					host = instance.Private.String()
+				}
 				old := before[w.String()+row.key()]
-				list = append(list, question{w: w, row: row, group: group.Group, host: instance.Private.String(), well: old.well, ill: old.ill})
+				list = append(list, question{w: w, row: row, group: group.Group, host: host, well: old.well, ill: old.ill})
 			}
 		}
 		if any && list == nil {

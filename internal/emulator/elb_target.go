@@ -2,17 +2,20 @@ package emulator
 
 import (
 	"fmt"
+	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 )
 
-// targetRow is an instance in a target group, on one port.
+// targetRow is an instance, or an address, in a target group, on one port.
 type targetRow struct {
-	Group, Instance string
+	Group, Instance string // Instance is the address in a group of addresses
 	Port            int32
 	Registered      time.Time
 	Ends            time.Time // set while it drains
@@ -23,8 +26,8 @@ type targetRow struct {
 func (r targetRow) key() string { return r.Group + " " + r.Instance + " " + strconv.Itoa(int(r.Port)) }
 
 func (s *elbService) addTargets() {
-	elbOn(s, "RegisterTargets", "TargetGroupArn Targets.Id Targets.Port", s.registerTargets)
-	elbOn(s, "DeregisterTargets", "TargetGroupArn Targets.Id Targets.Port", s.deregisterTargets)
+	elbOn(s, "RegisterTargets", "TargetGroupArn Targets.Id Targets.Port Targets.AvailabilityZone", s.registerTargets)
+	elbOn(s, "DeregisterTargets", "TargetGroupArn Targets.Id Targets.Port Targets.AvailabilityZone", s.deregisterTargets)
 	elbOn(s, "DescribeTargetHealth", "TargetGroupArn Targets.Id Targets.Port", s.describeTargetHealth)
 	s.cloud.ec2.settler("elb-target-drained", s.drained)
 	s.cloud.onOpen(s.resumeProbes)
@@ -37,14 +40,8 @@ func (s *elbService) registerTargets(c ec2Call, in *elb.RegisterTargetsInput) (*
 	}
 	for _, t := range in.Targets {
 		id := deref(t.Id)
-		instance, ok := s.cloud.ec2.instances.get(c.w, id)
-		switch {
-		case !ok:
-			return nil, refuse("InvalidTarget", "The following targets are not valid: '%s'", id)
-		case instance.State != stateRunning:
-			return nil, refuse("InvalidTarget", "The following targets are not in a running state and cannot be registered: '%s'", id)
-		case instance.VPC != *group.Group.VpcId:
-			return nil, refuse("InvalidTarget", "The following targets are not in the target group VPC '%s': '%s'", *group.Group.VpcId, id)
+		if err := s.checkTarget(c.w, group, t); err != nil {
+			return nil, err
 		}
 		row := targetRow{Group: group.arn(), Instance: id, Port: portOf(group, t), Registered: c.now,
 			State: types.TargetHealthStateEnumInitial, Reason: types.TargetHealthReasonEnumRegistrationInProgress}
@@ -55,6 +52,39 @@ func (s *elbService) registerTargets(c ec2Call, in *elb.RegisterTargetsInput) (*
 		s.cloud.store.afterCommit(s.probe)
 	}
 	return &elb.RegisterTargetsOutput{}, nil
+}
+
+// checkTarget refuses what cannot be in a target group.
+func (s *elbService) checkTarget(w world, group targetGroupRow, t types.TargetDescription) error {
+	id := deref(t.Id)
+	if group.Group.TargetType == types.TargetTypeEnumIp {
+		ip, err := netip.ParseAddr(id)
+		if err != nil || !ip.IsPrivate() && !s.inVPC(w, *group.Group.VpcId, ip) {
+			return refuse("ValidationError", "The IP address '%s' is not a valid target: it is neither in the VPC nor a private one", id)
+		}
+		return nil
+	}
+	instance, ok := s.cloud.ec2.instances.get(w, id)
+	switch {
+	case !ok:
+		return refuse("InvalidTarget", "The following targets are not valid: '%s'", id)
+	case t.AvailabilityZone != nil:
+		return refuse("ValidationError", "An Availability Zone is for targets that are IP addresses")
+	case instance.State != stateRunning:
+		return refuse("InvalidTarget", "The following targets are not in a running state and cannot be registered: '%s'", id)
+	case instance.VPC != *group.Group.VpcId:
+		return refuse("InvalidTarget", "The following targets are not in the target group VPC '%s': '%s'", *group.Group.VpcId, id)
+	}
+	return nil
+}
+
+// inVPC tells whether an address lies in one of a VPC's blocks.
+func (s *elbService) inVPC(w world, vpc string, ip netip.Addr) bool {
+	row, ok := s.cloud.ec2.vpcs.get(w, vpc)
+	return ok && slices.ContainsFunc(row.Vpc.CidrBlockAssociationSet, func(a ec2types.VpcCidrBlockAssociation) bool {
+		block, err := netip.ParsePrefix(deref(a.CidrBlock))
+		return err == nil && block.Contains(ip)
+	})
 }
 
 func portOf(group targetGroupRow, t types.TargetDescription) int32 {
@@ -138,20 +168,50 @@ func (s *elbService) describeTargetHealth(c ec2Call, in *elb.DescribeTargetHealt
 
 // health is a target's state now. Where no machines run, what runs is healthy.
 func (s *elbService) health(w world, row targetRow, used bool) (types.TargetHealthStateEnum, types.TargetHealthReasonEnum) {
-	instance, ok := s.cloud.ec2.instances.get(w, row.Instance)
+	running := s.runs(w, row)
 	switch {
 	case !row.Ends.IsZero():
 		return types.TargetHealthStateEnumDraining, types.TargetHealthReasonEnumDeregistrationInProgress
 	case !used:
 		return types.TargetHealthStateEnumUnused, types.TargetHealthReasonEnumNotInUse
-	case !ok || instance.State != stateRunning:
+	case !running && netip.Addr{} == addressOf(row):
 		return types.TargetHealthStateEnumUnused, types.TargetHealthReasonEnumInvalidState
 	case s.cloud.kind != NoMachines:
 		return row.State, row.Reason
 	case s.cloud.clock.Now().Before(row.Registered.Add(s.later())):
 		return types.TargetHealthStateEnumInitial, types.TargetHealthReasonEnumRegistrationInProgress
+	case !running:
+		return types.TargetHealthStateEnumUnhealthy, types.TargetHealthReasonEnumTimeout
 	}
 	return types.TargetHealthStateEnumHealthy, ""
+}
+
+// addressOf is the address of a target that is one.
+func addressOf(row targetRow) netip.Addr {
+	ip, err := netip.ParseAddr(row.Instance)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return ip
+}
+
+// instanceOf is the instance of a target, also of one that is its address.
+func (s *elbService) instanceOf(w world, row targetRow) (instanceRow, bool) {
+	ip := addressOf(row)
+	if !ip.IsValid() {
+		return s.cloud.ec2.instances.get(w, row.Instance)
+	}
+	for _, instance := range s.cloud.ec2.instances.all(w) {
+		if instance.Private == ip && instance.State == stateRunning {
+			return instance, true
+		}
+	}
+	return instanceRow{}, false
+}
+
+func (s *elbService) runs(w world, row targetRow) bool {
+	instance, ok := s.instanceOf(w, row)
+	return ok && instance.State == stateRunning
 }
 
 func healthText(state types.TargetHealthStateEnum, reason types.TargetHealthReasonEnum) string {

@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"reflect"
 	"slices"
 
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
@@ -15,7 +16,7 @@ type targetGroupRow struct {
 func (r targetGroupRow) arn() string  { return *r.Group.TargetGroupArn }
 func (r targetGroupRow) name() string { return *r.Group.TargetGroupName }
 
-const healthPaths = " HealthCheckEnabled HealthCheckIntervalSeconds HealthCheckPath HealthCheckPort HealthCheckProtocol HealthCheckTimeoutSeconds HealthyThresholdCount UnhealthyThresholdCount Matcher.HttpCode"
+const healthPaths = " HealthCheckEnabled HealthCheckIntervalSeconds HealthCheckPath HealthCheckPort HealthCheckProtocol HealthCheckTimeoutSeconds HealthyThresholdCount UnhealthyThresholdCount Matcher.*"
 
 func (s *elbService) addTargetGroups() {
 	elbOn(s, "CreateTargetGroup", "Name Protocol ProtocolVersion Port VpcId TargetType Tags.*"+healthPaths, s.createTargetGroup)
@@ -42,9 +43,15 @@ func (s *elbService) createTargetGroup(c ec2Call, in *elb.CreateTargetGroupInput
 	if err := checkELBName("target group", *in.Name); err != nil {
 		return nil, err
 	}
+	targetType := in.TargetType
+	if targetType == "" {
+		targetType = types.TargetTypeEnumInstance
+	}
 	switch {
-	case in.TargetType != "" && in.TargetType != types.TargetTypeEnumInstance:
-		return nil, refuse("InvalidConfigurationRequest", "The local cloud has target groups of instances only, not of type %s", in.TargetType)
+	case targetType != types.TargetTypeEnumInstance && targetType != types.TargetTypeEnumIp:
+		return nil, refuse("InvalidConfigurationRequest", "The local cloud has target groups of instances and addresses only, not of type %s", in.TargetType)
+	case in.ProtocolVersion != nil && !overHTTP(in.Protocol):
+		return nil, refuse("InvalidConfigurationRequest", "A protocol version is for target groups over HTTP and HTTPS")
 	case in.Protocol == "" || in.Port == nil || in.VpcId == nil:
 		return nil, refuse("ValidationError", "A protocol, a port and a VPC must be specified")
 	case *in.Port < 1 || *in.Port > 65535:
@@ -52,21 +59,14 @@ func (s *elbService) createTargetGroup(c ec2Call, in *elb.CreateTargetGroupInput
 	case !has(s.cloud.ec2.vpcs, c.w, *in.VpcId):
 		return nil, refuse("ValidationError", "The VPC ID '%s' is not found", *in.VpcId)
 	}
-	for _, row := range s.groups.all(c.w) {
-		if row.name() == *in.Name {
-			return nil, refuse("DuplicateTargetGroupName", "A target group with the same name '%s' exists, but with different settings", *in.Name)
-		}
-	}
 	g := types.TargetGroup{
 		TargetGroupArn: new(elbARN(c, "targetgroup/"+*in.Name)), TargetGroupName: in.Name, Protocol: in.Protocol, Port: in.Port, VpcId: in.VpcId,
-		TargetType: types.TargetTypeEnumInstance, IpAddressType: types.TargetGroupIpAddressTypeEnumIpv4, HealthCheckEnabled: new(true),
+		TargetType: targetType, IpAddressType: types.TargetGroupIpAddressTypeEnumIpv4, HealthCheckEnabled: new(true),
 		HealthCheckProtocol: types.ProtocolEnumTcp, HealthCheckPort: new("traffic-port"), HealthCheckIntervalSeconds: new(int32(30)),
 		HealthCheckTimeoutSeconds: new(int32(10)), HealthyThresholdCount: new(int32(5)), UnhealthyThresholdCount: new(int32(2)),
 	}
-	attributes := map[string]string{"deregistration_delay.timeout_seconds": "300", "stickiness.enabled": "false", "load_balancing.cross_zone.enabled": "use_load_balancer_configuration"}
 	if overHTTP(in.Protocol) {
 		g.ProtocolVersion, g.HealthCheckProtocol, g.HealthCheckTimeoutSeconds = new("HTTP1"), types.ProtocolEnumHttp, new(int32(5))
-		attributes["slow_start.duration_seconds"], attributes["load_balancing.algorithm.type"] = "0", "round_robin"
 	}
 	if in.ProtocolVersion != nil {
 		g.ProtocolVersion = in.ProtocolVersion
@@ -79,7 +79,17 @@ func (s *elbService) createTargetGroup(c ec2Call, in *elb.CreateTargetGroupInput
 	if err != nil {
 		return nil, err
 	}
-	row := targetGroupRow{Group: g, Attributes: attributes}
+	for _, row := range s.groups.all(c.w) {
+		if row.name() != *in.Name {
+			continue
+		}
+		g.TargetGroupArn = row.Group.TargetGroupArn
+		if !reflect.DeepEqual(g, row.Group) {
+			return nil, refuse("DuplicateTargetGroupName", "A target group with the same name '%s' exists, but with different settings", *in.Name)
+		}
+		return &elb.CreateTargetGroupOutput{TargetGroups: []types.TargetGroup{s.showGroup(c.w, row)}}, nil
+	}
+	row := targetGroupRow{Group: g, Attributes: groupAttributes(in.Protocol)}
 	s.groups.put(c.w, row.arn(), row)
 	if err := s.setTags(c.w, row.arn(), in.Tags); err != nil {
 		return nil, err
@@ -118,6 +128,9 @@ func setHealthCheck(g *types.TargetGroup, in elb.ModifyTargetGroupInput) error {
 		g.HealthCheckEnabled = in.HealthCheckEnabled
 	}
 	if !overHTTP(g.HealthCheckProtocol) {
+		if overHTTP(g.Protocol) {
+			return refuse("InvalidConfigurationRequest", "Health check protocol %s is not supported by target groups over %s", g.HealthCheckProtocol, g.Protocol)
+		}
 		if in.HealthCheckPath != nil || in.Matcher != nil {
 			return refuse("InvalidConfigurationRequest", "A health check over %s takes neither a path nor a matcher", g.HealthCheckProtocol)
 		}
@@ -211,11 +224,8 @@ func (s *elbService) deleteTargetGroup(c ec2Call, in *elb.DeleteTargetGroupInput
 	return &elb.DeleteTargetGroupOutput{}, nil // also for one that is gone, as AWS has it
 }
 
-func showGroupAttributes(set map[string]string) (list []types.TargetGroupAttribute) {
-	for _, key := range sortedKeys(set) {
-		list = append(list, types.TargetGroupAttribute{Key: new(key), Value: new(set[key])})
-	}
-	return list
+func groupAttribute(key, value *string) types.TargetGroupAttribute {
+	return types.TargetGroupAttribute{Key: key, Value: value}
 }
 
 func (s *elbService) modifyTargetGroupAttributes(c ec2Call, in *elb.ModifyTargetGroupAttributesInput) (*elb.ModifyTargetGroupAttributesOutput, error) {
@@ -223,18 +233,15 @@ func (s *elbService) modifyTargetGroupAttributes(c ec2Call, in *elb.ModifyTarget
 	if err != nil {
 		return nil, err
 	}
-	add := map[string]string{}
-	for _, a := range in.Attributes {
-		add[deref(a.Key)] = deref(a.Value)
-	}
+	add := attributeSet(in.Attributes, func(a types.TargetGroupAttribute) (*string, *string) { return a.Key, a.Value })
 	if row.Attributes, err = changed(row.Attributes, add); err != nil {
 		return nil, err
 	}
 	s.groups.put(c.w, row.arn(), row)
-	return &elb.ModifyTargetGroupAttributesOutput{Attributes: showGroupAttributes(row.Attributes)}, nil
+	return &elb.ModifyTargetGroupAttributesOutput{Attributes: attributeList(row.Attributes, groupAttribute)}, nil
 }
 
 func (s *elbService) describeTargetGroupAttributes(c ec2Call, in *elb.DescribeTargetGroupAttributesInput) (*elb.DescribeTargetGroupAttributesOutput, error) {
 	row, err := s.group(c.w, in.TargetGroupArn)
-	return &elb.DescribeTargetGroupAttributesOutput{Attributes: showGroupAttributes(row.Attributes)}, err
+	return &elb.DescribeTargetGroupAttributesOutput{Attributes: attributeList(row.Attributes, groupAttribute)}, err
 }

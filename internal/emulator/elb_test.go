@@ -151,6 +151,8 @@ func TestLoadBalancingErrors(t *testing.T) {
 			DefaultActions: []types.Action{{Type: types.ActionTypeEnumForward, TargetGroupArn: &group}}})
 		return err
 	}
+	_, twice := f.elb.CreateListener(ctx, &elb.CreateListenerInput{LoadBalancerArn: &f.balancer, Protocol: types.ProtocolEnumHttp, Port: new(int32(80)),
+		DefaultActions: []types.Action{{Type: types.ActionTypeEnumFixedResponse, FixedResponseConfig: &types.FixedResponseActionConfig{StatusCode: new("404")}}}})
 	tags := func(arns ...string) error {
 		_, err := f.elb.DescribeTags(ctx, &elb.DescribeTagsInput{ResourceArns: arns})
 		return err
@@ -166,7 +168,8 @@ func TestLoadBalancingErrors(t *testing.T) {
 		{"a name too long", "ValidationError", balancer("a-name-that-is-longer-than-32-chars", f.subnets...)},
 		{"a name twice", "DuplicateLoadBalancerName", balancer("web", f.subnets[1:3]...)},
 		{"a subnet nowhere", "SubnetNotFound", balancer("other", f.subnets[0], "subnet-00000000000000000")},
-		{"a port twice", "DuplicateListener", listener(types.ProtocolEnumHttp, 80, f.group)},
+		{"a port twice", "DuplicateListener", twice},
+		{"a listener once more", "", listener(types.ProtocolEnumHttp, 80, f.group)},
 		{"TCP on an application load balancer", "ValidationError", listener(types.ProtocolEnumTcp, 81, f.group)},
 		{"HTTPS without a certificate", "ValidationError", listener(types.ProtocolEnumHttps, 443, f.group)},
 		{"a group nowhere", "TargetGroupNotFound", listener(types.ProtocolEnumHttp, 81, f.group+"0")},
