@@ -86,7 +86,7 @@ decoder.
 	for _, r := range rows {
 		fmt.Fprintf(&doc, "| `%s` | %s | %s |\n", r.key, r.state, r.text)
 	}
-	doc.WriteString("\nOther builders are refused, and so are post-processors and HCL2 templates.\n")
+	doc.WriteString(hclWords)
 	for _, kind := range Provisioners() {
 		fmt.Fprintf(&doc, "\n## Provisioner %s\n\n| option | | |\n|---|---|---|\n", kind.Name)
 		of := reflect.TypeOf(kind.New()).Elem()
@@ -115,6 +115,30 @@ decoder.
 		}
 	}
 }
+
+const hclWords = `
+Other builders are refused, unless --only or --except leaves them out. Post-processors
+are refused.
+
+## Templates
+
+` + "`goldline bake --template FILE`" + ` bakes a template without a project: a JSON file, a ` + "`*.pkr.hcl`" + `
+file, or a folder of them. In a project, a JSON template, a ` + "`*.pkr.hcl`" + ` file and a folder of them
+below images/ give recipes as they stand.
+
+| of HCL2 | | |
+|---|---|---|
+| ` + "`packer`, `hcp_packer_registry`" + ` | differs | no effect; a note says so |
+| ` + "`variable`, `variables`" + ` | works | with type, default, sensitive and validation; ` + "`PKR_VAR_`, `*.auto.pkrvars.hcl`, `--var-file`, `--var`" + ` |
+| ` + "`local`, `locals`" + ` | works | |
+| ` + "`data \"amazon-ami\"`" + ` | differs | what a source starts from, with its id, name, owner and creation_date; its region is the source's |
+| other data sources | refused | give what they would look up with a variable |
+| ` + "`source`" + ` | works | with dynamic blocks, and what a build's source block adds |
+| ` + "`build`" + ` | works | no error-cleanup-provisioner |
+| ` + "`timestamp()`, `uuidv4()`" + ` | works | and a build counts as unchanged where nothing else differs |
+| ` + "`consul_key`, `vault`, `aws_secretsmanager`, `rsadecrypt`, `textencodebase64`, `base64gzip`" + ` | refused | the other functions work |
+| ` + "`*.pkr.json`" + ` | refused | |
+`
 
 // decode reads a recipe with a key.
 func decode(t *testing.T, key string) error {

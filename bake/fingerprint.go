@@ -26,7 +26,8 @@ import (
 //   - the version of this list, fingerprintFormat
 //
 // Template functions count as they are written, so that {{isotime}} does not
-// make every bake a new one. What only says how the builder is reached, how long
+// make every bake a new one; nor does HCL2's timestamp(), for which the recipe
+// counts as it would be at a fixed time. What only says how the builder is reached, how long
 // something may take or what tags are given does not count, nor does a
 // file whose provisioner says `generated: true`: it need not exist yet.
 const fingerprintFormat = "1"
@@ -43,6 +44,9 @@ var countedKeys = []string{
 // fingerprint lists the inputs of a recipe and digests them. source and
 // architecture are those of the resolved source image.
 func fingerprint(image *project.Image, source, architecture string, hide redactor) ([]Input, string, error) {
+	if image.Lasting != nil {
+		image = image.Lasting
+	}
 	inputs := []Input{
 		{Name: "format", Digest: digestOf(fingerprintFormat), Value: fingerprintFormat},
 		{Name: "source image", Digest: digestOf(source), Value: source},

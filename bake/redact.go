@@ -25,11 +25,7 @@ func newRedactor(image *project.Image) redactor {
 			r.values = append(r.values, v)
 		}
 	}
-	for _, name := range image.SensitiveVariables {
-		value := image.Variables[name]
-		if value == "" {
-			continue
-		}
+	for _, value := range image.SecretValues() {
 		add(value)
 		add(strings.ReplaceAll(value, "'", `'"'"'`))      // as the shell gets it
 		if text, err := json.Marshal(value); err == nil { // as it stands in options and user data

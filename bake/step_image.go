@@ -93,9 +93,8 @@ func (b *bake) makeWay(ctx context.Context) error {
 		return fmt.Errorf("the name is taken, but by no AMI that can be seen")
 	}
 	old := found[0]
-	set := cloud.TagSet(old.Tags)
 	switch {
-	case set[tags.Run] == b.options.Run && set[tags.Fingerprint] == b.fingerprint:
+	case b.ownAMI(old) && cloud.TagSet(old.Tags)[tags.Fingerprint] == b.fingerprint:
 		b.ami.id = aws.ToString(old.ImageId)
 		return nil
 	case b.image.ForceDeregister:
@@ -103,6 +102,13 @@ func (b *bake) makeWay(ctx context.Context) error {
 	}
 	err = fmt.Errorf("the name is taken by %s", aws.ToString(old.ImageId))
 	return fail.WithHint(err, "give ami_name a part that changes, such as {{timestamp}}, or force_deregister: true, in %s", b.image.File)
+}
+
+// ownAMI tells whether this bake made an AMI. Another recipe of the run may have
+// come to the same name first.
+func (b *bake) ownAMI(ami types.Image) bool {
+	set := cloud.TagSet(ami.Tags)
+	return set[tags.Run] == b.options.Run && set[tags.Image] == b.image.Name
 }
 
 func (b *bake) imageInput() (*ec2.CreateImageInput, error) {
@@ -202,7 +208,7 @@ func (imageStep) undo(ctx context.Context, b *bake) error {
 	if err == nil && b.ami.id != "" && len(found) == 0 { // made moments ago, and not to be seen by name yet
 		found, err = describeAMIs(ctx, b.cloud, &ec2.DescribeImagesInput{ImageIds: []string{b.ami.id}})
 	}
-	if err == nil && len(found) > 0 && cloud.TagSet(found[0].Tags)[tags.Run] == b.options.Run {
+	if err == nil && len(found) > 0 && b.ownAMI(found[0]) {
 		err = b.removeAMI(ctx, found[0], true)
 	}
 	if err != nil && !cloud.NotFound(err) {

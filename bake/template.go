@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"text/template"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/goldline-dev/goldline/internal/fail"
 	"github.com/google/uuid"
 	strftime "github.com/jehiah/go-strftime"
@@ -22,6 +24,8 @@ type templater struct {
 	dir  string
 	at   time.Time
 	vars map[string]string
+	// builder is what `build` tells; nil before there is one.
+	builder map[string]string
 }
 
 // functions are Packer's that need no network, and the amazon plugin's
@@ -36,6 +40,7 @@ func (t templater) functions() template.FuncMap {
 		"strftime":    func(format string) string { return strftime.Format(format, t.at) },
 		"uuid":        func() string { return uuid.NewString() },
 		"user":        t.user,
+		"build":       t.build,
 		"pwd":         os.Getwd,
 		"upper":       strings.ToUpper,
 		"lower":       strings.ToLower,
@@ -70,6 +75,16 @@ func (t templater) user(name string) (string, error) {
 		return "", fmt.Errorf("variable %q is not defined", name)
 	}
 	return value, nil
+}
+
+// builderFields are what `build` tells of the builder.
+var builderFields = []string{"ID", "Host", "Port", "User", "ConnType", "PackerRunUUID", "SSHPublicKey", "SourceAMI", "SourceAMIName"}
+
+func (t templater) build(field string) (string, error) {
+	if !slices.Contains(builderFields, field) {
+		return "", fmt.Errorf("build knows no %q: it tells %s", field, strings.Join(builderFields, ", "))
+	}
+	return t.builder[field], nil
 }
 
 // render carries out the functions in text. data holds what {{.Name}} may ask
@@ -120,7 +135,20 @@ func checkName(name string) error {
 }
 
 func (b *bake) templater() templater {
-	return templater{name: b.image.Name, dir: b.image.Dir, at: b.started, vars: b.image.Variables}
+	t := templater{name: b.image.Name, dir: b.image.Dir, at: b.started, vars: b.image.Variables}
+	if b.builder.id == "" {
+		return t
+	}
+	host := b.image.SSHHost
+	if host == "" {
+		host, _ = b.address() // without one nothing connects, which is said there
+	}
+	t.builder = map[string]string{
+		"ID": b.builder.id, "Host": host, "Port": strconv.Itoa(b.port()), "User": b.image.SSHUsername, "ConnType": "ssh",
+		"PackerRunUUID": b.options.Run, "SSHPublicKey": b.keyLine,
+		"SourceAMI": aws.ToString(b.source.ImageId), "SourceAMIName": aws.ToString(b.source.Name),
+	}
+	return t
 }
 
 // render carries out the template functions in a key of the recipe.

@@ -51,9 +51,7 @@ func (p *program) changing(ctx context.Context, f func(ctx context.Context, run 
 func secretsOf(images []*project.Image) []string {
 	var secrets []string
 	for _, image := range images {
-		for _, name := range image.SensitiveVariables {
-			secrets = append(secrets, image.Variables[name])
-		}
+		secrets = append(secrets, image.SecretValues()...)
 	}
 	return secrets
 }

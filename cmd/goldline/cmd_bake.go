@@ -56,6 +56,9 @@ func (r explainReport) text(t *text) {
 type bakeOptions struct {
 	rebake, explain bool
 	vars            vars
+	template        string // a file or folder, in place of a project
+	varFiles        []string
+	only, except    []string
 }
 
 func newBake(p *program) *cobra.Command {
@@ -66,20 +69,33 @@ func newBake(p *program) *cobra.Command {
 		Long: `Bakes images, all of the project's without arguments, at the same time as far as
 they do not build on each other. A build whose inputs are all unchanged is found
 by its fingerprint and not baked again. Bakes in the lowest environment of the
-ladder.`,
+ladder.
+
+With --template it bakes a template of Packer's as it stands, a JSON file, an HCL2
+file or a folder of them, without a project: in the region that the template names,
+or else the AWS configuration, and with its state in .goldline beside the template.
+Relative paths in it start in the working folder, as they do for Packer.`,
 		Example: `  goldline bake --local
   goldline bake base web --local
-  goldline bake web --explain --local`,
+  goldline bake web --explain --local
+  goldline bake --template web.pkr.hcl --var-file prod.pkrvars.hcl --only 'amazon-ebs.*'`,
 		Args: takes("[IMAGE...]"),
 	}
 	c.Flags().BoolVar(&o.rebake, "rebake", false, "bake even where an unchanged build exists")
 	c.Flags().BoolVar(&o.explain, "explain", false, "say which inputs differ from the newest build, and bake nothing")
 	o.vars = p.varFlag(c)
+	c.Flags().StringVar(&o.template, "template", "", "one of Packer's templates to bake, a file or a folder, without a project")
+	c.Flags().StringArrayVar(&o.varFiles, "var-file", nil, "file with values for the template's variables; may be repeated")
+	c.Flags().StringSliceVar(&o.only, "only", nil, "builders of the template to bake, by name or pattern")
+	c.Flags().StringSliceVar(&o.except, "except", nil, "builders of the template to leave out, by name or pattern")
 	c.RunE = p.does(func(ctx context.Context, args []string) (report, error) { return runBake(ctx, p, args, o) })
 	return c
 }
 
 func runBake(ctx context.Context, p *program, names []string, o bakeOptions) (report, error) {
+	if err := p.takeTemplate(o, names); err != nil {
+		return nil, err
+	}
 	loaded, err := p.read()
 	if err != nil {
 		return nil, err
@@ -102,13 +118,13 @@ func runBake(ctx context.Context, p *program, names []string, o bakeOptions) (re
 		return explain(ctx, p, loaded, wanted)
 	}
 	return p.changing(ctx, func(ctx context.Context, run string, sink event.Sink) (report, error) {
-		baker, err := p.baker(ctx, loaded, event.Scope(sink, "bake", ""), run, o.rebake)
+		bakers, err := p.bakers(ctx, loaded, wanted, event.Scope(sink, "bake", ""), run, o.rebake)
 		if err != nil {
 			return nil, err
 		}
-		builds, err := bakeAll(ctx, baker, wanted)
+		builds, err := bakeAll(ctx, bakers, wanted)
 		r := bakeReport{Images: builds}
-		if err == nil && len(loaded.Ladder) > 0 && len(wanted) > 0 {
+		if err == nil && o.template == "" && len(loaded.Ladder) > 0 && len(wanted) > 0 {
 			r.next = []string{p.here("goldline images list"), p.here("goldline promote " + wanted[len(wanted)-1].Name + " --to " + loaded.Ladder[0])}
 		}
 		return r, err
@@ -124,6 +140,11 @@ func (p *program) baker(ctx context.Context, loaded *project.Project, sink event
 	if err != nil {
 		return nil, err
 	}
+	return p.bakerIn(ctx, loaded, env, sink, run, rebake)
+}
+
+// bakerIn bakes in an environment.
+func (p *program) bakerIn(ctx context.Context, loaded *project.Project, env *project.Environment, sink event.Sink, run string, rebake bool) (*bake.Baker, error) {
 	c, err := p.cloud(ctx, env)
 	if err != nil {
 		return nil, err
@@ -142,12 +163,12 @@ func (p *program) baker(ctx context.Context, loaded *project.Project, sink event
 
 // bakeAll bakes at the same time what does not build on each other, and gives
 // the builds that were made also beside an error.
-func bakeAll(ctx context.Context, baker *bake.Baker, images []*project.Image) ([]bake.Build, error) {
+func bakeAll(ctx context.Context, bakers func(*project.Image) *bake.Baker, images []*project.Image) ([]bake.Build, error) {
 	builds := make([]bake.Build, len(images))
 	nodes := make([]graph.Node, len(images))
 	for i, image := range images {
 		nodes[i] = graph.Node{Name: image.Name, Run: func(ctx context.Context) (err error) {
-			builds[i], err = baker.Bake(ctx, image)
+			builds[i], err = bakers(image).Bake(ctx, image)
 			return err
 		}}
 		if slices.ContainsFunc(images, func(other *project.Image) bool { return other.Name == image.SourceImage }) {
@@ -174,14 +195,14 @@ func bakeAll(ctx context.Context, baker *bake.Baker, images []*project.Image) ([
 }
 
 func explain(ctx context.Context, p *program, loaded *project.Project, images []*project.Image) (report, error) {
-	baker, err := p.baker(ctx, loaded, event.Scope(p.progress, "bake", ""), "", false)
+	bakers, err := p.bakers(ctx, loaded, images, event.Scope(p.progress, "bake", ""), "", false)
 	if err != nil {
 		return nil, err
 	}
 	r := explainReport{Images: []bake.Explanation{}}
 	var errs []error
 	for _, image := range images {
-		e, err := baker.Explain(ctx, image)
+		e, err := bakers(image).Explain(ctx, image)
 		if err != nil {
 			errs = append(errs, err)
 			continue

@@ -36,6 +36,7 @@ type program struct {
 	// onInterrupt is what the first interrupt is answered with.
 	onInterrupt string
 
+	folder   string // of a template without a project
 	opened   *project.Project
 	provider *cloud.Provider
 	local    *emulator.Session

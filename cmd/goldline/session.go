@@ -32,6 +32,9 @@ func vocabulary() project.Vocabulary {
 
 // dir is the project's folder.
 func (p *program) dir() (string, error) {
+	if p.folder != "" {
+		return p.folder, nil
+	}
 	if p.flags.project != "" {
 		if _, err := os.Stat(filepath.Join(p.flags.project, project.RootFile)); err != nil {
 			return "", fail.WithHint(fail.Inputf("--project %s: %w", p.flags.project, err), "a project is a folder that holds %s", project.RootFile)

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 
@@ -120,6 +121,26 @@ type Cloud struct {
 	Terminations *Gather
 
 	patience time.Duration // the unit of Once's pauses
+}
+
+// Region is the region of the AWS configuration, or nothing; of the local cloud
+// it is what the environment says, or us-east-1.
+func (p *Provider) Region(ctx context.Context) (string, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	base, err := p.load(ctx)
+	if err != nil {
+		return "", err
+	}
+	if p.config.Transport != nil {
+		for _, name := range []string{"AWS_REGION", "AWS_DEFAULT_REGION"} {
+			if region := os.Getenv(name); region != "" {
+				return region, nil
+			}
+		}
+		return "us-east-1", nil
+	}
+	return base.Region, nil
 }
 
 // For opens the cloud of a target, or gives the one that is open. It asks STS

@@ -104,10 +104,15 @@ func (d *decoder) mismatch(n *yaml.Node, expected string) {
 
 // describe says what a value is, but not what a sensitive one is.
 func (d *decoder) describe(n *yaml.Node) string {
-	if d.hidden[n] {
+	if d.secret(n) {
 		return "a sensitive value"
 	}
 	return describe(n)
+}
+
+// secret tells whether a value came from a sensitive variable.
+func (d *decoder) secret(n *yaml.Node) bool {
+	return d.hidden[n] || d.scope != nil && d.scope.user.holds(follow(n).Value)
 }
 
 // describe says what a value is, for "found ...".

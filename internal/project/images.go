@@ -10,6 +10,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/goldline-dev/goldline/internal/diag"
+	"github.com/goldline-dev/goldline/internal/hcl2"
 )
 
 // recipe is an image as it stands in its file, before variables have values.
@@ -24,13 +25,19 @@ type recipe struct {
 	// builders are the names of a Packer template's builders with those of
 	// their images; nil for a recipe of Goldline's own form.
 	builders map[string]string
+	after    *yaml.Node // post-processors, or nil
+	// hcl is the HCL2 template that the recipe is the nth image of, and values
+	// what that came to.
+	hcl    *hclTemplate
+	nth    int
+	values *hcl2.Result
 }
 
 // foreignKeys are keys of a recipe that are decoded apart.
 var foreignKeys = []string{"provisioners", "variables", "sensitive_variables", "sensitive-variables"}
 
 func (p *Project) loadRecipes() {
-	first := map[string]*recipe{}
+	var all []*recipe
 	for _, s := range p.readFolder("images") {
 		p.named(s, "an image")
 		n := p.single(s)
@@ -38,16 +45,17 @@ func (p *Project) loadRecipes() {
 			p.lostImages = append(p.lostImages, s.base())
 			continue
 		}
-		for _, r := range p.recipesIn(s, n) {
-			if other := first[r.name]; other != nil {
-				p.problems.Addf(s.at(r.body), "image %q is defined twice: first at %s", r.name, other.src.at(other.body))
-				continue
-			}
-			first[r.name] = r
-			p.recipes = append(p.recipes, r)
-		}
+		all = append(all, p.recipesIn(s, n)...)
 	}
-	p.refuseHCL()
+	first := map[string]*recipe{}
+	for _, r := range append(all, p.loadHCL()...) {
+		if other := first[r.name]; other != nil {
+			p.problems.Addf(r.src.at(r.body), "image %q is defined twice: first at %s", r.name, other.src.at(other.body))
+			continue
+		}
+		first[r.name] = r
+		p.recipes = append(p.recipes, r)
+	}
 }
 
 func (p *Project) recipesIn(s *source, n *yaml.Node) []*recipe {
@@ -61,18 +69,6 @@ func (p *Project) recipesIn(s *source, n *yaml.Node) []*recipe {
 		steps: lookup(entries, "provisioners"), vars: lookup(entries, "variables"), secrets: lookup(entries, "sensitive_variables"),
 	}
 	return []*recipe{r}
-}
-
-// refuseHCL reports templates in a language that is not read, lest they seem
-// to be part of the project.
-func (p *Project) refuseHCL() {
-	files, err := filepath.Glob(filepath.Join(p.Dir, "images", "*.pkr.hcl"))
-	if err != nil {
-		return
-	}
-	for _, f := range files {
-		p.problems.AddHint(diag.Pos{File: "images/" + filepath.Base(f)}, "write it as YAML, or as a Packer JSON template", "HCL2 templates are not read")
-	}
 }
 
 // ImageNames lists the images by name.
@@ -117,9 +113,20 @@ func (p *Project) environmentOrFirst(name string) (*Environment, error) {
 // images decodes all recipes. An open scope leaves unknown what has no value.
 func (p *Project) images(env *Environment, vars map[string]string, open bool, problems *diag.List) []*Image {
 	byName := map[string]*Image{}
+	templates := hclValues{done: map[*hclTemplate]*hclOutcome{}}
 	for _, r := range p.recipes {
 		var own diag.List
-		img := p.image(r, env, vars, open, &own)
+		now, lasting, ready := templates.fill(r, p.recipeScope(r, env, vars, open), &own)
+		if !ready {
+			byName[r.name] = p.bareImage(r)
+			*problems = append(*problems, own...)
+			continue
+		}
+		img := p.image(now, p.recipeScope(r, env, vars, open), &own)
+		if lasting != nil {
+			var said diag.List // the same as before
+			img.Lasting = p.image(lasting, p.recipeScope(r, env, vars, open), &said)
+		}
 		if len(own) == 0 && !open && p.vocabulary.CheckImage != nil {
 			own = append(own, p.vocabulary.CheckImage(img)...)
 		}
@@ -144,23 +151,35 @@ func (p *Project) images(env *Environment, vars map[string]string, open bool, pr
 	return ordered
 }
 
-func (p *Project) image(r *recipe, env *Environment, vars map[string]string, open bool, problems *diag.List) *Image {
-	img := &Image{
-		Name: r.name, Pos: r.src.at(r.body), File: r.src.file,
-		Dir:       filepath.Dir(filepath.Join(p.Dir, filepath.FromSlash(r.src.file))),
-		positions: map[string]diag.Pos{},
+// bareImage is an image of which only its file is known.
+func (p *Project) bareImage(r *recipe) *Image {
+	dir := p.workingDir
+	if dir == "" {
+		dir = filepath.Dir(filepath.Join(p.Dir, filepath.FromSlash(r.src.file)))
 	}
+	return &Image{Name: r.name, Pos: r.src.at(r.body), File: r.src.file, Dir: dir, positions: map[string]diag.Pos{}}
+}
+
+// recipeScope is what names stand for in a recipe.
+func (p *Project) recipeScope(r *recipe, env *Environment, vars map[string]string, open bool) *scope {
 	sc := &scope{project: p.Name, env: env, given: vars, open: open}
 	if env != nil {
 		sc.layers = []map[string]string{env.Vars}
 		sc.set = func(string) []string { return []string{env.Pos.File} }
 	}
-	if r.builders != nil {
-		sc.later = []string{"var", "environment", "project"} // a template is Packer's: ${...} is text there
-	}
+	sc.text = r.builders != nil // a template is Packer's: ${...} is text there
+	sc.keepEscapes = sc.text
+	return sc
+}
+
+func (p *Project) image(r *recipe, sc *scope, problems *diag.List) *Image {
+	img := p.bareImage(r)
 	d := &decoder{src: r.src, problems: problems, scope: sc, weak: true, positions: img.positions, hidden: map[*yaml.Node]bool{}}
 	sc.user = p.userVariables(d, r)
 	img.Variables, img.SensitiveVariables = sc.user.resolved()
+	if r.values != nil {
+		img.Secrets = r.values.Secrets
+	}
 	d.refused = d.packerKey
 	entries := d.entries(r.body)
 	skip := foreignKeys

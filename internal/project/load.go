@@ -35,6 +35,10 @@ type Project struct {
 	sources      []*source
 	problems     diag.List
 	getenv       func(string) string
+	// Of a template without a project: where its relative paths start, and which
+	// of its builders are wanted.
+	workingDir string
+	choice     func(names []string) bool
 }
 
 // rootFile is goldline.yaml.

@@ -27,12 +27,15 @@ func (p *Project) template(d *decoder, n *yaml.Node, entries []entry) []*recipe 
 	if len(builders.Content) == 0 {
 		p.problems.Addf(d.src.at(builders), "the template has no builder")
 	}
-	names := map[string]string{}
+	names := p.otherBuilders(builders)
 	var recipes []*recipe
 	for _, c := range builders.Content {
 		body := follow(c)
 		if body.Kind != yaml.MappingNode {
 			d.mismatch(body, "a mapping")
+			continue
+		}
+		if !p.chosen(body) {
 			continue
 		}
 		builder, ok := p.builderName(d, body)
@@ -51,10 +54,40 @@ func (p *Project) template(d *decoder, n *yaml.Node, entries []entry) []*recipe 
 		recipes = append(recipes, &recipe{
 			name: image, src: d.src, body: body, builders: names,
 			steps: lookup(entries, "provisioners"), vars: lookup(entries, "variables"),
+			after:   lookup(entries, "post-processors"),
 			secrets: lookup(entries, "sensitive-variables"), about: lookup(entries, "description"),
 		})
 	}
 	return recipes
+}
+
+// otherBuilders are those that are left out: provisioners may still name them.
+func (p *Project) otherBuilders(builders *yaml.Node) map[string]string {
+	names := map[string]string{}
+	for _, c := range builders.Content {
+		if body := follow(c); body.Kind == yaml.MappingNode && !p.chosen(body) {
+			name := title(body)
+			names[name] = name
+		}
+	}
+	return names
+}
+
+// chosen tells whether a builder of a template is wanted.
+func (p *Project) chosen(body *yaml.Node) bool {
+	return p.choice == nil || p.choice([]string{title(body)})
+}
+
+// title is what Packer calls a builder: its name, by default its type.
+func title(body *yaml.Node) string {
+	called := map[string]string{}
+	for i := 0; i+1 < len(body.Content); i += 2 {
+		called[follow(body.Content[i]).Value] = follow(body.Content[i+1]).Value
+	}
+	if called["name"] != "" {
+		return called["name"]
+	}
+	return called["type"]
 }
 
 // builderName is a builder's name, by default its type. Builders for anything
@@ -67,7 +100,7 @@ func (p *Project) builderName(d *decoder, body *yaml.Node) (string, bool) {
 		p.problems.AddHint(d.src.at(body), "type: amazon-ebs", "missing key %q", "type")
 		return "", false
 	case kind.Kind != yaml.ScalarNode || kind.Value != "amazon-ebs":
-		p.problems.AddHint(d.src.at(kind), "only amazon-ebs is supported", "no builder %s", quote(kind))
+		p.problems.AddHint(d.src.at(kind), onlyEBS(p.choice != nil), "no builder %s", quote(kind))
 		return "", false
 	}
 	named := follow(lookup(entries, "name"))
@@ -79,6 +112,15 @@ func (p *Project) builderName(d *decoder, body *yaml.Node) (string, bool) {
 		return "", false
 	}
 	return named.Value, true
+}
+
+// onlyEBS is the hint for a builder of another kind; builders of a template
+// without a project can be left out.
+func onlyEBS(choice bool) string {
+	if choice {
+		return "only amazon-ebs is supported; --only NAME or --except NAME leaves it out"
+	}
+	return "only amazon-ebs is supported"
 }
 
 // templateKeys checks the keys at a template's root.

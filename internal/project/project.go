@@ -8,7 +8,11 @@
 // Pipeline decode.
 package project
 
-import "github.com/goldline-dev/goldline/internal/diag"
+import (
+	"slices"
+
+	"github.com/goldline-dev/goldline/internal/diag"
+)
 
 // Kind is one kind of thing that a file may define by name: a kind of
 // topology resource ("subnet") or of provisioner ("shell"). The rooms that
@@ -241,6 +245,25 @@ type Image struct {
 
 	Provisioners []*Provisioner `yaml:"-"`
 	positions    map[string]diag.Pos
+
+	// Secrets are texts that never reach any output, besides the values of
+	// SensitiveVariables.
+	Secrets []string `yaml:"-" json:"-"`
+	// Lasting is the same image as it would be at any other time, where the
+	// template's language itself gives the time or a random value; nil where the
+	// image is that.
+	Lasting *Image `yaml:"-" json:"-"`
+}
+
+// SecretValues are all texts of the image that never reach any output.
+func (i *Image) SecretValues() []string {
+	all := slices.Clone(i.Secrets)
+	for _, name := range i.SensitiveVariables {
+		if value := i.Variables[name]; value != "" {
+			all = append(all, value)
+		}
+	}
+	return all
 }
 
 // At is the position of a field of the recipe, as Resource.At.

@@ -18,6 +18,7 @@ type source struct {
 	file   string // relative to the project's folder, with forward slashes
 	lines  []string
 	docs   []*yaml.Node // the documents' root nodes, empty ones left out
+	hcl    bool         // its nodes are of an HCL2 template, each with its file's name as HeadComment
 	broken bool         // it could not be read or parsed: what it would define is not known
 }
 
@@ -33,6 +34,9 @@ func (s *source) whole() diag.Pos { return diag.Pos{File: s.file} }
 func (s *source) at(n *yaml.Node) diag.Pos {
 	if n == nil || n.Line == 0 {
 		return s.whole()
+	}
+	if s.hcl && n.HeadComment != "" {
+		return diag.Pos{File: n.HeadComment, Line: n.Line, Col: n.Column}
 	}
 	return diag.Pos{File: s.file, Line: n.Line, Col: n.Column}
 }

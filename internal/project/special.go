@@ -50,7 +50,7 @@ func (d *decoder) special(n *yaml.Node, v reflect.Value) (func(), bool) {
 
 // unfit reports what a type of its own says of a value.
 func (d *decoder) unfit(n *yaml.Node, err error) {
-	if d.hidden[n] {
+	if d.secret(n) {
 		d.problems.Addf(d.src.at(n), "the sensitive value does not fit")
 		return
 	}

@@ -27,10 +27,15 @@ type userVariables struct {
 	// tainted are the variables whose values hold a sensitive one's.
 	tainted map[string]bool
 	getenv  func(string) string
+	texts   []string // that no problem shows
 }
 
 func (p *Project) userVariables(d *decoder, r *recipe) *userVariables {
 	u := &userVariables{values: map[string]string{}, known: map[string]bool{}, tainted: map[string]bool{}, getenv: p.getenv}
+	if r.values != nil { // HCL2: values are in their places already
+		u.values, u.names, u.hide, u.texts = r.values.Variables, r.hcl.parsed.Names(), r.values.Sensitive, r.values.Secrets
+		return u
+	}
 	if r.secrets != nil {
 		d.decode(r.secrets, reflect.ValueOf(&u.hide).Elem(), field{}, "sensitive_variables")
 	}
@@ -208,6 +213,11 @@ func (u *userVariables) shows(text string) bool {
 		}
 	}
 	return false
+}
+
+// holds tells whether a sensitive text stands in another.
+func (u *userVariables) holds(text string) bool {
+	return u != nil && slices.ContainsFunc(u.texts, func(secret string) bool { return strings.Contains(text, secret) })
 }
 
 // resolved gives what the image says of its variables.

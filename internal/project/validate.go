@@ -112,6 +112,11 @@ func (p *Project) variables() []string {
 		}
 	}
 	for _, r := range p.recipes {
+		if r.hcl != nil {
+			for _, name := range r.hcl.parsed.Names() {
+				names[name] = true
+			}
+		}
 		if n := follow(r.vars); n != nil {
 			for i := 0; i+1 < len(n.Content); i += 2 {
 				names[follow(n.Content[i]).Value] = true

@@ -27,6 +27,8 @@ type scope struct {
 	open bool
 	// later are words that someone else gives a meaning to, later.
 	later []string
+	// text leaves every name as it is: the text is another language's.
+	text bool
 	// strict reports words that mean nothing. Without it, only those that look
 	// like a mistyped one: recipes and commands hold the text of other programs.
 	strict bool
@@ -65,7 +67,7 @@ func value(text string) meaning { return meaning{outcome: found, node: scalarNod
 // values are being expanded, to notice one that needs itself.
 func (s *scope) mean(expr string, within ...string) meaning {
 	first, rest := root(expr)
-	if slices.Contains(s.later, first) {
+	if s.text || slices.Contains(s.later, first) {
 		return meaning{outcome: foreign}
 	}
 	switch first {

@@ -1,0 +1,181 @@
+package hcl2
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+	"github.com/zclconf/go-cty/cty/function"
+
+	"github.com/goldline-dev/goldline/internal/diag"
+)
+
+// evaluation is one template under way to its result.
+type evaluation struct {
+	t         *Template
+	in        Input
+	problems  *diag.List
+	variables map[string]cty.Value
+	locals    map[string]cty.Value
+	open      []string // locals being evaluated, to notice a ring
+	secrets   []string
+	known     map[bool]map[string]function.Function
+	lookups   map[string]string // stand-in text of a data source's field -> "type.name field"
+}
+
+// Evaluate gives what a template comes to. The result is of use only without
+// problems.
+func (t *Template) Evaluate(in Input) (Result, diag.List) {
+	var problems diag.List
+	e := &evaluation{
+		t: t, in: in, problems: &problems, variables: map[string]cty.Value{}, locals: map[string]cty.Value{},
+		known: map[bool]map[string]function.Function{}, lookups: map[string]string{},
+	}
+	e.setVariables()
+	for _, name := range keys(t.locals) {
+		e.local(name)
+	}
+	r := Result{Variables: map[string]string{}, Images: e.images()}
+	for _, name := range keys(e.variables) {
+		v := e.variables[name]
+		if !v.IsWhollyKnown() || v.IsNull() || !v.Type().IsPrimitiveType() {
+			continue
+		}
+		if text, err := convert.Convert(v, cty.String); err == nil {
+			r.Variables[name] = text.AsString()
+			if t.variables[name].sensitive {
+				r.Sensitive = append(r.Sensitive, name)
+			}
+		}
+	}
+	r.Secrets = e.secrets
+	return r, once(problems)
+}
+
+// once leaves out what is said again for another source.
+func once(all diag.List) diag.List {
+	seen := map[diag.Problem]bool{}
+	return slices.DeleteFunc(all, func(p diag.Problem) bool {
+		if seen[p] {
+			return true
+		}
+		seen[p] = true
+		return false
+	})
+}
+
+// local gives a local's value, those that it needs first.
+func (e *evaluation) local(name string) cty.Value {
+	if v, ok := e.locals[name]; ok {
+		return v
+	}
+	l := e.t.locals[name]
+	if l == nil {
+		return cty.DynamicVal
+	}
+	if slices.Contains(e.open, name) {
+		ring := append(slices.Clone(e.open[slices.Index(e.open, name):]), name)
+		e.problems.Addf(pos(l.at), "locals need each other in a ring: %s", strings.Join(ring, " -> "))
+		return cty.DynamicVal
+	}
+	e.open = append(e.open, name)
+	for _, used := range hclsyntax.Variables(l.expr) {
+		if used.RootName() != "local" || len(used) < 2 {
+			continue
+		}
+		if step, ok := used[1].(hcl.TraverseAttr); ok {
+			e.local(step.Name)
+		}
+	}
+	e.open = e.open[:len(e.open)-1]
+	v := e.value(l.expr, nil)
+	e.locals[name] = v
+	if l.sensitive {
+		e.secrets = append(e.secrets, textsIn(v)...)
+	}
+	return v
+}
+
+// value evaluates an expression; where it cannot, it says why and gives what is
+// not known.
+func (e *evaluation) value(expr hclsyntax.Expression, more map[string]cty.Value) cty.Value {
+	v, found := expr.Value(e.context(expr, more))
+	report(e.problems, found)
+	if found.HasErrors() {
+		return cty.DynamicVal
+	}
+	return v
+}
+
+// context is what names stand for.
+func (e *evaluation) context(expr hclsyntax.Expression, more map[string]cty.Value) *hcl.EvalContext {
+	set := map[string]cty.Value{
+		"var":    cty.ObjectVal(e.variables),
+		"local":  cty.ObjectVal(e.locals),
+		"data":   e.dataSources(expr),
+		"path":   cty.ObjectVal(map[string]cty.Value{"root": cty.StringVal(e.in.Root), "cwd": cty.StringVal(".")}),
+		"packer": cty.ObjectVal(map[string]cty.Value{"version": cty.StringVal("1.11.2"), "iterationID": cty.StringVal("")}),
+	}
+	for name, v := range more {
+		set[name] = v
+	}
+	return &hcl.EvalContext{Variables: set, Functions: e.functions(false)}
+}
+
+// dataFields are what a data source "amazon-ami" tells, with the words by which
+// a template asks for the same of the image that a build starts from.
+var dataFields = map[string]string{
+	"id": "SourceAMI", "name": "SourceAMIName", "creation_date": "SourceAMICreationDate",
+	"owner": "SourceAMIOwner", "owner_name": "SourceAMIOwnerName",
+}
+
+// dataSources gives stand-ins for what would be looked up. A source that starts
+// from one gets its filter (standIns).
+func (e *evaluation) dataSources(expr hclsyntax.Expression) cty.Value {
+	byType := map[string]map[string]cty.Value{}
+	for _, name := range keys(e.t.data) {
+		b := e.t.data[name]
+		fields := map[string]cty.Value{}
+		for field := range dataFields {
+			text := "\x00" + name + " " + field + "\x00"
+			e.lookups[text] = name
+			fields[field] = cty.StringVal(text)
+		}
+		if b.Labels[0] != "amazon-ami" {
+			for _, used := range hclsyntax.Variables(expr) {
+				if used.RootName() == "data" && strings.Contains(traversal(used), "."+name) {
+					e.problems.AddHint(pos(b.TypeRange), "amazon-ami is; give anything else as a variable: --var", "data source %q is not looked up", b.Labels[0])
+				}
+			}
+		}
+		if byType[b.Labels[0]] == nil {
+			byType[b.Labels[0]] = map[string]cty.Value{}
+		}
+		byType[b.Labels[0]][b.Labels[1]] = cty.ObjectVal(fields)
+		if b.Labels[0] != "amazon-ami" {
+			byType[b.Labels[0]][b.Labels[1]] = cty.DynamicVal
+		}
+	}
+	all := map[string]cty.Value{}
+	for kind, set := range byType {
+		all[kind] = cty.ObjectVal(set)
+	}
+	return cty.ObjectVal(all)
+}
+
+// traversal writes a name as the template has it: data.amazon-ami.base.id.
+func traversal(t hcl.Traversal) string {
+	var parts []string
+	for _, step := range t {
+		switch s := step.(type) {
+		case hcl.TraverseRoot:
+			parts = append(parts, s.Name)
+		case hcl.TraverseAttr:
+			parts = append(parts, s.Name)
+		}
+	}
+	return strings.Join(parts, ".")
+}
