@@ -24,7 +24,7 @@ check:
 	$(GO) vet ./...
 	@if command -v golangci-lint > /dev/null; then golangci-lint run; else echo "golangci-lint is not installed: its linters are skipped"; fi
 
-## golden: write the golden files and docs/schema anew, for review with git diff
+## golden: write the golden files, docs/schema and docs/reference anew, for review with git diff
 golden:
 	GOLDEN=update $(GO) test ./...
 

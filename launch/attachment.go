@@ -17,7 +17,7 @@ import (
 // gone shows as a change of its instance, which then has a volume too many.
 
 type attachmentKindSpec struct {
-	Volume   string `yaml:"volume" ref:"volume" required:"true" doc:"The volume."`
+	Volume   string `yaml:"volume" ref:"volume" required:"true" change:"replaces" doc:"The volume."`
 	Instance string `yaml:"instance" ref:"instance" required:"true" doc:"The instance that it is attached to, in the volume's zone."`
 	Device   string `yaml:"device" required:"true" doc:"The device that it is attached as: /dev/sdf."`
 }

@@ -21,11 +21,11 @@ type dhcpOptionsAPI interface {
 
 type dhcpOptionsSpec struct {
 	VPCs               []string `yaml:"vpcs" ref:"vpc" doc:"VPCs whose instances are told these options. One that is taken off the list gets the region's own again."`
-	DomainName         string   `yaml:"domain_name" doc:"The domain that names without one are looked up in."`
-	DomainNameServers  []string `yaml:"domain_name_servers" doc:"Addresses of DNS servers, at most four, or AmazonProvidedDNS."`
-	NTPServers         []string `yaml:"ntp_servers" doc:"Addresses of time servers, at most four."`
-	NetBIOSNameServers []string `yaml:"netbios_name_servers" doc:"Addresses of NetBIOS name servers, at most four."`
-	NetBIOSNodeType    string   `yaml:"netbios_node_type" enum:"1,2,4,8" doc:"NetBIOS node type; AWS advises 2."`
+	DomainName         string   `yaml:"domain_name" change:"replaces" doc:"The domain that names without one are looked up in."`
+	DomainNameServers  []string `yaml:"domain_name_servers" change:"replaces" doc:"Addresses of DNS servers, at most four, or AmazonProvidedDNS."`
+	NTPServers         []string `yaml:"ntp_servers" change:"replaces" doc:"Addresses of time servers, at most four."`
+	NetBIOSNameServers []string `yaml:"netbios_name_servers" change:"replaces" doc:"Addresses of NetBIOS name servers, at most four."`
+	NetBIOSNodeType    string   `yaml:"netbios_node_type" enum:"1,2,4,8" change:"replaces" doc:"NetBIOS node type; AWS advises 2."`
 }
 
 // dhcpOption is one of the options by EC2's name and by the key of definitions.

@@ -22,27 +22,27 @@ import (
 )
 
 type instanceSpec struct {
-	Image                    string           `yaml:"image" ref:"image" doc:"The image whose build is current in the environment."`
-	AMI                      string           `yaml:"ami" pattern:"^(ami-[0-9a-f]+|\\$\\{.*)$" doc:"ID of the AMI, in place of an image."`
-	InstanceType             string           `yaml:"instance_type" required:"true" doc:"Type of the instance: t3.micro."`
-	Subnet                   string           `yaml:"subnet" ref:"subnet" doc:"The subnet that the instance lies in; by default one of the default VPC's."`
+	Image                    string           `yaml:"image" ref:"image" change:"replaces" doc:"The image whose build is current in the environment."`
+	AMI                      string           `yaml:"ami" pattern:"^(ami-[0-9a-f]+|\\$\\{.*)$" change:"replaces" doc:"ID of the AMI, in place of an image."`
+	InstanceType             string           `yaml:"instance_type" required:"true" change:"replaces" doc:"Type of the instance: t3.micro."`
+	Subnet                   string           `yaml:"subnet" ref:"subnet" change:"replaces" doc:"The subnet that the instance lies in; by default one of the default VPC's."`
 	SecurityGroups           []string         `yaml:"security_groups" ref:"security_group" doc:"The groups that the instance is a member of; by default that of its VPC."`
-	PrivateIP                string           `yaml:"private_ip" doc:"Its private address; by default a free one of the subnet."`
-	AssociatePublicIPAddress *bool            `yaml:"associate_public_ip_address" doc:"Whether it gets a public address; by default what the subnet says."`
+	PrivateIP                string           `yaml:"private_ip" change:"replaces" doc:"Its private address; by default a free one of the subnet."`
+	AssociatePublicIPAddress *bool            `yaml:"associate_public_ip_address" change:"replaces" doc:"Whether it gets a public address; by default what the subnet says."`
 	ElasticIP                string           `yaml:"elastic_ip" ref:"elastic_ip" doc:"The elastic_ip that it has, or an address that the account holds: 203.0.113.7. A successor takes it over as soon as it runs; where it should answer its status checks before, say instance in the elastic_ip."`
 	SourceDestCheck          *bool            `yaml:"source_dest_check" doc:"Whether traffic must be from or to the instance itself." default:"true"`
-	KeyName                  string           `yaml:"key_name" alias:"keypair" doc:"EC2 key pair for logging in."`
+	KeyName                  string           `yaml:"key_name" alias:"keypair" change:"replaces" doc:"EC2 key pair for logging in."`
 	KeyPair                  string           `yaml:"key_pair" ref:"key_pair" attribute:"key_name" doc:"The key pair for logging in, where the topology defines it. The instance keeps the key that it was launched with."`
-	IAMInstanceProfile       string           `yaml:"iam_instance_profile" alias:"instance_profile_name" doc:"Name of the instance profile."`
-	UserData                 *userDataSpec    `yaml:"user_data" doc:"What the instance is told beside its own name and place."`
+	IAMInstanceProfile       string           `yaml:"iam_instance_profile" alias:"instance_profile_name" change:"replaces" doc:"Name of the instance profile."`
+	UserData                 *userDataSpec    `yaml:"user_data" change:"replaces" doc:"What the instance is told beside its own name and place."`
 	Volumes                  []attachmentSpec `yaml:"volumes" doc:"Volumes that are attached to it. They move to its successor with their contents."`
-	RootBlockDevice          *rootSpec        `yaml:"root_block_device" doc:"The root volume; by default as the image has it."`
+	RootBlockDevice          *rootSpec        `yaml:"root_block_device" change:"replaces" doc:"The root volume; by default as the image has it."`
 	MetadataOptions          *metadataSpec    `yaml:"metadata_options" doc:"How the instance reads its metadata."`
 	Monitoring               *bool            `yaml:"monitoring" doc:"Whether CloudWatch looks at it every minute." default:"false"`
-	EBSOptimized             *bool            `yaml:"ebs_optimized" doc:"Whether it is EBS optimised."`
+	EBSOptimized             *bool            `yaml:"ebs_optimized" change:"replaces" doc:"Whether it is EBS optimised."`
 	DisableAPITermination    *bool            `yaml:"disable_api_termination" doc:"Whether EC2 refuses to terminate it." default:"false"`
 	ShutdownBehavior         string           `yaml:"instance_initiated_shutdown_behavior" enum:"stop,terminate" doc:"What becomes of it when it shuts itself down." default:"stop"`
-	Tenancy                  string           `yaml:"tenancy" enum:"default,dedicated,host" doc:"Whether other customers' instances share its hardware." default:"default"`
+	Tenancy                  string           `yaml:"tenancy" enum:"default,dedicated,host" change:"replaces" doc:"Whether other customers' instances share its hardware." default:"default"`
 }
 
 type userDataSpec struct {

@@ -18,7 +18,7 @@ type internetGatewayAPI interface {
 }
 
 type internetGatewaySpec struct {
-	VPC string `yaml:"vpc" ref:"vpc" required:"true" doc:"The VPC that the gateway leads out of."`
+	VPC string `yaml:"vpc" ref:"vpc" required:"true" change:"replaces" doc:"The VPC that the gateway leads out of."`
 }
 
 type internetGateways struct{}

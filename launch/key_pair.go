@@ -19,9 +19,9 @@ type keyPairAPI interface {
 }
 
 type keyPairSpec struct {
-	KeyName       string `yaml:"key_name" doc:"The key pair's name in the region." default:"PROJECT-ENVIRONMENT-NAME"`
-	PublicKey     string `yaml:"public_key" doc:"The public key, as it stands in authorized_keys."`
-	PublicKeyFile string `yaml:"public_key_file" file:"true" doc:"The file that holds the public key, from the definition's folder."`
+	KeyName       string `yaml:"key_name" change:"replaces" doc:"The key pair's name in the region." default:"PROJECT-ENVIRONMENT-NAME"`
+	PublicKey     string `yaml:"public_key" change:"replaces" doc:"The public key, as it stands in authorized_keys."`
+	PublicKeyFile string `yaml:"public_key_file" file:"true" change:"replaces" doc:"The file that holds the public key, from the definition's folder."`
 }
 
 // key is the public half, without its comment.

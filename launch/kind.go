@@ -160,6 +160,7 @@ type adapter[S, R any] struct{ h handler[S, R] }
 
 func (a adapter[S, R]) definition() project.Kind {
 	k := a.h.about()
+	k.Example = example(k.Name)
 	k.New = func() any { return new(S) }
 	return k
 }

@@ -19,10 +19,10 @@ type natGatewayAPI interface {
 }
 
 type natGatewaySpec struct {
-	Subnet           string `yaml:"subnet" ref:"subnet" required:"true" doc:"The subnet that the gateway lies in: a public one, for a public gateway."`
-	ElasticIP        string `yaml:"elastic_ip" ref:"elastic_ip" doc:"The address that traffic leaves with, for a public gateway."`
-	ConnectivityType string `yaml:"connectivity_type" enum:"public,private" doc:"Whether it leads to the internet, or only to other networks." default:"public"`
-	PrivateIP        string `yaml:"private_ip" doc:"Its private address; by default a free one of the subnet."`
+	Subnet           string `yaml:"subnet" ref:"subnet" required:"true" change:"replaces" doc:"The subnet that the gateway lies in: a public one, for a public gateway."`
+	ElasticIP        string `yaml:"elastic_ip" ref:"elastic_ip" change:"replaces" doc:"The address that traffic leaves with, for a public gateway."`
+	ConnectivityType string `yaml:"connectivity_type" enum:"public,private" change:"replaces" doc:"Whether it leads to the internet, or only to other networks." default:"public"`
+	PrivateIP        string `yaml:"private_ip" change:"replaces" doc:"Its private address; by default a free one of the subnet."`
 }
 
 func (s *natGatewaySpec) connectivity() string {

@@ -23,7 +23,7 @@ type networkACLAPI interface {
 }
 
 type networkACLSpec struct {
-	VPC     string         `yaml:"vpc" ref:"vpc" required:"true" doc:"The VPC that the list belongs to."`
+	VPC     string         `yaml:"vpc" ref:"vpc" required:"true" change:"replaces" doc:"The VPC that the list belongs to."`
 	Subnets []string       `yaml:"subnets" ref:"subnet" doc:"Subnets whose traffic the list filters. One that is taken off gets the VPC's default list again."`
 	Ingress []aclEntrySpec `yaml:"ingress" doc:"What may come in. What no entry allows is denied."`
 	Egress  []aclEntrySpec `yaml:"egress" doc:"What may go out: answers too, since the list does not remember who began."`

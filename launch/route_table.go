@@ -26,7 +26,7 @@ type routeTableAPI interface {
 }
 
 type routeTableSpec struct {
-	VPC     string      `yaml:"vpc" ref:"vpc" required:"true" doc:"The VPC that the table belongs to."`
+	VPC     string      `yaml:"vpc" ref:"vpc" required:"true" change:"replaces" doc:"The VPC that the table belongs to."`
 	Routes  []routeSpec `yaml:"routes" doc:"Where traffic goes, beside the VPC's own block."`
 	Subnets []string    `yaml:"subnets" ref:"subnet" doc:"Subnets whose traffic the table directs."`
 }

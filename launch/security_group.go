@@ -20,9 +20,9 @@ type securityGroupAPI interface {
 }
 
 type securityGroupSpec struct {
-	VPC         string      `yaml:"vpc" ref:"vpc" doc:"The VPC that the group belongs to; by default the account's default VPC."`
-	GroupName   string      `yaml:"group_name" doc:"The group's name within its VPC; by default the definition's."`
-	Description string      `yaml:"description" doc:"What the group is for." default:"the group's name"`
+	VPC         string      `yaml:"vpc" ref:"vpc" change:"replaces" doc:"The VPC that the group belongs to; by default the account's default VPC."`
+	GroupName   string      `yaml:"group_name" change:"replaces" doc:"The group's name within its VPC; by default the definition's."`
+	Description string      `yaml:"description" change:"replaces" doc:"What the group is for." default:"the group's name"`
 	Ingress     []ruleSpec  `yaml:"ingress" doc:"Who may reach the members of the group."`
 	Egress      *[]ruleSpec `yaml:"egress" doc:"Whom the members of the group may reach; by default everyone."`
 }

@@ -20,8 +20,8 @@ type snapshotAPI interface {
 }
 
 type snapshotSpec struct {
-	Volume      string `yaml:"volume" ref:"volume" required:"true" doc:"The volume that it is taken of, once: a snapshot does not change. Another name takes another one."`
-	Description string `yaml:"description" doc:"What people read of it."`
+	Volume      string `yaml:"volume" ref:"volume" required:"true" change:"replaces" doc:"The volume that it is taken of, once: a snapshot does not change. Another name takes another one."`
+	Description string `yaml:"description" change:"replaces" doc:"What people read of it."`
 }
 
 // snapshotDeadline bounds the wait for a snapshot: the first of a volume of

@@ -21,9 +21,9 @@ type subnetAPI interface {
 }
 
 type subnetSpec struct {
-	VPC                 string `yaml:"vpc" ref:"vpc" required:"true" doc:"The VPC that the subnet lies in."`
-	CIDRBlock           string `yaml:"cidr_block" required:"true" doc:"The IPv4 block of the subnet, within the VPC's: 10.0.1.0/24. EC2 takes /16 to /28."`
-	AvailabilityZone    string `yaml:"availability_zone" alias:"az" doc:"The zone: eu-central-1a, or a for the one of that letter in the environment's region. By default EC2 chooses."`
+	VPC                 string `yaml:"vpc" ref:"vpc" required:"true" change:"replaces" doc:"The VPC that the subnet lies in."`
+	CIDRBlock           string `yaml:"cidr_block" required:"true" change:"replaces" doc:"The IPv4 block of the subnet, within the VPC's: 10.0.1.0/24. EC2 takes /16 to /28."`
+	AvailabilityZone    string `yaml:"availability_zone" alias:"az" change:"replaces" doc:"The zone: eu-central-1a, or a for the one of that letter in the environment's region. By default EC2 chooses."`
 	MapPublicIPOnLaunch *bool  `yaml:"map_public_ip_on_launch" doc:"Whether instances in the subnet get public addresses." default:"false"`
 }
 

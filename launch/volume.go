@@ -19,14 +19,14 @@ type volumeAPI interface {
 }
 
 type volumeSpec struct {
-	AvailabilityZone string `yaml:"availability_zone" alias:"az" required:"true" doc:"The zone, that of the instances which use the volume: eu-central-1a, or a for the one of that letter."`
-	Size             int    `yaml:"size" min:"1" max:"65536" doc:"Size in GiB; by default the snapshot's."`
+	AvailabilityZone string `yaml:"availability_zone" alias:"az" required:"true" change:"replaces" doc:"The zone, that of the instances which use the volume: eu-central-1a, or a for the one of that letter."`
+	Size             int    `yaml:"size" min:"1" max:"65536" change:"grows in place; a smaller size replaces" doc:"Size in GiB; by default the snapshot's."`
 	VolumeType       string `yaml:"volume_type" enum:"gp2,gp3,io1,io2,st1,sc1,standard" doc:"Type of the volume." default:"gp3"`
 	IOPS             int    `yaml:"iops" min:"100" doc:"Input and output operations a second: 3000 to 80000 with gp3, 100 to 64000 with io1, 100 to 256000 with io2."`
 	Throughput       int    `yaml:"throughput" min:"125" max:"2000" doc:"Throughput in MiB/s, with gp3."`
-	Encrypted        *bool  `yaml:"encrypted" doc:"Whether the volume is encrypted." default:"true"`
-	KmsKeyID         string `yaml:"kms_key_id" doc:"Key of the encryption: its ARN; by default the account's."`
-	SnapshotID       string `yaml:"snapshot_id" doc:"Snapshot that the volume starts from."`
+	Encrypted        *bool  `yaml:"encrypted" change:"replaces" doc:"Whether the volume is encrypted." default:"true"`
+	KmsKeyID         string `yaml:"kms_key_id" change:"replaces" doc:"Key of the encryption: its ARN; by default the account's."`
+	SnapshotID       string `yaml:"snapshot_id" change:"replaces" doc:"Snapshot that the volume starts from."`
 }
 
 // kind is the type of the volume with the default in its place.

@@ -25,11 +25,11 @@ type vpcAPI interface {
 }
 
 type vpcSpec struct {
-	CIDRBlock           string   `yaml:"cidr_block" required:"true" doc:"The IPv4 block of the VPC: 10.0.0.0/16. EC2 takes /16 to /28."`
+	CIDRBlock           string   `yaml:"cidr_block" required:"true" change:"replaces" doc:"The IPv4 block of the VPC: 10.0.0.0/16. EC2 takes /16 to /28."`
 	SecondaryCIDRBlocks []string `yaml:"secondary_cidr_blocks" doc:"More IPv4 blocks of the VPC, at most four. One can be taken away when no subnet lies in it any more."`
 	EnableDNSSupport    *bool    `yaml:"enable_dns_support" doc:"Whether Amazon's DNS server answers within the VPC." default:"true"`
 	EnableDNSHostnames  *bool    `yaml:"enable_dns_hostnames" doc:"Whether instances with public addresses get public names." default:"false"`
-	InstanceTenancy     string   `yaml:"instance_tenancy" enum:"default,dedicated" doc:"Tenancy of the instances in the VPC." default:"default"`
+	InstanceTenancy     string   `yaml:"instance_tenancy" enum:"default,dedicated" change:"replaces" doc:"Tenancy of the instances in the VPC." default:"default"`
 }
 
 // vpc is a VPC with those of its attributes that a definition states: EC2

@@ -22,8 +22,8 @@ type vpcEndpointAPI interface {
 }
 
 type vpcEndpointSpec struct {
-	VPC         string         `yaml:"vpc" ref:"vpc" required:"true" doc:"The VPC that reaches the service."`
-	ServiceName string         `yaml:"service_name" required:"true" doc:"The service: s3, dynamodb, or the whole name com.amazonaws.REGION.s3. A gateway endpoint leads to these alone."`
+	VPC         string         `yaml:"vpc" ref:"vpc" required:"true" change:"replaces" doc:"The VPC that reaches the service."`
+	ServiceName string         `yaml:"service_name" required:"true" change:"replaces" doc:"The service: s3, dynamodb, or the whole name com.amazonaws.REGION.s3. A gateway endpoint leads to these alone."`
 	RouteTables []string       `yaml:"route_tables" ref:"route_table" doc:"The tables whose subnets reach the service through the endpoint."`
 	Policy      map[string]any `yaml:"policy" doc:"Who may do what through the endpoint, an IAM policy; by default everyone everything."`
 }

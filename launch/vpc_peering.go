@@ -24,11 +24,11 @@ type vpcPeeringAPI interface {
 }
 
 type vpcPeeringSpec struct {
-	VPC         string           `yaml:"vpc" ref:"vpc" required:"true" doc:"The VPC that asks for the connection."`
-	PeerVPC     string           `yaml:"peer_vpc" ref:"vpc" doc:"The VPC at the other end, if it is of this environment."`
-	PeerVPCID   string           `yaml:"peer_vpc_id" doc:"ID of the VPC at the other end, if it is of another environment."`
-	PeerOwnerID string           `yaml:"peer_owner_id" pattern:"^([0-9]{12}|.*\\$\\{.*)$" doc:"Account of the other end." default:"this environment's"`
-	PeerRegion  string           `yaml:"peer_region" doc:"Region of the other end." default:"this environment's"`
+	VPC         string           `yaml:"vpc" ref:"vpc" required:"true" change:"replaces" doc:"The VPC that asks for the connection."`
+	PeerVPC     string           `yaml:"peer_vpc" ref:"vpc" change:"replaces" doc:"The VPC at the other end, if it is of this environment."`
+	PeerVPCID   string           `yaml:"peer_vpc_id" change:"replaces" doc:"ID of the VPC at the other end, if it is of another environment."`
+	PeerOwnerID string           `yaml:"peer_owner_id" pattern:"^([0-9]{12}|.*\\$\\{.*)$" change:"replaces" doc:"Account of the other end." default:"this environment's"`
+	PeerRegion  string           `yaml:"peer_region" change:"replaces" doc:"Region of the other end." default:"this environment's"`
 	AutoAccept  *bool            `yaml:"auto_accept" doc:"Whether the launch accepts the connection. It can in its own account and region; elsewhere somebody has to accept it there." default:"true"`
 	Requester   *peeringSideSpec `yaml:"requester" doc:"What this end allows."`
 	Accepter    *peeringSideSpec `yaml:"accepter" doc:"What the other end allows, in the same account and region."`

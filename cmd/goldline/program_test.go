@@ -86,10 +86,16 @@ func TestHelpIsCheap(t *testing.T) {
 }
 
 // TestSchemas keeps docs/schema as the decoder is.
-func TestSchemas(t *testing.T) {
-	dir := filepath.Join("..", "..", "docs", "schema")
-	schemas := project.Schemas(vocabulary())
-	for name, want := range schemas {
+func TestSchemas(t *testing.T) { generated(t, "schema", ".json", project.Schemas(vocabulary())) }
+
+// TestReference keeps docs/reference as the decoder is.
+func TestReference(t *testing.T) { generated(t, "reference", ".md", project.Reference(vocabulary())) }
+
+// generated holds a folder below docs to what it is made from.
+func generated(t *testing.T, folder, ending string, files map[string][]byte) {
+	t.Helper()
+	dir := filepath.Join("..", "..", "docs", folder)
+	for name, want := range files {
 		path := filepath.Join(dir, name)
 		if os.Getenv("GOLDEN") == "update" {
 			if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -100,7 +106,7 @@ func TestSchemas(t *testing.T) {
 			}
 		}
 		if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, want) {
-			t.Errorf("docs/schema/%s is not what the decoder takes (make golden writes it anew): %v", name, err)
+			t.Errorf("docs/%s/%s is not what the decoder takes; write it anew with make golden, or GOLDEN=update go test ./cmd/goldline -run 'Schema|Reference': %v", folder, name, err)
 		}
 	}
 	entries, err := os.ReadDir(dir)
@@ -108,9 +114,37 @@ func TestSchemas(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, e := range entries {
-		if _, known := schemas[e.Name()]; !known && strings.HasSuffix(e.Name(), ".json") {
-			t.Errorf("docs/schema/%s describes nothing", e.Name())
+		if _, known := files[e.Name()]; !known && strings.HasSuffix(e.Name(), ending) {
+			t.Errorf("docs/%s/%s describes nothing", folder, e.Name())
 		}
+	}
+}
+
+// TestReferenceExamples loads the examples of all kinds as one topology.
+func TestReferenceExamples(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) {
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("goldline.yaml", "project: example\nladder: [dev]\n")
+	write("environments/dev.yaml", "account: \"000000000000\"\nregion: eu-central-1\n")
+	write("images/web.yaml", "source_ami: ami-00000000000000001\nssh_username: admin\n")
+	for _, k := range vocabulary().Resources {
+		if k.Example == "" {
+			t.Errorf("%s has no example: write launch/examples/%s.yaml, with a name, and with references to what the other examples define", k.Name, k.Name)
+			continue
+		}
+		write("topology/"+k.Name+"/example.yaml", k.Example)
+	}
+	p, err := project.Load(dir, vocabulary())
+	if err == nil {
+		_, err = p.Topology("dev", nil)
+	}
+	if err != nil {
+		t.Fatalf("the examples in launch/examples do not load: %v", err)
 	}
 }
 

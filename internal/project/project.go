@@ -40,6 +40,8 @@ import (
 //	file:"true"             the text is a path, from the definition's folder, and the value what the file holds
 //	attribute:"name"        on a ref field: the reference gives this attribute, not the ID
 //	null:"true"             null is a value (on a map: its values may be null)
+//	change:"replaces"       what a change of the value does to the resource, for the reference only; it is
+//	                        made in place without the tag
 //	yaml:",inline"          the fields of an embedded struct are keys here
 //
 // A field may be a string, bool, number, Duration, struct, slice, map with
@@ -55,6 +57,9 @@ type Kind struct {
 	// Attributes are what `${kind.name.attribute}` may ask of a resource of this
 	// kind: "id", "private_ip".
 	Attributes []string
+	// Example is a definition of the kind, for the reference. It names what the
+	// examples of the other kinds define.
+	Example string
 }
 
 // Vocabulary is what the rooms add to the language of definitions.
