@@ -24,7 +24,7 @@ type listenerAPI interface {
 }
 
 type listenerSpec struct {
-	LoadBalancer  string      `yaml:"load_balancer" ref:"load_balancer" required:"true" doc:"The load balancer that listens."`
+	LoadBalancer  string      `yaml:"load_balancer" ref:"load_balancer" required:"true" change:"replaces" doc:"The load balancer that listens."`
 	Port          int         `yaml:"port" min:"1" max:"65535" required:"true" doc:"The port that it listens on."`
 	Protocol      string      `yaml:"protocol" enum:"HTTP,HTTPS,TCP,TLS,UDP,TCP_UDP" required:"true" doc:"What clients speak: HTTP or HTTPS to an application load balancer, the others to a network one."`
 	Certificates  []string    `yaml:"certificates" doc:"ARNs of the certificates for HTTPS and TLS: the first for clients that name no host, or none of the others."`

@@ -21,7 +21,7 @@ type listenerRuleAPI interface {
 }
 
 type listenerRuleSpec struct {
-	Listener   string          `yaml:"listener" ref:"listener" required:"true" doc:"The listener of an application load balancer."`
+	Listener   string          `yaml:"listener" ref:"listener" required:"true" change:"replaces" doc:"The listener of an application load balancer."`
 	Priority   int             `yaml:"priority" min:"1" max:"50000" required:"true" doc:"Rules are tried from the lowest to the highest."`
 	Conditions []conditionSpec `yaml:"conditions" required:"true" doc:"What a request is like that the rule is about: all of them hold."`
 	Action     *actionSpec     `yaml:"action" required:"true" doc:"What becomes of it."`

@@ -28,12 +28,12 @@ type loadBalancerAPI interface {
 }
 
 type loadBalancerSpec struct {
-	LoadBalancerName       string            `yaml:"load_balancer_name" doc:"The name in the region, at most 32 characters." default:"PROJECT-ENVIRONMENT-NAME"`
-	Type                   string            `yaml:"type" enum:"application,network" doc:"application for HTTP and HTTPS, network for TCP, TLS and UDP." default:"application"`
-	Scheme                 string            `yaml:"scheme" enum:"internet-facing,internal" doc:"Whether it has public addresses." default:"internet-facing"`
+	LoadBalancerName       string            `yaml:"load_balancer_name" change:"replaces" doc:"The name in the region, at most 32 characters." default:"PROJECT-ENVIRONMENT-NAME"`
+	Type                   string            `yaml:"type" enum:"application,network" change:"replaces" doc:"application for HTTP and HTTPS, network for TCP, TLS and UDP." default:"application"`
+	Scheme                 string            `yaml:"scheme" enum:"internet-facing,internal" change:"replaces" doc:"Whether it has public addresses." default:"internet-facing"`
 	IPAddressType          string            `yaml:"ip_address_type" enum:"ipv4,dualstack,dualstack-without-public-ipv4" doc:"The kind of addresses that it has." default:"ipv4"`
-	Subnets                []string          `yaml:"subnets" ref:"subnet" required:"true" doc:"The subnets that it takes traffic in, one a zone; an application load balancer needs two."`
-	SecurityGroups         []string          `yaml:"security_groups" ref:"security_group" doc:"The groups that it is a member of; by default that of its VPC for an application load balancer, none for a network one."`
+	Subnets                []string          `yaml:"subnets" ref:"subnet" required:"true" change:"in place; a successor of a subnet replaces" doc:"The subnets that it takes traffic in, one a zone; an application load balancer needs two."`
+	SecurityGroups         []string          `yaml:"security_groups" ref:"security_group" change:"in place; the first group of a network load balancer replaces" doc:"The groups that it is a member of; by default that of its VPC for an application load balancer, none for a network one."`
 	IdleTimeout            *int              `yaml:"idle_timeout" min:"1" max:"4000" doc:"After how many seconds without data a connection is closed; application load balancers." default:"60"`
 	DeletionProtection     *bool             `yaml:"deletion_protection" doc:"Whether AWS refuses to delete it." default:"false"`
 	CrossZone              *bool             `yaml:"cross_zone" doc:"Whether each zone's part reaches the targets of all zones. An application load balancer always does." default:"false with type network"`

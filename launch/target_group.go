@@ -23,12 +23,12 @@ type targetGroupAPI interface {
 }
 
 type targetGroupSpec struct {
-	TargetGroupName     string            `yaml:"target_group_name" doc:"The name in the region, at most 32 characters." default:"PROJECT-ENVIRONMENT-NAME"`
-	VPC                 string            `yaml:"vpc" ref:"vpc" required:"true" doc:"The VPC that the targets lie in."`
-	Protocol            string            `yaml:"protocol" enum:"HTTP,HTTPS,TCP,TLS,UDP,TCP_UDP" required:"true" doc:"How targets are spoken to: HTTP or HTTPS by an application load balancer, the others by a network one."`
-	Port                int               `yaml:"port" min:"1" max:"65535" required:"true" doc:"The port that targets listen on."`
-	ProtocolVersion     string            `yaml:"protocol_version" enum:"HTTP1,HTTP2,GRPC" doc:"The version of HTTP that targets are spoken to with." default:"HTTP1"`
-	TargetType          string            `yaml:"target_type" enum:"instance,ip" doc:"Whether targets are instances or addresses." default:"instance"`
+	TargetGroupName     string            `yaml:"target_group_name" change:"replaces" doc:"The name in the region, at most 32 characters." default:"PROJECT-ENVIRONMENT-NAME"`
+	VPC                 string            `yaml:"vpc" ref:"vpc" required:"true" change:"replaces" doc:"The VPC that the targets lie in."`
+	Protocol            string            `yaml:"protocol" enum:"HTTP,HTTPS,TCP,TLS,UDP,TCP_UDP" required:"true" change:"replaces" doc:"How targets are spoken to: HTTP or HTTPS by an application load balancer, the others by a network one."`
+	Port                int               `yaml:"port" min:"1" max:"65535" required:"true" change:"replaces" doc:"The port that targets listen on."`
+	ProtocolVersion     string            `yaml:"protocol_version" enum:"HTTP1,HTTP2,GRPC" change:"replaces" doc:"The version of HTTP that targets are spoken to with." default:"HTTP1"`
+	TargetType          string            `yaml:"target_type" enum:"instance,ip" change:"replaces" doc:"Whether targets are instances or addresses." default:"instance"`
 	HealthCheck         *healthCheckSpec  `yaml:"health_check" doc:"How targets are asked whether they are well."`
 	DeregistrationDelay *int              `yaml:"deregistration_delay" min:"0" max:"3600" doc:"How many seconds a target that leaves has for finishing its connections." default:"300"`
 	SlowStart           *int              `yaml:"slow_start" min:"0" max:"900" doc:"Over how many seconds a new target's share grows, 30 at least; 0 for at once. HTTP and HTTPS." default:"0"`
