@@ -25,6 +25,7 @@ func recipe() []step {
 		sourceStep{},      // find the source image
 		fingerprintStep{}, // take in every input
 		reuseStep{},       // end here if the build exists
+		expectStep{},      // what its tests need
 		networkStep{},     // find VPC, subnet and groups by the recipe's filters
 		together{"access", []step{
 			keyPairStep{},
@@ -39,6 +40,7 @@ func recipe() []step {
 		attributeStep{}, // what the AMI takes over from the builder
 		imageStep{},     // CreateImage
 		finishStep{},    // wait for the AMI while the builder is given back
+		trialStep{},     // test it before it counts
 		publishStep{},   // copies, permissions, deprecation
 		recordStep{},    // remember the inputs, for --explain
 	}
@@ -81,7 +83,15 @@ type bake struct {
 	ami       made     // imageStep
 	amiName   string
 	untagged  []types.Tag // tags that the snapshots have still to get
-	finished  bool        // finishStep: the AMI is a build
+	accepted  bool        // finishStep or trialStep: the AMI stays
+	tests     string      // fingerprintStep: digest of the recipe's tests
+	testData  []byte      // expectStep: user data of the test instance
+	candidate types.Image // finishStep, or reuseStep in a bake that tests an AMI again: what is to be tested
+	retest    bool        // reuseStep: candidate is to be tested, and nothing to be built
+	fresh     bool        // imageStep: this bake made the AMI
+	refuted   bool        // trialStep: it failed its tests
+	probe     *bake       // trialStep: the test instance
+	trial     bool        // this is such a probe
 
 	mu     sync.Mutex
 	steps  []StepTime
@@ -120,6 +130,9 @@ func (b *Baker) Bake(ctx context.Context, image *project.Image) (Build, error) {
 	k, err := b.begin(image)
 	if err == nil {
 		k.follow(ctx, recipe())
+		if k.retest && k.err == nil && ctx.Err() == nil {
+			k.follow(ctx, retest())
+		}
 		err = k.outcome(ctx)
 	}
 	if err != nil {
@@ -222,8 +235,18 @@ func (b *bake) temporary(extra map[string]string) map[string]string {
 		tags.Environment: b.options.Environment,
 		tags.Image:       b.image.Name,
 		tags.Run:         b.options.Run,
-		tags.Expires:     b.started.Add(b.selfDestruct() + 10*time.Minute).Format(time.RFC3339),
+		tags.Expires:     b.expiry().Format(time.RFC3339),
 	})
+}
+
+// expiry is when everything temporary of the bake is certainly nobody's. A bake
+// that tests its AMI needs some of it until the AMI is there.
+func (b *bake) expiry() time.Time {
+	at := b.started.Add(b.selfDestruct() + 10*time.Minute)
+	if b.image.Tests != nil {
+		at = at.Add(imageTime)
+	}
+	return at
 }
 
 // selfDestruct is how long a builder lives that nobody removes.

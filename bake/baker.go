@@ -10,7 +10,11 @@
 // carries its run and expiry in tags, and is removed by a later bake; nothing
 // that was put into the builder in order to bake is in the image.
 //
-// It never promotes, shares or launches what it made.
+// A recipe with tests makes a candidate: an AMI that carries an expiry and no
+// fingerprint until an instance of it has passed them. The next bake of the same
+// inputs goes on with a candidate whose bake died.
+//
+// It never promotes what it made.
 package bake
 
 import (
@@ -36,6 +40,7 @@ type Options struct {
 	Sink        event.Sink
 	Run         string // ID of the run
 	Rebake      bool   // bake even where an unchanged build exists
+	KeepFailed  bool   // keep an AMI that fails its tests, marked as failed
 	ToolVersion string
 	// CallerAddress says from where builders are reached, for the temporary
 	// security group of a recipe without temporary_security_group_source_cidrs.
@@ -44,6 +49,10 @@ type Options struct {
 	// DeadRun tells whether a run is known to have ended, so that what it left
 	// may be removed before it expires. Nil knows of none.
 	DeadRun func(run string) bool
+	// UserData gives the user data that an environment gives to instances of an
+	// image, for tests that name it: that of the definition at an address, or of
+	// the one that runs the image when address is empty.
+	UserData func(ctx context.Context, image, environment, address string) ([]byte, error)
 }
 
 // Build is one AMI made from a recipe.
@@ -60,6 +69,8 @@ type Build struct {
 	Steps       []StepTime `json:"steps,omitempty"`
 	Inputs      []Input    `json:"inputs,omitempty"`
 	Copies      []Copy     `json:"copies,omitempty"` // made or found by this bake
+	// Tests are the results of the recipe's tests, where this bake carried them out.
+	Tests []TestResult `json:"tests,omitempty"`
 }
 
 // StepTime is how long a step took, and what it waited for the longest.

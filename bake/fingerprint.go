@@ -27,8 +27,8 @@ import (
 //
 // Template functions count as they are written, so that {{isotime}} does not
 // make every bake a new one; nor does HCL2's timestamp(), for which the recipe
-// counts as it would be at a fixed time. What only says how the builder is reached, how long
-// something may take or what tags are given does not count, nor does a
+// counts as it would be at a fixed time. What only says how the builder is reached,
+// how long something may take, what tags are given or what is tested does not count, nor does a
 // file whose provisioner says `generated: true`: it need not exist yet.
 const fingerprintFormat = "1"
 
@@ -159,6 +159,9 @@ func (b *bake) takeInputs() error {
 	var err error
 	b.inputs, b.fingerprint, err = fingerprint(b.image, aws.ToString(b.source.ImageId), b.architectureOf(), b.hide)
 	if err != nil {
+		return err
+	}
+	if b.tests, err = testsDigest(b.image); err != nil {
 		return err
 	}
 	b.inputs, err = sealInputs(b.options.Dir, b.inputs)

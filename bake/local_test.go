@@ -367,17 +367,17 @@ func (p *process) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // bakeAround bakes an image whose builder is stubbed, once through a process
 // that something happens to, and hands over what came of it.
-func (l *local) bakeAround(server sshServer, version string, p *process) (Build, error) {
+func (l *local) bakeAround(image *project.Image, p *process) (Build, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	p.next, p.turn = l.Transport(), make(chan struct{}, 1)
-	options := l.options("broken-" + version)
+	options := l.options("broken-" + image.Version)
 	if p.at > 0 {
 		p.at++ // the first call asks who the caller is
 		p.before = cancel
 		options.Cloud = l.reach(p)
 	}
-	return New(options).Bake(ctx, l.stubbed(server, version))
+	return New(options).Bake(ctx, image)
 }
 
 func (l *local) stubbed(server sshServer, version string) *project.Image {
@@ -423,7 +423,7 @@ func TestEveryCallGoesWrongOnce(t *testing.T) {
 			server := stubSSH(t)
 			clean := l.lasting()
 			l.ResetCalls()
-			if _, err := l.bakeAround(server, "undisturbed", &process{}); err != nil {
+			if _, err := l.bakeAround(l.stubbed(server, "undisturbed"), &process{}); err != nil {
 				t.Fatalf("%v\n%s", err, l.said.String())
 			}
 			calls := l.actions()
@@ -438,24 +438,30 @@ func TestEveryCallGoesWrongOnce(t *testing.T) {
 	}
 }
 
-// goWrong lets the nth call of a bake go wrong, bakes again, and says what is
-// not as it must be.
-func (l *local) goWrong(server sshServer, wrong string, n int) {
-	version := fmt.Sprintf("%s-%d", strings.ReplaceAll(wrong, " ", "-"), n)
+// wrong prepares that the nth call goes wrong in some way.
+func (l *local) wrong(how string, n int) *process {
 	p := &process{}
-	switch wrong {
+	switch how {
 	case "interrupt":
 		p.at = n
 	case "gone before", "gone after":
-		p.at, p.dies = n, strings.TrimPrefix(wrong, "gone ")
+		p.at, p.dies = n, strings.TrimPrefix(how, "gone ")
 	case "refused":
 		l.Inject(emulator.Fault{Service: "ec2", Nth: n, Kind: emulator.Error, Code: "UnauthorizedOperation"})
 	case "lost answer":
 		l.Inject(emulator.Fault{Service: "ec2", Nth: n, Kind: emulator.LostAnswer})
 	}
+	return p
+}
+
+// goWrong lets the nth call of a bake go wrong, bakes again, and says what is
+// not as it must be.
+func (l *local) goWrong(server sshServer, wrong string, n int) {
+	version := fmt.Sprintf("%s-%d", strings.ReplaceAll(wrong, " ", "-"), n)
+	p := l.wrong(wrong, n)
 	l.said.Reset()
 	before := l.inventory()
-	_, err := l.bakeAround(server, version, p)
+	_, err := l.bakeAround(l.stubbed(server, version), p)
 	l.ClearFaults()
 	if wrong == "interrupt" && err != nil {
 		if !errors.Is(err, context.Canceled) || fail.ExitCode(err) != fail.CodeInterrupted {

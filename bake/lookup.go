@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sort"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -61,15 +62,24 @@ func sortNewest(images []types.Image) {
 	})
 }
 
-// buildsOf gives the builds of an image, the newest first: those that were
-// there as the run began, which one call finds for all images, and those made
-// since.
+// buildsOf gives the builds of an image, the newest first.
 func (b *Baker) buildsOf(ctx context.Context, image string) ([]types.Image, error) {
+	all, err := b.imagesOf(ctx, image)
+	return slices.DeleteFunc(all, func(i types.Image) bool {
+		set := cloud.TagSet(i.Tags)
+		return isCandidate(set) || abandoned(set)
+	}), err
+}
+
+// imagesOf gives the builds of an image, and the AMIs that have yet to pass
+// their tests, the newest first: those that were there as the run began, which
+// one call finds for all images, and those made since.
+func (b *Baker) imagesOf(ctx context.Context, image string) ([]types.Image, error) {
 	c := b.options.Cloud
 	own, err := b.own.get(ctx, func(ctx context.Context) ([]types.Image, error) {
 		return describeAMIs(ctx, c, &ec2.DescribeImagesInput{
 			Owners:  []string{"self"},
-			Filters: []types.Filter{cloud.Filter("tag:"+tags.Project, b.options.Project), cloud.Filter("tag-key", tags.Fingerprint)},
+			Filters: []types.Filter{cloud.Filter("tag:"+tags.Project, b.options.Project), cloud.Filter("tag-key", tags.Image)},
 		})
 	})
 	if err != nil {
@@ -82,8 +92,7 @@ func (b *Baker) buildsOf(ctx context.Context, image string) ([]types.Image, erro
 	seen := map[string]bool{}
 	for _, i := range known {
 		set := cloud.TagSet(i.Tags)
-		_, abandoned := set[tags.Expires]
-		if id := aws.ToString(i.ImageId); set[tags.Image] == image && !abandoned && !seen[id] {
+		if id := aws.ToString(i.ImageId); set[tags.Image] == image && (isCandidate(set) || set[tags.Fingerprint] != "" && !abandoned(set)) && !seen[id] {
 			seen[id] = true
 			builds = append(builds, i)
 		}

@@ -69,10 +69,9 @@ func fixedPrice(image *project.Image) bool {
 	return err == nil && price > 0
 }
 
-// launch launches the builder by the first offer that there is capacity for;
+// launch launches an instance by the first offer that there is capacity for;
 // and if there is for none, and the zone is EC2's to choose, zone by zone.
-func (b *bake) launch(ctx context.Context, in *ec2.RunInstancesInput) error {
-	offers := offersOf(b.image)
+func (b *bake) launch(ctx context.Context, in *ec2.RunInstancesInput, offers []offer) error {
 	err := b.launchOne(ctx, in, offers)
 	if !cloud.NoCapacity(err) || ctx.Err() != nil {
 		return err
@@ -134,7 +133,7 @@ func (b *bake) bid(in *ec2.RunInstancesInput, o offer) (*ec2.RunInstancesInput, 
 	bid.InstanceType = types.InstanceType(o.kind)
 	// The same for every repetition of this one call and for no other: an
 	// earlier attempt's builder, terminated since, still holds its own.
-	bid.ClientToken = aws.String(digestOf(b.options.Run, b.image.Name, b.fingerprint, b.started.Format(time.RFC3339Nano), o.String())[:32])
+	bid.ClientToken = aws.String(digestOf(b.options.Run, b.image.Name, b.fingerprint, b.started.Format(time.RFC3339Nano), o.String(), aws.ToString(in.ImageId))[:32])
 	if o.subnet != "" {
 		if len(bid.NetworkInterfaces) > 0 {
 			card := bid.NetworkInterfaces[0]
@@ -167,15 +166,15 @@ func (b *bake) runBuilder(ctx context.Context, in *ec2.RunInstancesInput) error 
 	return visible(ctx, func(ctx context.Context) error {
 		out, err := b.cloud.EC2.RunInstances(ctx, in)
 		if err != nil {
-			return fmt.Errorf("launch builder (%s): %w", in.InstanceType, err)
+			return fmt.Errorf("launch %s(%s): %w", b.called(), in.InstanceType, err)
 		}
 		if len(out.Instances) == 0 {
-			return fmt.Errorf("launch builder: EC2 answered without an instance")
+			return fmt.Errorf("launch %s(%s): EC2 answered without an instance", b.called(), in.InstanceType)
 		}
 		b.instance = out.Instances[0]
 		b.builder.id = aws.ToString(b.instance.InstanceId)
 		b.useGroup(b.builder.id, false)
-		b.tell(event.Created, b.builder.id, "builder %s (%s) from %s", b.builder.id, in.InstanceType, aws.ToString(in.ImageId))
+		b.tell(event.Created, b.builder.id, "%s (%s) from %s", b.called(), in.InstanceType, aws.ToString(in.ImageId))
 		return nil
 	})
 }

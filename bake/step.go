@@ -92,11 +92,18 @@ func (b *bake) cleanUpError() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var errs []error
-	for _, s := range recipe() {
-		errs = append(errs, b.stuck[s.name()])
+	seen := map[string]bool{}
+	add := func(name string) {
+		if !seen[name] {
+			seen[name] = true
+			errs = append(errs, b.stuck[name])
+		}
+	}
+	for _, s := range append(recipe(), retest()...) {
+		add(s.name())
 		if t, ok := s.(together); ok {
 			for _, s := range t.steps {
-				errs = append(errs, b.stuck[s.name()])
+				add(s.name())
 			}
 		}
 	}

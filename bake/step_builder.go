@@ -37,11 +37,17 @@ func (builderStep) run(ctx context.Context, b *bake) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := b.launch(ctx, in); err != nil {
+	if err := b.launch(ctx, in, offersOf(b.image)); err != nil {
 		return err
 	}
+	return b.awaitRunning(ctx, builderStep{}.name())
+}
+
+// awaitRunning waits until the instance that was launched runs.
+func (b *bake) awaitRunning(ctx context.Context, step string) error {
 	began := time.Now()
-	what := "builder " + b.builder.id + " to run"
+	what := b.called() + " to run"
+	var err error
 	b.instance, err = b.cloud.Instances.Wait(ctx, cloud.Wait[types.Instance]{
 		ID: b.builder.id, For: what, Deadline: b.deadline(runningTime),
 		Done: func(i types.Instance, found bool) (bool, error) {
@@ -51,10 +57,18 @@ func (builderStep) run(ctx context.Context, b *bake) error {
 			return true, mustBe(i, types.InstanceStateNameRunning)
 		},
 		Show:     func(i types.Instance) string { return string(state(i)) },
-		Progress: func(shown string) { b.say(event.Waiting, "builder %s is %s", b.builder.id, shown) },
+		Progress: func(shown string) { b.say(event.Waiting, "%s is %s", b.called(), shown) },
 	})
-	b.waitedFor(builderStep{}.name(), what, began)
+	b.waitedFor(step, what, began)
 	return err
+}
+
+// called is the instance in messages.
+func (b *bake) called() string {
+	if b.trial {
+		return "test instance " + b.builder.id
+	}
+	return "builder " + b.builder.id
 }
 
 func (b *bake) builderInput() (*ec2.RunInstancesInput, error) {
@@ -271,9 +285,9 @@ func (builderStep) undo(ctx context.Context, b *bake) error {
 	// Several are there only where the same call was carried out more than once.
 	err := graph.Each(ctx, 0, len(ids), func(ctx context.Context, i int) error { return b.terminate.do(ctx, ids[i], b.cloud, b.alone()) })
 	if err != nil && !cloud.NotFound(err) {
-		return b.stays(fmt.Errorf("terminate builder %s: %w", ids[0], err), "instance "+ids[0], "terminate-instances --instance-ids %s", ids[0])
+		return b.stays(fmt.Errorf("terminate %s: %w", b.called(), err), "instance "+ids[0], "terminate-instances --instance-ids %s", ids[0])
 	}
-	b.tell(event.Removed, ids[0], "builder %s", ids[0])
+	b.tell(event.Removed, ids[0], "%s", b.called())
 	b.builder.tried, b.ending = false, true // its ID stays: the security group waits for its end
 	b.useGroup(ids[0], true)
 	return nil
@@ -307,7 +321,7 @@ func mustBe(i types.Instance, want types.InstanceStateName) error {
 	if state(i) == want {
 		return nil
 	}
-	text := fmt.Sprintf("builder %s is %s", aws.ToString(i.InstanceId), state(i))
+	text := fmt.Sprintf("instance %s is %s", aws.ToString(i.InstanceId), state(i))
 	if r := i.StateReason; r != nil {
 		text += ": " + aws.ToString(r.Message)
 	}

@@ -3,7 +3,6 @@ package bake
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net"
@@ -12,7 +11,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/event"
 	"github.com/goldline-dev/goldline/internal/fail"
@@ -142,7 +140,7 @@ func (b *bake) clientConfig() (config *ssh.ClientConfig, mismatch func() error) 
 func (b *bake) unreachable(ctx context.Context, address string, limit time.Duration, last error) error {
 	err := fmt.Errorf("SSH at %s does not answer as it must within %s: %w", address, limit, last)
 	if text := b.console(ctx); text != "" {
-		err = fmt.Errorf("%w\n  the builder's console ends:\n    | %s", err, text)
+		err = fmt.Errorf("%w\n  the instance's console ends:\n    | %s", err, text)
 	}
 	hint := "look at ssh_username (%q), the subnet's route and the security group's rules"
 	if errors.Is(last, errHostKey) {
@@ -151,26 +149,14 @@ func (b *bake) unreachable(ctx context.Context, address string, limit time.Durat
 	return fail.WithHint(err, hint, b.image.SSHUsername)
 }
 
-// console is the end of what the builder printed, as far as EC2 has it. Latest
-// is for instances on Nitro; others have what EC2 gathered at the boot.
+// console is the end of what the instance printed, as far as EC2 has it.
 func (b *bake) console(ctx context.Context) string {
 	if b.builder.id == "" {
 		return ""
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	out, err := b.cloud.EC2.GetConsoleOutput(ctx, &ec2.GetConsoleOutputInput{InstanceId: aws.String(b.builder.id), Latest: aws.Bool(true)})
-	if err != nil {
-		out, err = b.cloud.EC2.GetConsoleOutput(ctx, &ec2.GetConsoleOutputInput{InstanceId: aws.String(b.builder.id)})
-	}
-	if err != nil {
-		return ""
-	}
-	text, err := base64.StdEncoding.DecodeString(aws.ToString(out.Output))
-	if err != nil {
-		return ""
-	}
-	printed := strings.Split(strings.TrimSpace(strings.ReplaceAll(string(text), "\r", "")), "\n")
+	printed := b.printed(ctx)
 	if n := len(printed); n > tailLines {
 		printed = printed[n-tailLines:]
 	}

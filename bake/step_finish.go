@@ -32,8 +32,9 @@ func (finishStep) run(ctx context.Context, b *bake) error {
 		defer cancel()
 		// The security group, which is in use for as long as the builder is shutting
 		// down, goes last, when nothing has to be waited for.
-		for _, s := range []step{builderStep{}, keyPairStep{}} {
-			b.putBack(ctx, s)
+		b.putBack(ctx, builderStep{})
+		if b.image.Tests == nil { // a test instance gets it too
+			b.putBack(ctx, keyPairStep{})
 		}
 		return nil
 	})
@@ -54,9 +55,11 @@ func (finishStep) run(ctx context.Context, b *bake) error {
 	if err := b.tagSnapshots(ctx, ami); err != nil {
 		return err
 	}
-	b.finished = true
-	b.remember(ami)
-	b.build = b.buildOf(ami, false)
+	if b.image.Tests != nil {
+		b.candidate = ami
+		return nil
+	}
+	b.settled(ami, false)
 	return nil
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -21,7 +20,7 @@ import (
 )
 
 // securityGroupStep makes the temporary security group, which lets the caller
-// alone in, to SSH alone; or takes the recipe's groups.
+// alone in, to SSH and what is tested alone; or takes the recipe's groups.
 type securityGroupStep struct{}
 
 func (securityGroupStep) name() string { return "security group" }
@@ -38,7 +37,7 @@ func (securityGroupStep) run(ctx context.Context, b *bake) error {
 	if err != nil {
 		return err
 	}
-	b.group = b.sharing("security group", append([]string{vpc, strconv.Itoa(b.port())}, cidrs...)...)
+	b.group = b.sharing("security group", append([]string{vpc, fmt.Sprint(b.ports())}, cidrs...)...)
 	err = b.group.join(ctx, func(ctx context.Context) error { return b.makeGroup(ctx, vpc, cidrs) })
 	if err == nil {
 		b.groups = []string{b.group.thing.id}
@@ -136,21 +135,21 @@ func (b *bake) findGroup(ctx context.Context) (id string, ok bool, err error) {
 }
 
 func (b *bake) openGroup(ctx context.Context, cidrs []string) error {
-	rule := types.IpPermission{
-		IpProtocol: aws.String("tcp"),
-		FromPort:   aws.Int32(int32(b.port())),
-		ToPort:     aws.Int32(int32(b.port())),
-	}
-	for _, cidr := range cidrs {
-		if strings.Contains(cidr, ":") {
-			rule.Ipv6Ranges = append(rule.Ipv6Ranges, types.Ipv6Range{CidrIpv6: aws.String(cidr)})
-		} else {
-			rule.IpRanges = append(rule.IpRanges, types.IpRange{CidrIp: aws.String(cidr)})
+	var rules []types.IpPermission
+	for _, port := range b.ports() {
+		rule := types.IpPermission{IpProtocol: aws.String("tcp"), FromPort: aws.Int32(port), ToPort: aws.Int32(port)}
+		for _, cidr := range cidrs {
+			if strings.Contains(cidr, ":") {
+				rule.Ipv6Ranges = append(rule.Ipv6Ranges, types.Ipv6Range{CidrIpv6: aws.String(cidr)})
+			} else {
+				rule.IpRanges = append(rule.IpRanges, types.IpRange{CidrIp: aws.String(cidr)})
+			}
 		}
+		rules = append(rules, rule)
 	}
 	open := func(ctx context.Context) error {
 		_, err := b.cloud.EC2.AuthorizeSecurityGroupIngress(ctx, &ec2.AuthorizeSecurityGroupIngressInput{
-			GroupId: aws.String(b.group.thing.id), IpPermissions: []types.IpPermission{rule},
+			GroupId: aws.String(b.group.thing.id), IpPermissions: rules,
 		})
 		if cloud.AlreadyExists(err) {
 			return nil
@@ -162,6 +161,19 @@ func (b *bake) openGroup(ctx context.Context, cidrs []string) error {
 		err = open(ctx) // a rule cannot be there twice
 	}
 	return err
+}
+
+// ports are what the caller may reach: SSH, and what the tests connect to.
+func (b *bake) ports() []int32 {
+	ports := []int32{int32(b.port())}
+	if t := b.image.Tests; t != nil {
+		for _, c := range t.Checks {
+			if port := int32(c.Port); port != 0 && !slices.Contains(ports, port) {
+				ports = append(ports, port)
+			}
+		}
+	}
+	return ports
 }
 
 func (securityGroupStep) undo(ctx context.Context, b *bake) error {

@@ -34,7 +34,7 @@ func (imageStep) run(ctx context.Context, b *bake) error {
 	}
 	ctx, cancel := outlive(ctx)
 	defer cancel()
-	b.ami.tried = true
+	b.ami.tried, b.fresh = true, true
 	b.ami.id, err = b.createImage(ctx, in)
 	if cloud.AlreadyExists(err) {
 		if err = b.makeWay(ctx); err == nil && b.ami.id == "" {
@@ -93,10 +93,13 @@ func (b *bake) makeWay(ctx context.Context) error {
 		return fmt.Errorf("the name is taken, but by no AMI that can be seen")
 	}
 	old := found[0]
+	set := cloud.TagSet(old.Tags)
 	switch {
-	case b.ownAMI(old) && cloud.TagSet(old.Tags)[tags.Fingerprint] == b.fingerprint:
+	case b.ownAMI(old) && fingerprintOf(set) == b.fingerprint:
 		b.ami.id = aws.ToString(old.ImageId)
 		return nil
+	case b.worthless(set):
+		return b.removeAMI(ctx, old, true)
 	case b.image.ForceDeregister:
 		return b.removeAMI(ctx, old, b.image.ForceDeleteSnapshot)
 	}
@@ -109,6 +112,19 @@ func (b *bake) makeWay(ctx context.Context) error {
 func (b *bake) ownAMI(ami types.Image) bool {
 	set := cloud.TagSet(ami.Tags)
 	return set[tags.Run] == b.options.Run && set[tags.Image] == b.image.Name
+}
+
+// worthless tells whether an AMI of this project is one that failed its tests
+// and was kept to be looked into, or never came to them and has no bake any
+// more.
+func (b *bake) worthless(set map[string]string) bool {
+	switch {
+	case set[tags.Project] != b.options.Project || set[tags.Image] != b.image.Name:
+		return false
+	case set[tags.Failed] != "":
+		return true
+	}
+	return isCandidate(set) && b.options.DeadRun != nil && b.options.DeadRun(set[tags.Run])
 }
 
 func (b *bake) imageInput() (*ec2.CreateImageInput, error) {
@@ -165,7 +181,7 @@ func (b *bake) nameOfAMI() (string, error) {
 // buildTags are the AMI's, by which it is found, recognised and promoted.
 func (b *bake) buildTags(own map[string]string) map[string]string {
 	identity := b.options.Project + "/" + b.image.Name + "/" + b.amiName
-	return tags.Merge(map[string]string{tags.Name: b.amiName}, b.options.Tags, own, map[string]string{
+	set := tags.Merge(map[string]string{tags.Name: b.amiName}, b.options.Tags, own, map[string]string{
 		tags.Project:     b.options.Project,
 		tags.Environment: b.options.Environment,
 		tags.Image:       b.image.Name,
@@ -176,6 +192,11 @@ func (b *bake) buildTags(own map[string]string) map[string]string {
 		tags.UUID:        uuid.NewSHA1(uuid.NameSpaceURL, []byte("goldline image "+identity)).String(),
 		tags.AutoCleanup: "true",
 	})
+	if b.image.Tests != nil {
+		delete(set, tags.Fingerprint)
+		set[tags.Candidate], set[tags.Expires] = b.fingerprint, b.expiry().Format(time.RFC3339)
+	}
+	return set
 }
 
 // imageDevices are what the AMI says of volumes besides what the builder has:
@@ -201,7 +222,7 @@ func imageDevices(image *project.Image) []types.BlockDeviceMapping {
 }
 
 func (imageStep) undo(ctx context.Context, b *bake) error {
-	if !b.ami.tried || b.finished {
+	if !b.ami.tried || b.accepted {
 		return nil
 	}
 	found, err := b.named(ctx)

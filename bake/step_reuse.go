@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -25,13 +26,15 @@ func (reuseStep) run(ctx context.Context, b *bake) error {
 	if b.image.SkipCreateAMI {
 		return nil
 	}
-	builds, err := b.buildsOf(ctx, b.image.Name)
+	builds, err := b.imagesOf(ctx, b.image.Name)
 	if err != nil {
 		return err
 	}
+	// A build goes before an AMI that has yet to become one.
+	slices.SortStableFunc(builds, func(x, y types.Image) int { return rank(x) - rank(y) })
 	for _, ami := range builds {
 		set := cloud.TagSet(ami.Tags)
-		if set[tags.Fingerprint] != b.fingerprint || b.options.Rebake && set[tags.Run] != b.options.Run {
+		if fingerprintOf(set) != b.fingerprint || b.options.Rebake && set[tags.Run] != b.options.Run {
 			continue
 		}
 		if ami.State == types.ImageStatePending {
@@ -56,15 +59,35 @@ func (reuseStep) run(ctx context.Context, b *bake) error {
 	return nil
 }
 
+func rank(ami types.Image) int {
+	if isCandidate(cloud.TagSet(ami.Tags)) {
+		return 1
+	}
+	return 0
+}
+
 func (b *bake) reuse(ctx context.Context, ami types.Image) error {
+	set := cloud.TagSet(ami.Tags)
+	if isCandidate(set) || b.tests != "" && set[tags.Tested] != b.tests {
+		b.candidate, b.retest = ami, true
+		b.say(event.Progress, "%s has fingerprint %s and is to be tested", aws.ToString(ami.ImageId), short(b.fingerprint))
+		return errDone
+	}
+	if set[tags.Candidate] != "" { // its bake died between two calls
+		if err := b.unmark(ctx, ami, tags.Candidate, tags.Expires); err != nil {
+			return err
+		}
+		delete(set, tags.Candidate)
+		delete(set, tags.Expires)
+		ami.Tags = cloud.Tags(set)
+	}
 	// A bake that came to its end here kept its inputs: then nothing is missing.
 	if _, err := loadInputs(b.options.Dir, b.fingerprint); err != nil {
 		if err := requireIMDSv2(ctx, b.cloud, &ami); err != nil {
 			return err
 		}
 	}
-	b.remember(ami)
-	b.build = b.buildOf(ami, true)
+	b.settled(ami, true)
 	b.tell(event.Progress, b.build.AMI, "unchanged: %s (%s) has fingerprint %s", b.build.AMI, b.build.Version, short(b.fingerprint))
 	if err := b.publish(ctx, ami); err != nil {
 		return err

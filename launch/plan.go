@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/goldline-dev/goldline/internal/fail"
@@ -121,6 +123,43 @@ func RenderUserData(ctx context.Context, o Options, address string) ([]byte, err
 		}
 	}
 	return nil, notInstance(p, address)
+}
+
+// UserDataOf gives the user data that an environment gives to instances of an
+// image, whichever build of it is current there, if any: that of the definition
+// at an address, or of the only one that runs the image when address is empty.
+// Of several instances of one definition the first one's counts. Values that
+// only a launch gives stand as Unknown.
+func UserDataOf(ctx context.Context, o Options, image, address string) ([]byte, error) {
+	// As in an audit, an image without a build is nothing to stumble over.
+	p, err := prepare(ctx, o, true)
+	if err != nil {
+		return nil, err
+	}
+	var first *item
+	var definitions []string
+	for _, it := range p.items {
+		s, ok := it.spec.(*instanceSpec)
+		name, _, _ := strings.Cut(it.Address, "[")
+		switch {
+		case !ok || address == "" && s.Image != image || address != "" && address != it.Address && address != name:
+			continue
+		case first == nil:
+			first = it
+		}
+		if !slices.Contains(definitions, name) {
+			definitions = append(definitions, name)
+		}
+	}
+	switch {
+	case first == nil && address != "":
+		return nil, notInstance(p, address)
+	case first == nil:
+		return nil, fail.Inputf("no instance of %s runs image %s", environmentOf(o), image)
+	case len(definitions) > 1:
+		return nil, fail.WithHint(fail.Inputf("%d definitions of %s run image %s", len(definitions), environmentOf(o), image), "name one of %s", strings.Join(definitions, ", "))
+	}
+	return p.userData(first.Resource, first.spec.(*instanceSpec))
 }
 
 func prepare(ctx context.Context, o Options, audit bool) (*planner, error) {

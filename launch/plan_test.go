@@ -250,3 +250,19 @@ func TestRenderUserData(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+func TestUserDataOf(t *testing.T) {
+	s := newPlatform(t)
+	text, err := UserDataOf(context.Background(), s.options(), "db", "")
+	if err != nil || !strings.Contains(string(text), `"volume": "`+Unknown+`"`) {
+		t.Errorf("user data %s, %v", text, err)
+	}
+	for image, want := range map[string]string{"nothing": "runs image nothing", "": "runs image"} {
+		if _, err := UserDataOf(context.Background(), s.options(), image, ""); fail.ExitCode(err) != fail.CodeInput || !strings.Contains(err.Error(), want) {
+			t.Errorf("image %q: %v", image, err)
+		}
+	}
+	if other, err := UserDataOf(context.Background(), s.options(), "", "instance.db"); err != nil || string(other) != string(text) {
+		t.Errorf("by its address: %s, %v", other, err)
+	}
+}

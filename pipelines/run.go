@@ -107,7 +107,7 @@ func (r *run) enter(ctx context.Context) error {
 			r.bakers[s.Name] = bake.New(bake.Options{
 				Project: o.Project.Name, Dir: o.Project.Dir, Tags: tags.Merge(o.Project.Tags, env.Tags), Environment: env.Name, Cloud: c,
 				Sink: event.Scope(o.Sink, s.Name, ""), Run: o.Run, Rebake: s.stage.Bake.Rebake, ToolVersion: o.ToolVersion,
-				DeadRun: o.DeadRun, CallerAddress: o.CallerAddress,
+				DeadRun: o.DeadRun, CallerAddress: o.CallerAddress, UserData: r.userData,
 			})
 		}
 	}
@@ -208,6 +208,28 @@ func (r *run) launchOptions(s PlannedStage, sink event.Sink) launch.Options {
 		Cloud: r.clouds[s.Environment], Sink: sink, Run: r.options.Run, Lease: r.options.Lease, LoseContents: r.options.LoseContents,
 		Elsewhere: launch.Elsewhere(r.options.Project, r.options.Provider, r.options.Vars),
 	}
+}
+
+// userData is what an environment gives to instances of an image, for the
+// tests of its recipe.
+func (r *run) userData(ctx context.Context, image, environment, address string) ([]byte, error) {
+	o := r.options
+	env, err := o.Project.Environment(environment)
+	if err != nil {
+		return nil, err
+	}
+	topology, err := o.Project.Topology(environment, o.Vars)
+	if err != nil {
+		return nil, err
+	}
+	c, err := enter(ctx, o.Provider, env)
+	if err != nil {
+		return nil, err
+	}
+	return launch.UserDataOf(ctx, launch.Options{
+		Project: o.Project.Name, Tags: o.Project.Tags, Topology: topology, Cloud: c, Sink: o.Sink, Run: o.Run,
+		Elsewhere: launch.Elsewhere(o.Project, o.Provider, o.Vars),
+	}, image, address)
 }
 
 func (r *run) launch(s PlannedStage, sink event.Sink) step {

@@ -111,7 +111,10 @@ func (s *stock) describe(ctx context.Context) error {
 			return fmt.Errorf("list the builds in %s: %w", s.cloud.Region, err)
 		}
 		for _, image := range page.Images {
-			builds = append(builds, s.build(image))
+			// What has no fingerprint has yet to pass its tests, or failed them.
+			if b := s.build(image); b.Fingerprint != "" {
+				builds = append(builds, b)
+			}
 		}
 	}
 	sort.Slice(builds, func(i, j int) bool {

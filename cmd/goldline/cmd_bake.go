@@ -11,6 +11,7 @@ import (
 	"github.com/goldline-dev/goldline/internal/graph"
 	"github.com/goldline-dev/goldline/internal/ledger"
 	"github.com/goldline-dev/goldline/internal/project"
+	"github.com/goldline-dev/goldline/launch"
 	"github.com/spf13/cobra"
 )
 
@@ -54,11 +55,11 @@ func (r explainReport) text(t *text) {
 }
 
 type bakeOptions struct {
-	rebake, explain bool
-	vars            vars
-	template        string // a file or folder, in place of a project
-	varFiles        []string
-	only, except    []string
+	rebake, explain, keepFailed bool
+	vars                        vars
+	template                    string // a file or folder, in place of a project
+	varFiles                    []string
+	only, except                []string
 }
 
 func newBake(p *program) *cobra.Command {
@@ -69,7 +70,8 @@ func newBake(p *program) *cobra.Command {
 		Long: `Bakes images, all of the project's without arguments, at the same time as far as
 they do not build on each other. A build whose inputs are all unchanged is found
 by its fingerprint and not baked again. Bakes in the lowest environment of the
-ladder.
+ladder. An image with tests counts only once it has passed them; a build whose
+tests have changed is tested again, and not baked.
 
 With --template it bakes a template of Packer's as it stands, a JSON file, an HCL2
 file or a folder of them, without a project: in the region that the template names,
@@ -83,6 +85,7 @@ Relative paths in it start in the working folder, as they do for Packer.`,
 	}
 	c.Flags().BoolVar(&o.rebake, "rebake", false, "bake even where an unchanged build exists")
 	c.Flags().BoolVar(&o.explain, "explain", false, "say which inputs differ from the newest build, and bake nothing")
+	c.Flags().BoolVar(&o.keepFailed, "keep-failed", false, "keep an image that fails its tests, marked as failed")
 	o.vars = p.varFlag(c)
 	c.Flags().StringVar(&o.template, "template", "", "one of Packer's templates to bake, a file or a folder, without a project")
 	c.Flags().StringArrayVar(&o.varFiles, "var-file", nil, "file with values for the template's variables; may be repeated")
@@ -118,7 +121,7 @@ func runBake(ctx context.Context, p *program, names []string, o bakeOptions) (re
 		return explain(ctx, p, loaded, wanted)
 	}
 	return p.changing(ctx, func(ctx context.Context, run string, sink event.Sink) (report, error) {
-		bakers, err := p.bakers(ctx, loaded, wanted, event.Scope(sink, "bake", ""), run, o.rebake)
+		bakers, err := p.bakers(ctx, loaded, wanted, event.Scope(sink, "bake", ""), run, o)
 		if err != nil {
 			return nil, err
 		}
@@ -132,7 +135,7 @@ func runBake(ctx context.Context, p *program, names []string, o bakeOptions) (re
 }
 
 // baker bakes in the lowest environment of the ladder.
-func (p *program) baker(ctx context.Context, loaded *project.Project, sink event.Sink, run string, rebake bool) (*bake.Baker, error) {
+func (p *program) baker(ctx context.Context, loaded *project.Project, sink event.Sink, run string, o bakeOptions) (*bake.Baker, error) {
 	if len(loaded.Ladder) == 0 {
 		return nil, fail.Inputf("the project's ladder names no environment to bake in")
 	}
@@ -140,11 +143,11 @@ func (p *program) baker(ctx context.Context, loaded *project.Project, sink event
 	if err != nil {
 		return nil, err
 	}
-	return p.bakerIn(ctx, loaded, env, sink, run, rebake)
+	return p.bakerIn(ctx, loaded, env, sink, run, o)
 }
 
 // bakerIn bakes in an environment.
-func (p *program) bakerIn(ctx context.Context, loaded *project.Project, env *project.Environment, sink event.Sink, run string, rebake bool) (*bake.Baker, error) {
+func (p *program) bakerIn(ctx context.Context, loaded *project.Project, env *project.Environment, sink event.Sink, run string, o bakeOptions) (*bake.Baker, error) {
 	c, err := p.cloud(ctx, env)
 	if err != nil {
 		return nil, err
@@ -157,7 +160,15 @@ func (p *program) bakerIn(ctx context.Context, loaded *project.Project, env *pro
 	}
 	return bake.New(bake.Options{
 		Project: loaded.Name, Dir: loaded.Dir, Tags: tags, Environment: env.Name, Cloud: c, Sink: sink, Run: run,
-		Rebake: rebake, ToolVersion: version(), DeadRun: func(run string) bool { return ledger.Dead(loaded.Dir, run) },
+		Rebake: o.rebake, KeepFailed: o.keepFailed, ToolVersion: version(),
+		DeadRun: func(run string) bool { return ledger.Dead(loaded.Dir, run) },
+		UserData: func(ctx context.Context, image, environment, address string) ([]byte, error) {
+			options, err := p.topology(ctx, environment, o.vars, sink, run)
+			if err != nil {
+				return nil, err
+			}
+			return launch.UserDataOf(ctx, options, image, address)
+		},
 	}), nil
 }
 
@@ -195,7 +206,7 @@ func bakeAll(ctx context.Context, bakers func(*project.Image) *bake.Baker, image
 }
 
 func explain(ctx context.Context, p *program, loaded *project.Project, images []*project.Image) (report, error) {
-	bakers, err := p.bakers(ctx, loaded, images, event.Scope(p.progress, "bake", ""), "", false)
+	bakers, err := p.bakers(ctx, loaded, images, event.Scope(p.progress, "bake", ""), "", bakeOptions{})
 	if err != nil {
 		return nil, err
 	}

@@ -51,9 +51,9 @@ func (p *program) takeTemplate(o bakeOptions, names []string) error {
 // bakers gives the baker of each image. A project bakes in one environment; the
 // builders of a template each say their region, or leave it to the AWS
 // configuration.
-func (p *program) bakers(ctx context.Context, loaded *project.Project, images []*project.Image, sink event.Sink, run string, rebake bool) (func(*project.Image) *bake.Baker, error) {
+func (p *program) bakers(ctx context.Context, loaded *project.Project, images []*project.Image, sink event.Sink, run string, o bakeOptions) (func(*project.Image) *bake.Baker, error) {
 	if p.folder == "" {
-		baker, err := p.baker(ctx, loaded, sink, run, rebake)
+		baker, err := p.baker(ctx, loaded, sink, run, o)
 		return func(*project.Image) *bake.Baker { return baker }, err
 	}
 	env, err := loaded.Environment(loaded.Ladder[0])
@@ -71,7 +71,7 @@ func (p *program) bakers(ctx context.Context, loaded *project.Project, images []
 				return nil, err
 			}
 		}
-		baker, err := p.bakerIn(ctx, loaded, &at, sink, run, rebake)
+		baker, err := p.bakerIn(ctx, loaded, &at, sink, run, o)
 		if err != nil {
 			return nil, err
 		}

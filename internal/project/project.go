@@ -248,6 +248,7 @@ type Image struct {
 	Placing     `yaml:",inline"`
 	Bastion     `yaml:",inline"`
 
+	Tests        *Tests         `yaml:"tests" doc:"What an AMI must pass before it counts as a build."`
 	Provisioners []*Provisioner `yaml:"-"`
 	positions    map[string]diag.Pos
 

@@ -35,7 +35,11 @@ const (
 	Published   = "goldline:published" // digest of how a build was copied and shared
 	// Candidate is on an AMI that has yet to pass its tests, and holds the
 	// fingerprint that it gets then. Until then it is temporary.
-	Candidate   = "goldline:candidate"
+	Candidate = "goldline:candidate"
+	// Tested is on a build, and holds the digest of the tests that it passed; Failed
+	// is on an AMI that was kept although it did not, and says which.
+	Tested      = "goldline:tested"
+	Failed      = "goldline:failed"
 	AutoCleanup = "AutoCleanup"
 	promoted    = "goldline:promoted:"
 )
