@@ -31,6 +31,20 @@ func (d *differences) flag(path string, old bool, want *bool) {
 	}
 }
 
+// members notes what a set lacks and what it has too many, each by itself.
+func (d *differences) members(path string, old, new []string) {
+	for _, x := range old {
+		if !slices.Contains(new, x) {
+			d.set(path, x, "")
+		}
+	}
+	for _, x := range new {
+		if !slices.Contains(old, x) {
+			d.set(path, "", x)
+		}
+	}
+}
+
 // fixed notes a value that EC2 does not change; reason defaults to saying so.
 func (d *differences) fixed(path, old, new, reason string) {
 	if old == new {

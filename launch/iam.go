@@ -9,7 +9,6 @@ import (
 	"reflect"
 	"regexp"
 	"strings"
-	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
@@ -257,60 +256,19 @@ func (d *differences) document(path, old, new string) {
 	}
 }
 
-// memo is what several kinds read of one place: each thing once.
-type memo struct {
-	mu     sync.Mutex
-	things map[string]*remembered
-}
-
-type remembered struct {
-	once  sync.Once
-	value any
-	err   error
-}
-
-// recall reads a thing, or gives what another kind has read.
-func recall[T any](m *memo, name string, read func() (T, error)) (T, error) {
-	m.mu.Lock()
-	if m.things == nil {
-		m.things = map[string]*remembered{}
-	}
-	r := m.things[name]
-	if r == nil {
-		r = &remembered{}
-		m.things[name] = r
-	}
-	m.mu.Unlock()
-	r.once.Do(func() { r.value, r.err = read() })
-	value, _ := r.value.(T)
-	return value, r.err
-}
-
-// remembers gives what was read, or nothing where it was not.
-func remembers[T any](m *memo, name string) (value T, ok bool) {
-	if m == nil {
-		return value, false
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if r := m.things[name]; r != nil {
-		value, ok = r.value.(T)
-	}
-	return value, ok
-}
-
 // iamDetails is what an environment has in IAM.
 type iamDetails struct {
 	users    []types.UserDetail
 	groups   []types.GroupDetail
 	roles    []types.RoleDetail
 	policies []types.ManagedPolicyDetail
+	members  map[string][]string // ARNs of users, also of others', by the name of their group
 }
 
 // details reads everything below the environment's path.
 func (q query) details(ctx context.Context) (*iamDetails, error) {
 	return recall(q.memo, "iam details", func() (*iamDetails, error) {
-		d := &iamDetails{}
+		d := &iamDetails{members: map[string][]string{}}
 		var api iamDetailsAPI = q.cloud.IAM
 		path := q.iamPrefix()
 		in := &iam.GetAccountAuthorizationDetailsInput{MaxItems: aws.Int32(pageSize), Filter: []types.EntityType{
@@ -320,6 +278,7 @@ func (q query) details(ctx context.Context) (*iamDetails, error) {
 			if err != nil {
 				return nil, q.unlessUnused(err, "iam_role", "iam_policy", "iam_user", "iam_group")
 			}
+			d.note(out.UserDetailList)
 			d.users = append(d.users, below(out.UserDetailList, path, func(x types.UserDetail) *string { return x.Path })...)
 			d.groups = append(d.groups, below(out.GroupDetailList, path, func(x types.GroupDetail) *string { return x.Path })...)
 			d.roles = append(d.roles, below(out.RoleDetailList, path, func(x types.RoleDetail) *string { return x.Path })...)
@@ -387,6 +346,16 @@ func iamTagSet(list []types.Tag) map[string]string {
 	set := map[string]string{}
 	for _, t := range list {
 		set[aws.ToString(t.Key)] = aws.ToString(t.Value)
+	}
+	return set
+}
+
+// iamTags are a resource's tags with its identity: the name counts, not a UUID
+// that it carries from a definition which now has another name.
+func iamTags(own []types.Tag, identity map[string]string) map[string]string {
+	set := tags.Merge(iamTagSet(own), identity)
+	if identity != nil && identity[tags.UUID] == "" {
+		delete(set, tags.UUID)
 	}
 	return set
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
@@ -19,6 +20,42 @@ type permissionsSpec struct {
 	ManagedPolicyARNs []string       `yaml:"managed_policy_arns" doc:"ARNs of policies that AWS manages, or that something else made."`
 	Policies          []string       `yaml:"policies" ref:"iam_policy" doc:"Policies of this topology."`
 	InlinePolicies    map[string]any `yaml:"inline_policies" doc:"Policies of its own, by name, in IAM's words."`
+}
+
+// boundarySpec is what bounds the permissions of a user or a role.
+type boundarySpec struct {
+	PermissionsBoundary string `yaml:"permissions_boundary" ref:"iam_policy" doc:"The policy beyond which its permissions never reach, whatever else it is given: one of this topology, or an ARN."`
+}
+
+func (s boundarySpec) check(c *checker, r *project.Resource) {
+	if b := s.PermissionsBoundary; strings.HasPrefix(b, "arn:") && !unresolved(b) && !policyARN.MatchString(b) {
+		c.problems.AddHint(r.At("permissions_boundary"), "as in arn:aws:iam::aws:policy/PowerUserAccess", "%q is no ARN of a policy", b)
+	}
+}
+
+// boundaryOf is the ARN of a boundary; "" for none.
+func boundaryOf(b *types.AttachedPermissionsBoundary) string {
+	if b == nil {
+		return ""
+	}
+	return aws.ToString(b.PermissionsBoundaryArn)
+}
+
+// bind sets or takes away the boundary, where that differs.
+func (s boundarySpec) bind(ctx context.Context, d differences, put func(ctx context.Context, arn string) error, drop func(context.Context) error) error {
+	if !d.has("permissions_boundary") {
+		return nil
+	}
+	var err error
+	if s.PermissionsBoundary != "" {
+		err = put(ctx, s.PermissionsBoundary)
+	} else if err = drop(ctx); cloud.NotFound(err) {
+		err = nil
+	}
+	if err != nil {
+		return fmt.Errorf("permissions_boundary: %w", err)
+	}
+	return nil
 }
 
 // arns are the managed policies that are to be attached, in order.
@@ -69,18 +106,17 @@ func (s permissionsSpec) check(c *checker, r *project.Resource) {
 	}
 }
 
-func (s permissionsSpec) compare(d *differences, have granted) {
-	wanted := s.arns()
-	for _, arn := range have.attached {
-		if !has(wanted, arn) {
-			d.set("policies", arn, "")
-		}
+// attachedKey is the key under which attached policies are compared: what is
+// adopted may state but one of the two.
+func attachedKey(r *project.Resource) string {
+	if r.Adopt != nil && !r.States("policies") {
+		return "managed_policy_arns"
 	}
-	for _, arn := range wanted {
-		if !has(have.attached, arn) {
-			d.set("policies", "", arn)
-		}
-	}
+	return "policies"
+}
+
+func (s permissionsSpec) compare(d *differences, r *project.Resource, have granted) {
+	d.members(attachedKey(r), have.attached, s.arns())
 	for _, name := range union(have.inline, documents(s.InlinePolicies)) {
 		d.document("inline_policies."+name, have.inline[name], document(s.InlinePolicies[name]))
 	}
@@ -103,7 +139,13 @@ type permissionCalls struct {
 
 // give gives before it takes, so that there is no moment in which what is
 // allowed before and after is not.
-func (s permissionsSpec) give(ctx context.Context, calls permissionCalls, have granted) error {
+func (s permissionsSpec) give(ctx context.Context, calls permissionCalls, have granted, d differences) error {
+	if !d.has("policies") && !d.has("managed_policy_arns") {
+		have.attached, s.ManagedPolicyARNs, s.Policies = nil, nil, nil
+	}
+	if !d.below("inline_policies") {
+		have.inline, s.InlinePolicies = nil, nil
+	}
 	wanted := s.arns()
 	for _, arn := range wanted {
 		if !has(have.attached, arn) {

@@ -11,7 +11,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam/types"
 	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/project"
-	"github.com/goldline-dev/goldline/internal/tags"
 )
 
 type iamRoleAPI interface {
@@ -22,6 +21,8 @@ type iamRoleAPI interface {
 	RemoveRoleFromInstanceProfile(context.Context, *iam.RemoveRoleFromInstanceProfileInput, ...func(*iam.Options)) (*iam.RemoveRoleFromInstanceProfileOutput, error)
 	DeleteRole(context.Context, *iam.DeleteRoleInput, ...func(*iam.Options)) (*iam.DeleteRoleOutput, error)
 	TagRole(context.Context, *iam.TagRoleInput, ...func(*iam.Options)) (*iam.TagRoleOutput, error)
+	PutRolePermissionsBoundary(context.Context, *iam.PutRolePermissionsBoundaryInput, ...func(*iam.Options)) (*iam.PutRolePermissionsBoundaryOutput, error)
+	DeleteRolePermissionsBoundary(context.Context, *iam.DeleteRolePermissionsBoundaryInput, ...func(*iam.Options)) (*iam.DeleteRolePermissionsBoundaryOutput, error)
 	rolePermissionAPI
 }
 
@@ -31,6 +32,7 @@ type iamRoleSpec struct {
 	Description        string `yaml:"description" doc:"What the role is for."`
 	AssumeRolePolicy   any    `yaml:"assume_role_policy" required:"true" doc:"Who may assume the role, in IAM's words."`
 	MaxSessionDuration int    `yaml:"max_session_duration" min:"3600" max:"43200" doc:"How many seconds a session may last." default:"3600"`
+	boundarySpec       `yaml:",inline"`
 	permissionsSpec    `yaml:",inline"`
 }
 
@@ -56,7 +58,8 @@ func (iamRoles) about() project.Kind {
 func (iamRoles) check(c *checker, d definition[iamRoleSpec]) {
 	checkIAM(c, d.Resource, d.spec.RoleName, d.spec.Path)
 	checkPolicy(c, d.Resource, "assume_role_policy", d.spec.AssumeRolePolicy, true)
-	d.spec.check(c, d.Resource)
+	d.spec.permissionsSpec.check(c, d.Resource)
+	d.spec.boundarySpec.check(c, d.Resource)
 	if len(d.spec.Description) > 1000 {
 		c.problems.Addf(d.At("description"), "description is %d characters long: IAM takes 1000", len(d.spec.Description))
 	}
@@ -126,9 +129,9 @@ func (k iamRoles) listMore(ctx context.Context, q query) (map[string]types.Role,
 func (iamRoles) read(r role) state {
 	arn := aws.ToString(r.Arn)
 	return state{
-		id: arn, tags: tags.Merge(iamTagSet(r.Tags), r.identity),
+		id: arn, tags: iamTags(r.Tags, r.identity),
 		attributes: map[string]string{"arn": arn, "name": aws.ToString(r.RoleName)},
-		uses:       readPermissions(r.AttachedManagedPolicies, nil).attached,
+		uses:       append(readPermissions(r.AttachedManagedPolicies, nil).attached, boundaryOf(r.PermissionsBoundary)),
 	}
 }
 
@@ -141,7 +144,8 @@ func (iamRoles) compare(w want[iamRoleSpec], r role) (d differences) {
 	if w.spec.MaxSessionDuration != 0 {
 		d.set("max_session_duration", strconv.Itoa(r.maxSession), strconv.Itoa(w.spec.MaxSessionDuration))
 	}
-	w.spec.compare(&d, readPermissions(r.AttachedManagedPolicies, r.RolePolicyList))
+	d.set("permissions_boundary", boundaryOf(r.PermissionsBoundary), w.spec.PermissionsBoundary)
+	w.spec.compare(&d, w.Resource, readPermissions(r.AttachedManagedPolicies, r.RolePolicyList))
 	return d
 }
 
@@ -155,7 +159,7 @@ func (k iamRoles) create(ctx context.Context, t *task, w want[iamRoleSpec]) (rol
 	in := &iam.CreateRoleInput{
 		RoleName: aws.String(name), Path: aws.String(w.world.iamPath(w.spec.Path)), Description: optional(w.spec.Description),
 		AssumeRolePolicyDocument: aws.String(document(w.spec.AssumeRolePolicy)), MaxSessionDuration: number(w.spec.MaxSessionDuration),
-		Tags: iamTagList(t.birthSet()),
+		PermissionsBoundary: optional(w.spec.PermissionsBoundary), Tags: iamTagList(t.birthSet()),
 	}
 	out, err := k.api(t.Cloud).CreateRole(ctx, in)
 	if err != nil {
@@ -164,6 +168,7 @@ func (k iamRoles) create(ctx context.Context, t *task, w want[iamRoleSpec]) (rol
 	return role{
 		RoleDetail: types.RoleDetail{
 			Arn: out.Role.Arn, RoleName: out.Role.RoleName, Path: out.Role.Path, Tags: in.Tags, AssumeRolePolicyDocument: in.AssumeRolePolicyDocument,
+			PermissionsBoundary: &types.AttachedPermissionsBoundary{PermissionsBoundaryArn: in.PermissionsBoundary},
 		},
 		description: w.spec.Description, maxSession: w.spec.MaxSessionDuration,
 	}, nil
@@ -183,7 +188,17 @@ func (k iamRoles) update(ctx context.Context, t *task, w want[iamRoleSpec], r ro
 			return err
 		}
 	}
-	return w.spec.give(ctx, rolePermissions(api, r.RoleName), readPermissions(r.AttachedManagedPolicies, r.RolePolicyList))
+	err := w.spec.bind(ctx, d, func(ctx context.Context, arn string) error {
+		_, err := api.PutRolePermissionsBoundary(ctx, &iam.PutRolePermissionsBoundaryInput{RoleName: r.RoleName, PermissionsBoundary: aws.String(arn)})
+		return err
+	}, func(ctx context.Context) error {
+		_, err := api.DeleteRolePermissionsBoundary(ctx, &iam.DeleteRolePermissionsBoundaryInput{RoleName: r.RoleName})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return w.spec.give(ctx, rolePermissions(api, r.RoleName), readPermissions(r.AttachedManagedPolicies, r.RolePolicyList), d)
 }
 
 func (k iamRoles) retag(ctx context.Context, c *cloud.Cloud, have []role, set map[string]string) error {

@@ -40,10 +40,12 @@ func TestIAM(t *testing.T) {
 			s.edit("topology/instance_profiles/web.yaml", "role: web", "instance_profile_name: web\nrole: web")
 		},
 			[]string{"create instance_profile.web", "delete instance_profile.shop-dev-web: no definition has it"}},
+		{"name of a role", func(s *site) { s.edit(roleFile, "path: front/", "path: front/\nrole_name: front") },
+			[]string{"create iam_role.web", "change instance_profile.web: role", "delete iam_role.shop-dev-web: no definition has it"}},
 		{"description of a policy", func(s *site) { s.edit(policyFile, "kind: iam_policy", "kind: iam_policy\ndescription: Orders") },
 			[]string{"replace iam_policy.orders: description: nothing -> Orders"}},
 		{"fewer", func(s *site) { s.write(map[string]string{"topology/instance_profiles/web.yaml": "", roleFile: ""}) },
-			[]string{"delete instance_profile.web: no definition has it", "delete iam_role.shop-dev-web: no definition has it"}},
+			[]string{"delete instance_profile.web: no definition has it", "delete iam_role.front: no definition has it"}},
 	})
 }
 

@@ -85,6 +85,12 @@ type (
 	refuser[S any] interface {
 		refuse(w want[S]) error
 	}
+	// keeper is a kind whose resources carry what goes with them and cannot be
+	// made again: the access keys of a user, the members that others gave a group.
+	// Something that is to be removed and keeps such a thing is refused by the plan.
+	keeper[R any] interface {
+		keeps(ctx context.Context, c *cloud.Cloud, have R) error
+	}
 	// named is a kind whose resources are known by names that are taken once in
 	// the account, and carry no generation: a replacement takes the name over
 	// when the old one is gone.
@@ -119,6 +125,7 @@ type kind interface {
 	restore(ctx context.Context, t *task) (bool, error)
 	loosens() bool
 	loosen(ctx context.Context, t *task, have *found) error
+	keeps(ctx context.Context, c *cloud.Cloud, have *found) error
 	remove(ctx context.Context, t *task, have *found) error
 	together(r *project.Resource) string
 	createAll(ctx context.Context, t *task, items []*item, specs []any) ([]*found, error)
@@ -131,7 +138,7 @@ func kinds() []kind {
 		of(vpcs{}), of(internetGateways{}), of(subnets{}),
 		of(elasticIPs{}), of(natGateways{}), of(vpcPeerings{}), of(vpcEndpoints{}), of(dhcpOptions{}), of(networkACLs{}),
 		of(routeTables{}), of(securityGroups{}), of(keyPairs{}),
-		of(iamPolicies{}), of(iamRoles{}), of(instanceProfiles{}),
+		of(iamPolicies{}), of(iamGroups{}), of(iamUsers{}), of(iamRoles{}), of(instanceProfiles{}),
 		of(targetGroups{}), of(loadBalancers{}), of(listeners{}), of(listenerRules{}),
 		of(volumes{}), of(snapshots{}), of(instances{}), of(attachments{}), of(launchTemplates{}),
 	}
@@ -345,6 +352,13 @@ func (a adapter[S, R]) loosens() bool {
 func (a adapter[S, R]) loosen(ctx context.Context, t *task, have *found) error {
 	if h, ok := a.h.(loosener[R]); ok {
 		return h.loosen(ctx, t, have.raw.(R))
+	}
+	return nil
+}
+
+func (a adapter[S, R]) keeps(ctx context.Context, c *cloud.Cloud, have *found) error {
+	if h, ok := a.h.(keeper[R]); ok {
+		return h.keeps(ctx, c, have.raw.(R))
 	}
 	return nil
 }

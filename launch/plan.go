@@ -66,6 +66,9 @@ func NewDestroyPlan(ctx context.Context, o Options) (*Plan, error) {
 	if err := refuse(w.environment, going, w.resources()); err != nil {
 		return nil, fmt.Errorf("plan to destroy %s: %w", w.environment, err)
 	}
+	if err := w.kept(ctx, going); err != nil {
+		return nil, fmt.Errorf("plan to destroy %s: %w", w.environment, err)
+	}
 	p := &planner{world: w, strays: going, byAddress: map[string]*item{}}
 	plan := &Plan{Environment: w.environment, Changes: []Change{}, Destroy: true, steps: p, looked: began}
 	for _, f := range goingOrder(p.strays) {
@@ -191,7 +194,7 @@ func prepare(ctx context.Context, o Options, audit bool) (*planner, error) {
 	if err := fail.Join(errs...); err != nil {
 		return nil, err
 	}
-	return p, p.verify(ctx)
+	return p, fail.Join(p.verify(ctx), p.kept(ctx, p.going()))
 }
 
 func environmentOf(o Options) string {

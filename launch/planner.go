@@ -28,6 +28,10 @@ type item struct {
 // made tells whether the item's ID is not known before the launch.
 func (it *item) made() bool { return it.action == Create || it.action == Replace }
 
+// moves tells whether the item, of IAM, gets another path in place, and with it
+// another ARN than it has.
+func (it *item) moves() bool { return it.action == Update && it.diffs.has("path") }
+
 // planner decides what happens to each resource.
 type planner struct {
 	*world
@@ -178,7 +182,7 @@ func (p *planner) lookup(ref project.Ref) (string, bool) {
 	if !ok || ref.Kind == "image" {
 		return "", false
 	}
-	if it.made() || it.have == nil {
+	if it.made() || it.have == nil || it.moves() {
 		if value, ok := it.kind.foresee(p.world, it.Resource)[ref.Attribute]; ok {
 			return value, true
 		}

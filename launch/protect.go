@@ -1,10 +1,13 @@
 package launch
 
 import (
+	"context"
+	"fmt"
 	"strings"
 
 	"github.com/goldline-dev/goldline/internal/diag"
 	"github.com/goldline-dev/goldline/internal/fail"
+	"github.com/goldline-dev/goldline/internal/graph"
 	"github.com/goldline-dev/goldline/internal/project"
 	"github.com/goldline-dev/goldline/internal/tags"
 )
@@ -56,6 +59,20 @@ func refuse(environment string, going []*found, definitions []*project.Resource)
 		}
 	}
 	return problems.Err()
+}
+
+// kept reports what is to go and keeps something that goes with it and cannot
+// be made again.
+func (w *world) kept(ctx context.Context, going []*found) error {
+	problems := make([]error, len(going))
+	err := graph.Each(ctx, 0, len(going), func(ctx context.Context, i int) error {
+		f := going[i]
+		if err := f.kind.keeps(ctx, w.Cloud, f); err != nil {
+			problems[i] = fmt.Errorf("%s (%s) cannot be deleted: %w", f.address(), f.id, err)
+		}
+		return nil
+	})
+	return fail.Join(append(problems, err)...)
 }
 
 // Loses names what loses its contents when the plan is carried out.

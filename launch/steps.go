@@ -285,6 +285,11 @@ func (e *execution) lookup(ref project.Ref) (string, bool) {
 		return "", false
 	}
 	if f := e.now(it.Address); f != nil {
+		if it.moves() {
+			if value, ok := it.kind.foresee(e.world, it.Resource)[ref.Attribute]; ok {
+				return value, true
+			}
+		}
 		value, _ := f.attribute(ref.Attribute)
 		return value, true
 	}

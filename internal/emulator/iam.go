@@ -37,6 +37,11 @@ type entityRow struct {
 	Attached []string          `json:",omitempty"` // ARNs of managed policies, in order
 	Inline   map[string]string `json:",omitempty"` // documents by name
 	Users    []string          `json:",omitempty"` // of a group: its members' names
+	Boundary string            `json:",omitempty"` // of a user or a role: the ARN of a managed policy
+
+	// Of a user.
+	Keys  []accessKeyRow `json:",omitempty"`
+	Login *loginRow      `json:",omitempty"`
 
 	// Of a role.
 	Trust       string  `json:",omitempty"`
@@ -62,6 +67,12 @@ func newIAM(c *Cloud) *iamService {
 				text += fmt.Sprint(" ", e.Users)
 			}
 			text += fmt.Sprint(" ", e.Attached)
+			if e.Boundary != "" {
+				text += " within " + e.Boundary
+			}
+			for _, k := range e.Keys {
+				text += " key " + k.ID
+			}
 			for _, name := range sortedKeys(e.Inline) {
 				text += " " + name + "=" + e.Inline[name]
 			}
@@ -77,6 +88,8 @@ func newIAM(c *Cloud) *iamService {
 	s.addEntityPolicies()
 	s.addProfiles()
 	s.addTags()
+	s.addBoundaries()
+	s.addCredentials()
 	onIAM(s, "GetAccountAuthorizationDetails", "Filter Marker MaxItems", s.getAccountAuthorizationDetails)
 	return s
 }
@@ -170,6 +183,32 @@ func (s *iamService) create(c iamCall, kind, prefix, name string, path *string, 
 
 func (s *iamService) put(c iamCall, e entityRow) { s.entities.put(c.w, entityKey(e.Kind, e.Name), e) }
 
+// move gives an entity another name or path, and with them another ARN. All
+// that hangs on it stays.
+func (s *iamService) move(c iamCall, e *entityRow, name, path *string) error {
+	old := *e
+	if name != nil {
+		if err := checkIAMName(e.Kind, *name); err != nil {
+			return err
+		}
+		if _, taken := s.entities.get(c.w, entityKey(e.Kind, *name)); taken && !strings.EqualFold(*name, old.Name) {
+			return iamConflict("EntityAlreadyExists", "%s with name %s already exists.", upperFirst(e.Kind), *name)
+		}
+		e.Name = *name
+	}
+	if path != nil {
+		p, err := checkPath(path)
+		if err != nil {
+			return err
+		}
+		e.Path = p
+	}
+	e.ARN = iamARN(c.Account, e.Kind, e.Path, e.Name)
+	s.entities.remove(c.w, entityKey(old.Kind, old.Name))
+	s.put(c, *e)
+	return nil
+}
+
 func (s *iamService) entity(c iamCall, kind string, name *string) (entityRow, error) {
 	e, ok := s.entities.get(c.w, entityKey(kind, deref(name)))
 	if !ok {
@@ -198,6 +237,10 @@ func (s *iamService) remove(c iamCall, e entityRow) error {
 		return iamConflict("DeleteConflict", "Cannot delete entity, must delete policies first.")
 	case len(e.Users) > 0:
 		return iamConflict("DeleteConflict", "Cannot delete entity, must remove users from group first.")
+	case len(e.Keys) > 0:
+		return iamConflict("DeleteConflict", "Cannot delete entity, must delete access keys first.")
+	case e.Login != nil:
+		return iamConflict("DeleteConflict", "Cannot delete entity, must delete login profile first.")
 	}
 	s.entities.remove(c.w, entityKey(e.Kind, e.Name))
 	return nil

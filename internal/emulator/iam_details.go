@@ -63,7 +63,7 @@ func (s *iamService) entityDetail(c iamCall, e entityRow, out *iam.GetAccountAut
 			groups = append(groups, g.Name)
 		}
 		out.UserDetailList = append(out.UserDetailList, types.UserDetail{
-			Arn: &e.ARN, AttachedManagedPolicies: attachedPolicies(e), CreateDate: &e.Created, GroupList: groups, Path: &e.Path,
+			Arn: &e.ARN, AttachedManagedPolicies: attachedPolicies(e), CreateDate: &e.Created, GroupList: groups, Path: &e.Path, PermissionsBoundary: shownBoundary(e),
 			Tags: iamTagList(e.Tags), UserId: &e.ID, UserName: &e.Name, UserPolicyList: inline,
 		})
 	case "group":
@@ -73,7 +73,7 @@ func (s *iamService) entityDetail(c iamCall, e entityRow, out *iam.GetAccountAut
 	default:
 		out.RoleDetailList = append(out.RoleDetailList, types.RoleDetail{
 			Arn: &e.ARN, AssumeRolePolicyDocument: encoded(e.Trust), AttachedManagedPolicies: attachedPolicies(e), CreateDate: &e.Created,
-			InstanceProfileList: s.shownProfiles(c, s.holding(c, e.Name)), Path: &e.Path, RoleId: &e.ID, RoleName: &e.Name, RolePolicyList: inline,
+			InstanceProfileList: s.shownProfiles(c, s.holding(c, e.Name)), Path: &e.Path, PermissionsBoundary: shownBoundary(e), RoleId: &e.ID, RoleName: &e.Name, RolePolicyList: inline,
 			Tags: iamTagList(e.Tags),
 		})
 	}

@@ -15,6 +15,7 @@ func (s *iamService) addGroups() {
 	onIAM(s, "GetGroup", "GroupName Marker MaxItems", s.getGroup)
 	onIAM(s, "ListGroups", "PathPrefix Marker MaxItems", s.listGroups)
 	onIAM(s, "ListGroupsForUser", "UserName Marker MaxItems", s.listGroupsForUser)
+	onIAM(s, "UpdateGroup", "GroupName NewGroupName NewPath", s.updateGroup)
 	onIAM(s, "DeleteGroup", "GroupName", s.deleteGroup)
 	onIAM(s, "AddUserToGroup", "GroupName UserName", s.addUserToGroup)
 	onIAM(s, "RemoveUserFromGroup", "GroupName UserName", s.removeUserFromGroup)
@@ -68,6 +69,14 @@ func (s *iamService) listGroupsForUser(c iamCall, in *iam.ListGroupsForUserInput
 	}
 	page, more, next, err := iamPage(s.groupsOf(c, u.Name), in.Marker, in.MaxItems)
 	return &iam.ListGroupsForUserOutput{Groups: shownGroups(page), IsTruncated: more, Marker: next}, err
+}
+
+func (s *iamService) updateGroup(c iamCall, in *iam.UpdateGroupInput) (*iam.UpdateGroupOutput, error) {
+	g, err := s.entity(c, "group", in.GroupName)
+	if err != nil {
+		return nil, err
+	}
+	return &iam.UpdateGroupOutput{}, s.move(c, &g, in.NewGroupName, in.NewPath)
 }
 
 func (s *iamService) deleteGroup(c iamCall, in *iam.DeleteGroupInput) (*iam.DeleteGroupOutput, error) {

@@ -80,7 +80,7 @@ func (s *iamService) attachedTo(c iamCall, arn string) []entityRow {
 func (s *iamService) shownPolicy(c iamCall, p policyRow, whole bool) types.Policy {
 	shown := types.Policy{
 		Arn: &p.ARN, AttachmentCount: new(int32(len(s.attachedTo(c, p.ARN)))), CreateDate: &p.Created, DefaultVersionId: &p.Default,
-		IsAttachable: true, Path: &p.Path, PermissionsBoundaryUsageCount: new(int32(0)), PolicyId: &p.ID, PolicyName: &p.Name, UpdateDate: &p.Updated,
+		IsAttachable: true, Path: &p.Path, PermissionsBoundaryUsageCount: new(int32(len(s.boundTo(c, p.ARN)))), PolicyId: &p.ID, PolicyName: &p.Name, UpdateDate: &p.Updated,
 	}
 	if whole { // lists leave these out
 		shown.Description, shown.Tags = p.Description, iamTagList(p.Tags)
@@ -156,7 +156,7 @@ func (s *iamService) deletePolicy(c iamCall, in *iam.DeletePolicyInput) (*iam.De
 	if err != nil {
 		return nil, err
 	}
-	if len(s.attachedTo(c, p.ARN)) > 0 {
+	if len(s.attachedTo(c, p.ARN)) > 0 || len(s.boundTo(c, p.ARN)) > 0 {
 		return nil, iamConflict("DeleteConflict", "Cannot delete a policy attached to entities.")
 	}
 	if len(p.Versions) > 1 {

@@ -8,7 +8,7 @@ import (
 )
 
 func (s *iamService) addRoles() {
-	onIAM(s, "CreateRole", "RoleName Path AssumeRolePolicyDocument Description MaxSessionDuration Tags.*", s.createRole)
+	onIAM(s, "CreateRole", "RoleName Path AssumeRolePolicyDocument Description MaxSessionDuration PermissionsBoundary Tags.*", s.createRole)
 	onIAM(s, "GetRole", "RoleName", s.getRole)
 	onIAM(s, "ListRoles", "PathPrefix Marker MaxItems", s.listRoles)
 	onIAM(s, "UpdateRole", "RoleName Description MaxSessionDuration", s.updateRole)
@@ -22,7 +22,7 @@ func shownRole(e entityRow, tags bool) types.Role {
 		AssumeRolePolicyDocument: encoded(e.Trust), Description: e.Description, MaxSessionDuration: &e.MaxSession,
 	}
 	if tags {
-		r.Tags = iamTagList(e.Tags)
+		r.Tags, r.PermissionsBoundary = iamTagList(e.Tags), shownBoundary(e)
 	}
 	return r
 }
@@ -47,6 +47,9 @@ func (s *iamService) createRole(c iamCall, in *iam.CreateRoleInput) (*iam.Create
 		return nil, err
 	}
 	if e.MaxSession, err = maxSession(in.MaxSessionDuration); err != nil {
+		return nil, err
+	}
+	if e.Boundary, err = s.boundary(c, in.PermissionsBoundary); err != nil {
 		return nil, err
 	}
 	e.Trust, e.Description = *in.AssumeRolePolicyDocument, in.Description

@@ -90,8 +90,8 @@ func TestIAMLife(t *testing.T) {
 	add("no JSON", "MalformedPolicyDocument", err)
 	_, err = c.CreateUser(ctx, &iam.CreateUserInput{UserName: aws.String("a b")})
 	add("no name", "ValidationError", err)
-	_, err = c.CreateUser(ctx, &iam.CreateUserInput{UserName: aws.String("x"), PermissionsBoundary: arn})
-	add("a boundary", "UnsupportedOperation", err)
+	_, err = c.CreateUser(ctx, &iam.CreateUserInput{UserName: aws.String("x"), PermissionsBoundary: aws.String("arn:aws:iam::000000000000:policy/none")})
+	add("no boundary", "NoSuchEntity", err)
 	for n := range 5 {
 		_, err = c.CreatePolicyVersion(ctx, &iam.CreatePolicyVersionInput{PolicyArn: arn, PolicyDocument: aws.String(readS3), SetAsDefault: true})
 		if n < 4 {
@@ -101,6 +101,34 @@ func TestIAMLife(t *testing.T) {
 	add("a sixth version", "LimitExceeded", err)
 	_, err = c.DeletePolicyVersion(ctx, &iam.DeletePolicyVersionInput{PolicyArn: arn, VersionId: aws.String("v5")})
 	add("the default version", "DeleteConflict", err)
+	_, err = c.PutUserPermissionsBoundary(ctx, &iam.PutUserPermissionsBoundaryInput{UserName: user, PermissionsBoundary: aws.String("arn:aws:iam::aws:policy/PowerUserAccess")})
+	do(nil, err)
+	var keys []*string
+	for range 2 {
+		key, err := c.CreateAccessKey(ctx, &iam.CreateAccessKeyInput{UserName: user})
+		do(key, err)
+		keys = append(keys, key.AccessKey.AccessKeyId)
+	}
+	_, err = c.CreateAccessKey(ctx, &iam.CreateAccessKeyInput{UserName: user})
+	add("a third key", "LimitExceeded", err)
+	do(c.CreateLoginProfile(ctx, &iam.CreateLoginProfileInput{UserName: user, Password: aws.String("correct horse")}))
+	do(c.UpdateUser(ctx, &iam.UpdateUserInput{UserName: user, NewUserName: aws.String("anna"), NewPath: aws.String("/people/")}))
+	user = aws.String("anna")
+	do(c.UpdateGroup(ctx, &iam.UpdateGroupInput{GroupName: group, NewPath: aws.String("/teams/")}))
+	do(c.RemoveUserFromGroup(ctx, &iam.RemoveUserFromGroupInput{UserName: user, GroupName: group}))
+	for _, key := range keys {
+		_, err = c.DeleteUser(ctx, &iam.DeleteUserInput{UserName: user})
+		add("a user with keys", "DeleteConflict", err)
+		do(c.DeleteAccessKey(ctx, &iam.DeleteAccessKeyInput{UserName: user, AccessKeyId: key}))
+	}
+	_, err = c.DeleteUser(ctx, &iam.DeleteUserInput{UserName: user})
+	add("a user with a password", "DeleteConflict", err)
+	do(c.DeleteLoginProfile(ctx, &iam.DeleteLoginProfileInput{UserName: user}))
+	anna, err := c.GetUser(ctx, &iam.GetUserInput{UserName: user})
+	do(anna, err)
+	if *anna.User.Arn != "arn:aws:iam::000000000000:user/people/anna" || *anna.User.PermissionsBoundary.PermissionsBoundaryArn != "arn:aws:iam::aws:policy/PowerUserAccess" {
+		t.Errorf("the user: %+v", anna.User)
+	}
 	for _, r := range refused {
 		if got := codeOf(r.err); got != r.code {
 			t.Errorf("%s: %q (%v), not %q", r.what, got, r.err, r.code)
@@ -110,7 +138,6 @@ func TestIAMLife(t *testing.T) {
 	for _, v := range []string{"v1", "v2", "v3", "v4"} {
 		do(c.DeletePolicyVersion(ctx, &iam.DeletePolicyVersionInput{PolicyArn: arn, VersionId: aws.String(v)}))
 	}
-	do(c.RemoveUserFromGroup(ctx, &iam.RemoveUserFromGroupInput{UserName: user, GroupName: group}))
 	do(c.DeleteUser(ctx, &iam.DeleteUserInput{UserName: user}))
 	do(c.DeleteGroup(ctx, &iam.DeleteGroupInput{GroupName: group}))
 	do(c.RemoveRoleFromInstanceProfile(ctx, &iam.RemoveRoleFromInstanceProfileInput{InstanceProfileName: profile, RoleName: role}))

@@ -8,9 +8,10 @@ import (
 )
 
 func (s *iamService) addUsers() {
-	onIAM(s, "CreateUser", "UserName Path Tags.*", s.createUser)
+	onIAM(s, "CreateUser", "UserName Path PermissionsBoundary Tags.*", s.createUser)
 	onIAM(s, "GetUser", "UserName", s.getUser)
 	onIAM(s, "ListUsers", "PathPrefix Marker MaxItems", s.listUsers)
+	onIAM(s, "UpdateUser", "UserName NewUserName NewPath", s.updateUser)
 	onIAM(s, "DeleteUser", "UserName", s.deleteUser)
 }
 
@@ -18,13 +19,16 @@ func (s *iamService) addUsers() {
 func shownUser(e entityRow, tags bool) types.User {
 	u := types.User{Arn: &e.ARN, CreateDate: &e.Created, Path: &e.Path, UserId: &e.ID, UserName: &e.Name}
 	if tags {
-		u.Tags = iamTagList(e.Tags)
+		u.Tags, u.PermissionsBoundary = iamTagList(e.Tags), shownBoundary(e)
 	}
 	return u
 }
 
 func (s *iamService) createUser(c iamCall, in *iam.CreateUserInput) (*iam.CreateUserOutput, error) {
 	e, err := s.create(c, "user", "AIDA", *in.UserName, in.Path, in.Tags)
+	if err == nil {
+		e.Boundary, err = s.boundary(c, in.PermissionsBoundary)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -33,10 +37,7 @@ func (s *iamService) createUser(c iamCall, in *iam.CreateUserInput) (*iam.Create
 }
 
 func (s *iamService) getUser(c iamCall, in *iam.GetUserInput) (*iam.GetUserOutput, error) {
-	if in.UserName == nil {
-		return nil, iamInvalid("Must specify userName when calling with non-User credentials")
-	}
-	e, err := s.entity(c, "user", in.UserName)
+	e, err := s.user(c, in.UserName)
 	return &iam.GetUserOutput{User: new(shownUser(e, true))}, err
 }
 
@@ -47,6 +48,23 @@ func (s *iamService) listUsers(c iamCall, in *iam.ListUsersInput) (*iam.ListUser
 		out.Users = append(out.Users, shownUser(e, false))
 	}
 	return out, err
+}
+
+func (s *iamService) updateUser(c iamCall, in *iam.UpdateUserInput) (*iam.UpdateUserOutput, error) {
+	u, err := s.entity(c, "user", in.UserName)
+	if err != nil {
+		return nil, err
+	}
+	groups, old := s.groupsOf(c, u.Name), u.Name
+	if err := s.move(c, &u, in.NewUserName, in.NewPath); err != nil {
+		return nil, err
+	}
+	for _, g := range groups {
+		g.Users = with(without(g.Users, old), u.Name)
+		slices.Sort(g.Users)
+		s.put(c, g)
+	}
+	return &iam.UpdateUserOutput{}, nil
 }
 
 func (s *iamService) deleteUser(c iamCall, in *iam.DeleteUserInput) (*iam.DeleteUserOutput, error) {
