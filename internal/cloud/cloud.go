@@ -65,7 +65,8 @@ type Provider struct {
 	mu      sync.Mutex
 	base    *aws.Config
 	clouds  map[Target]*Cloud
-	callers map[string]caller // by role
+	callers map[string]caller   // by role
+	global  map[string]*limiter // of services without regions, by role
 }
 
 type caller struct{ account, arn string }
@@ -81,7 +82,7 @@ func NewProvider(c Config) *Provider {
 	if c.Dial == nil {
 		c.Dial = (&net.Dialer{Timeout: 10 * time.Second}).DialContext
 	}
-	return &Provider{config: c, calls: newCalls(), clouds: map[Target]*Cloud{}, callers: map[string]caller{}}
+	return &Provider{config: c, calls: newCalls(), clouds: map[Target]*Cloud{}, callers: map[string]caller{}, global: map[string]*limiter{}}
 }
 
 // Calls counts the API calls of every cloud of this provider.
@@ -201,7 +202,8 @@ func (p *Provider) For(ctx context.Context, t Target) (*Cloud, error) {
 }
 
 // configFor is the SDK's configuration for a target, with a limiter of its own,
-// since EC2's buckets are by account and region.
+// since EC2's buckets are by account and region; what has one bucket an account
+// shares a limiter among all regions that a role is used in.
 func (p *Provider) configFor(ctx context.Context, t Target) (aws.Config, error) {
 	base, err := p.load(ctx)
 	if err != nil {
@@ -211,7 +213,12 @@ func (p *Provider) configFor(ctx context.Context, t Target) (aws.Config, error) 
 	if t.Region != "" {
 		cfg.Region = t.Region
 	}
-	cfg.APIOptions = append(cfg.APIOptions, instrument(p.calls, newLimiter(p.paced(base))))
+	limit := newLimiter(p.paced(base))
+	if p.global[t.Role] == nil {
+		p.global[t.Role] = newLimiter(p.paced(base))
+	}
+	limit.global = p.global[t.Role]
+	cfg.APIOptions = append(cfg.APIOptions, instrument(p.calls, limit))
 	cfg.Retryer = func() aws.Retryer {
 		return retry.NewStandard(func(o *retry.StandardOptions) {
 			o.MaxAttempts = 9

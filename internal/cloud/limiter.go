@@ -19,9 +19,19 @@ var (
 	mutateBucket = bucket{50, 5}
 )
 
+// serviceRoute53 is Route 53 as the SDK's middleware names it. All of its calls
+// share one bucket, which is the account's in every region:
+// https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/DNSLimitations.html
+const serviceRoute53 = "route 53"
+
+var route53Bucket = bucket{5, 5}
+
 func bucketOf(service, action string) bucket {
 	if service == "ssm" {
 		return bucket{40, 40} // default throughput of Parameter Store, shared by its actions
+	}
+	if service == serviceRoute53 {
+		return route53Bucket
 	}
 	if service != "ec2" {
 		return bucket{100, 50}
@@ -55,6 +65,7 @@ type limiter struct {
 	mu      sync.Mutex
 	paced   bool
 	actions map[string]*allowance
+	global  *limiter // of what the account has one bucket for; nil for this one
 	now     func() time.Time
 }
 
@@ -74,7 +85,7 @@ func newLimiter(paced bool) *limiter {
 
 func (l *limiter) of(service, action string) *allowance {
 	key := service + ":" + action
-	if service == "ssm" {
+	if service == "ssm" || service == serviceRoute53 {
 		key = service // one bucket for the whole service
 	}
 	a, ok := l.actions[key]
@@ -84,6 +95,14 @@ func (l *limiter) of(service, action string) *allowance {
 		l.actions[key] = a
 	}
 	return a
+}
+
+// whose is the limiter that a service's calls draw from.
+func (l *limiter) whose(service string) *limiter {
+	if l.global != nil && service == serviceRoute53 {
+		return l.global
+	}
+	return l
 }
 
 // take waits until a call may be sent.

@@ -35,6 +35,26 @@ func TestBuckets(t *testing.T) {
 	}
 }
 
+// All of Route 53's calls draw from one bucket, in whichever region they are
+// made.
+func TestRoute53Bucket(t *testing.T) {
+	now := time.Unix(0, 0)
+	global := newLimiter(true)
+	global.now = func() time.Time { return now }
+	var wait time.Duration
+	for i := range 10 {
+		region := newLimiter(true)
+		region.global = global
+		wait = region.whose(serviceRoute53).reserve(serviceRoute53, []string{"ListHostedZones", "ChangeResourceRecordSets"}[i%2])
+		if region.whose("ec2") != region {
+			t.Error("EC2's buckets are the region's")
+		}
+	}
+	if wait != time.Second {
+		t.Errorf("the tenth call waits %v, want 1s", wait)
+	}
+}
+
 func TestThrottlingSlowsDownOnce(t *testing.T) {
 	now := time.Unix(0, 0)
 	l := newLimiter(false)

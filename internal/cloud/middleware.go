@@ -20,6 +20,7 @@ func instrument(calls *Calls, limit *limiter) func(*middleware.Stack) error {
 		attempt := middleware.FinalizeMiddlewareFunc("GoldlineAttempt", func(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (middleware.FinalizeOutput, middleware.Metadata, error) {
 			service := strings.ToLower(awsmiddleware.GetServiceID(ctx))
 			action := awsmiddleware.GetOperationName(ctx)
+			limit := limit.whose(service)
 			if err := limit.take(ctx, service, action); err != nil {
 				return middleware.FinalizeOutput{}, middleware.Metadata{}, err
 			}

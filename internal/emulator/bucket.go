@@ -72,6 +72,10 @@ func resourceRate(action string) (rate, bool) {
 // default: https://docs.aws.amazon.com/general/latest/gr/ssm.html
 var ssmRate = rate{40, 40}
 
+// route53Rate is what all of Route 53's calls share, whatever the region:
+// https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/DNSLimitations.html
+var route53Rate = rate{5, 5}
+
 type bucket struct {
 	tokens float64
 	at     time.Time
@@ -95,6 +99,8 @@ func (b *buckets) take(req *request) error {
 	world := req.caller.world().String()
 	var draws []draw
 	switch req.service {
+	case route53Name:
+		draws = []draw{{req.caller.Account + " route53", route53Rate, 1}}
 	case "ssm":
 		draws = []draw{{world + " ssm", ssmRate, 1}}
 	case "ec2":

@@ -21,7 +21,8 @@ type Call struct {
 	// ConnectionRefused where no answer went back.
 	Code string
 	// Params are the parameters as they stood in the request; of a JSON
-	// request its members, values that are not text as JSON. Values of
+	// request its members, values that are not text as JSON; of a REST request
+	// also the parts of its path, and its body as Body. Values of
 	// SecureString parameters are left out.
 	Params url.Values
 }
@@ -88,6 +89,12 @@ func (l *calls) end(call *Call, err error) {
 func (r *request) params() url.Values {
 	if r.wire.protocol != protocolJSON {
 		params := url.Values{}
+		for label, values := range r.labels {
+			params[label] = values
+		}
+		if r.wire.protocol == protocolREST && len(r.body) > 0 {
+			params.Set("Body", string(r.body))
+		}
 		for key, values := range r.form {
 			if !notParameters[key] {
 				params[key] = values

@@ -68,6 +68,7 @@ type Cloud struct {
 	elb         *elbService
 	scaling     *scalingService
 	ssm         *ssmService
+	dns         *route53Service
 	hooks       hooks
 
 	unlock   func() error
@@ -140,6 +141,7 @@ func newCloud(ctx context.Context, o Options) (_ *Cloud, err error) {
 	c.ec2 = newEC2(c)
 	c.elb = newELB(c)
 	c.scaling = newScaling(c)
+	c.dns = newRoute53(c)
 	if err := c.store.load(); err != nil {
 		return nil, err
 	}

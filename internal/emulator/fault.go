@@ -120,7 +120,7 @@ func (w *wire) throttled() error {
 	switch w.protocol {
 	case protocolEC2:
 		return &apiError{Status: http.StatusServiceUnavailable, Code: "RequestLimitExceeded", Message: "Request limit exceeded."}
-	case protocolQuery:
+	case protocolQuery, protocolREST:
 		return refuse("Throttling", "Rate exceeded")
 	}
 	return refuse("ThrottlingException", "Rate exceeded")
@@ -130,7 +130,7 @@ func (w *wire) unavailable() error {
 	switch w.protocol {
 	case protocolEC2:
 		return &apiError{Status: http.StatusServiceUnavailable, Code: "Unavailable", Message: "The service is unavailable. Please try again shortly."}
-	case protocolQuery:
+	case protocolQuery, protocolREST:
 		return &apiError{Status: http.StatusServiceUnavailable, Code: "ServiceUnavailable", Message: "The service is unavailable. Please try again shortly."}
 	}
 	return &apiError{Status: http.StatusInternalServerError, Code: "InternalServerError", Message: "An error occurred on the server side."}

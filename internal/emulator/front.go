@@ -32,8 +32,9 @@ type request struct {
 	action  string
 	wire    *wire
 	caller  caller
-	form    url.Values // of the query protocols
-	body    []byte     // of JSON
+	form    url.Values // of the query protocols; of REST the query
+	body    []byte     // of JSON and REST
+	labels  url.Values // of REST: what stands in the path
 }
 
 // What a transport turns into a broken connection.
@@ -120,12 +121,7 @@ func (c *Cloud) perform(ctx context.Context, req *request) (a answer, err error)
 		return answer{}, req.wire.unknownAction(req.action)
 	}
 	input := reflect.New(op.input)
-	if req.wire.protocol == protocolJSON {
-		err = req.wire.decodeJSON(req.body, input.Elem())
-	} else {
-		err = req.wire.decodeForm(req.form, input.Elem())
-	}
-	if err != nil {
+	if err = req.decode(input.Elem()); err != nil {
 		return answer{}, err
 	}
 	req.caller.DryRun = dryRun(input.Elem())
@@ -164,8 +160,22 @@ func dryRun(input reflect.Value) bool {
 	return f.IsValid() && f.Kind() == reflect.Pointer && !f.IsNil() && f.Elem().Kind() == reflect.Bool && f.Elem().Bool()
 }
 
+func (r *request) decode(input reflect.Value) error {
+	switch r.wire.protocol {
+	case protocolJSON:
+		return r.wire.decodeJSON(r.body, input)
+	case protocolREST:
+		return r.wire.decodeREST(r, input)
+	}
+	return r.wire.decodeForm(r.form, input)
+}
+
 func (r *request) encode(output any) (answer, error) {
 	a := answer{status: http.StatusOK, header: http.Header{}}
+	if r.wire.protocol == protocolREST {
+		a.status = r.wire.statusOf(r.action)
+		r.wire.encodeHeaders(a.header, output)
+	}
 	if r.wire.protocol == protocolJSON {
 		a.header.Set("Content-Type", "application/x-amz-json-1.1")
 		body, err := r.wire.encodeJSON(output)
@@ -223,6 +233,10 @@ func (c *Cloud) understand(r *http.Request) (*request, error) {
 		return req, nil
 	}
 	req.form = r.URL.Query()
+	if w.protocol == protocolREST {
+		req.action, req.labels, err = w.route(r.Method, r.URL)
+		return req, err
+	}
 	if strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
 		form, err := url.ParseQuery(string(body))
 		if err != nil {

@@ -83,7 +83,7 @@ func (w *wire) unknownToken() error {
 	switch w.protocol {
 	case protocolEC2:
 		return &apiError{Status: http.StatusUnauthorized, Code: "AuthFailure", Message: "AWS was not able to validate the provided access credentials"}
-	case protocolQuery:
+	case protocolQuery, protocolREST:
 		return &apiError{Status: http.StatusForbidden, Code: "InvalidClientTokenId", Message: "The security token included in the request is invalid."}
 	}
 	return refuse("UnrecognizedClientException", "The security token included in the request is invalid.")
@@ -93,7 +93,7 @@ func (w *wire) expiredToken() error {
 	switch w.protocol {
 	case protocolEC2:
 		return refuse("RequestExpired", "Request has expired.")
-	case protocolQuery:
+	case protocolQuery, protocolREST:
 		return &apiError{Status: http.StatusForbidden, Code: "ExpiredToken", Message: "The security token included in the request is expired"}
 	}
 	return refuse("ExpiredTokenException", "The security token included in the request is expired")

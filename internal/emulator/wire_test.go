@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/route53"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 )
@@ -53,7 +54,7 @@ func (f *filler) fill(v reflect.Value, depth int) {
 			v.SetString(values.Index(f.n % values.Len()).String())
 			return
 		}
-		v.SetString("text <&> é " + strings.Repeat("x", f.n%3))
+		v.SetString("text <&> é" + strings.Repeat("x", f.n%3))
 	case t.Kind() == reflect.Bool:
 		v.SetBool(true)
 	case t.Kind() == reflect.Float64 || t.Kind() == reflect.Float32:
@@ -85,6 +86,7 @@ func TestWireAgreesWithSDK(t *testing.T) {
 	}{
 		{"ec2", func(rt http.RoundTripper) any { return ec2.NewFromConfig(configOf(rt, "AKID", "", testRegion)) }, ""},
 		{"sts", func(rt http.RoundTripper) any { return sts.NewFromConfig(configOf(rt, "AKID", "", testRegion)) }, "AssumeRole GetCallerIdentity GetSessionToken"},
+		{"route53", func(rt http.RoundTripper) any { return route53.NewFromConfig(configOf(rt, "AKID", "", testRegion)) }, ""},
 		{"ssm", func(rt http.RoundTripper) any { return ssm.NewFromConfig(configOf(rt, "AKID", "", testRegion)) }, "PutParameter GetParameter GetParameters GetParametersByPath GetParameterHistory DescribeParameters DeleteParameter DeleteParameters LabelParameterVersion UnlabelParameterVersion AddTagsToResource RemoveTagsFromResource ListTagsForResource"},
 	} {
 		t.Run(service.name, func(t *testing.T) {
@@ -117,12 +119,21 @@ type echo struct {
 }
 
 func (e *echo) RoundTrip(r *http.Request) (*http.Response, error) {
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		return nil, err
+	var body []byte
+	var err error
+	if r.Body != nil {
+		if body, err = io.ReadAll(r.Body); err != nil {
+			return nil, err
+		}
 	}
 	req := &request{id: "id", service: e.service, wire: e.wire}
-	if e.wire.protocol == protocolJSON {
+	if e.wire.protocol == protocolREST {
+		req.form, req.body = r.URL.Query(), body
+		if req.action, req.labels, err = e.wire.route(r.Method, r.URL); err != nil {
+			return nil, err
+		}
+		e.err = e.wire.decodeREST(req, e.input.Elem())
+	} else if e.wire.protocol == protocolJSON {
 		_, req.action, _ = strings.Cut(r.Header.Get("X-Amz-Target"), ".")
 		e.err = e.wire.decodeJSON(body, e.input.Elem())
 	} else {

@@ -21,7 +21,9 @@ func (w *wire) encodeXML(action, requestID string, output any) []byte {
 	v := reflect.Indirect(reflect.ValueOf(output))
 	b.WriteString(xmlHeader)
 	fmt.Fprintf(&b, `<%sResponse xmlns="%s">`, action, w.namespace)
-	if w.protocol == protocolQuery {
+	if w.protocol == protocolREST {
+		w.encodeFields(&b, v, true)
+	} else if w.protocol == protocolQuery {
 		fmt.Fprintf(&b, "<%sResult>", action)
 		w.encodeFields(&b, v, true)
 		fmt.Fprintf(&b, "</%sResult><ResponseMetadata><RequestId>%s</RequestId></ResponseMetadata>", action, requestID)
@@ -50,7 +52,7 @@ func (w *wire) encodeFields(b *bytes.Buffer, v reflect.Value, emptyLists bool) {
 	t := v.Type()
 	for i := range t.NumField() {
 		f := t.Field(i)
-		if !carried(f) {
+		if !carried(f) || w.places[t.Name()+"."+f.Name].kind != "" {
 			continue
 		}
 		if isList(f.Type) {

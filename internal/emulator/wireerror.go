@@ -10,11 +10,11 @@ import (
 // Codes of the engine's own refusals; each protocol has its words.
 
 func (w *wire) unknownParameter() string {
-	return map[protocol]string{protocolEC2: "UnknownParameter", protocolQuery: "ValidationError", protocolJSON: "ValidationException"}[w.protocol]
+	return map[protocol]string{protocolEC2: "UnknownParameter", protocolQuery: "ValidationError", protocolJSON: "ValidationException", protocolREST: "InvalidInput"}[w.protocol]
 }
 
 func (w *wire) invalidValue() string {
-	return map[protocol]string{protocolEC2: "InvalidParameterValue", protocolQuery: "ValidationError", protocolJSON: "ValidationException"}[w.protocol]
+	return map[protocol]string{protocolEC2: "InvalidParameterValue", protocolQuery: "ValidationError", protocolJSON: "ValidationException", protocolREST: "InvalidInput"}[w.protocol]
 }
 
 func (w *wire) missingParameter(name string) error {
@@ -26,7 +26,7 @@ func (w *wire) missingParameter(name string) error {
 
 func (w *wire) unknownAction(action string) error {
 	switch w.protocol {
-	case protocolEC2, protocolQuery:
+	case protocolEC2, protocolQuery, protocolREST:
 		return refuse("InvalidAction", "The action %s is not valid for this web service", action)
 	}
 	return refuse("UnknownOperationException", "The action %s is not known", action)
@@ -42,13 +42,16 @@ func encodeError(p protocol, e *apiError, requestID string) answer {
 		a.header.Set("X-Amzn-Errortype", e.Code)
 		a.body, _ = json.Marshal(map[string]string{"__type": e.Code, "message": e.Message}) // strings always marshal
 		return a
-	case protocolQuery:
-		kind := "Sender"
+	case protocolQuery, protocolREST:
+		kind, namespace := "Sender", "https://sts.amazonaws.com/doc/2011-06-15/"
+		if p == protocolREST {
+			namespace = "https://route53.amazonaws.com/doc/2013-04-01/"
+		}
 		if e.Status >= http.StatusInternalServerError {
 			kind = "Receiver"
 		}
-		fmt.Fprintf(&b, `%s<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>%s</Type><Code>%s</Code><Message>%s</Message></Error><RequestId>%s</RequestId></ErrorResponse>`,
-			xmlHeader, kind, escape(e.Code), escape(e.Message), requestID)
+		fmt.Fprintf(&b, `%s<ErrorResponse xmlns="%s"><Error><Type>%s</Type><Code>%s</Code><Message>%s</Message></Error><RequestId>%s</RequestId></ErrorResponse>`,
+			xmlHeader, namespace, kind, escape(e.Code), escape(e.Message), requestID)
 	default:
 		fmt.Fprintf(&b, `%s<Response><Errors><Error><Code>%s</Code><Message>%s</Message></Error></Errors><RequestID>%s</RequestID></Response>`,
 			xmlHeader, escape(e.Code), escape(e.Message), requestID)

@@ -17,6 +17,7 @@ const (
 	protocolEC2   protocol = "ec2"   // form in, XML out, lists flattened
 	protocolQuery protocol = "query" // form in, XML out, lists of member
 	protocolJSON  protocol = "json"  // JSON 1.1 both ways
+	protocolREST  protocol = "rest"  // path, query, headers and an XML body
 )
 
 // The tables hold what no rule gives; wiregen writes them from the services'
@@ -32,6 +33,8 @@ var (
 	elbTable string
 	//go:embed wire/autoscaling.txt
 	scalingTable string
+	//go:embed wire/route53.txt
+	route53Table string
 	//go:embed wire/sts.txt
 	stsTable string
 )
@@ -45,6 +48,8 @@ type wire struct {
 	out       map[string]string
 	item      map[string]string
 	required  map[string]bool
+	places    map[string]place // of what is not in a body, for REST
+	routes    []route
 	inputs    sync.Map // reflect.Type to map[string]int: field by name in requests
 	enums     sync.Map // reflect.Type to map[string]bool
 }
@@ -53,6 +58,7 @@ func newWire(p protocol, namespace, table string) (*wire, error) {
 	w := &wire{
 		protocol: p, namespace: namespace,
 		in: map[string]string{}, out: map[string]string{}, item: map[string]string{}, required: map[string]bool{},
+		places: map[string]place{},
 	}
 	for line := range strings.Lines(table) {
 		words := strings.Fields(line)
@@ -73,6 +79,14 @@ func newWire(p protocol, namespace, table string) (*wire, error) {
 			w.item[key] = name
 		case "required":
 			w.required[key] = true
+		case inPath, inQuery, inHeader:
+			w.places[key] = place{kind, name}
+		case "route":
+			r, err := newRoute(words[0], words[1], name)
+			if err != nil {
+				return nil, err
+			}
+			w.routes = append(w.routes, r)
 		default:
 			return nil, fmt.Errorf("table of wire names: unknown entry %q", words[2])
 		}
@@ -94,6 +108,7 @@ func newWires() (map[string]*wire, error) {
 		{scalingName, protocolQuery, "http://autoscaling.amazonaws.com/doc/2011-01-01/", scalingTable},
 		{"sts", protocolQuery, "https://sts.amazonaws.com/doc/2011-06-15/", stsTable},
 		{"iam", protocolQuery, "https://iam.amazonaws.com/doc/2010-05-08/", iamTable},
+		{route53Name, protocolREST, "https://route53.amazonaws.com/doc/2013-04-01/", route53Table},
 		{"ssm", protocolJSON, "", ssmTable},
 	} {
 		w, err := newWire(s.protocol, s.namespace, s.table)
@@ -164,7 +179,7 @@ func (w *wire) fields(t reflect.Type) map[string]int {
 	}
 	fields := map[string]int{}
 	for i := range t.NumField() {
-		if f := t.Field(i); carried(f) {
+		if f := t.Field(i); carried(f) && w.places[t.Name()+"."+f.Name].kind == "" {
 			fields[w.inName(t, f)] = i
 		}
 	}

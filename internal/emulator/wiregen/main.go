@@ -8,11 +8,14 @@
 //	go run internal/emulator/wiregen/main.go MODEL > internal/emulator/wire/ec2.txt
 //	go run internal/emulator/wiregen/main.go MODEL Action... > internal/emulator/wire/ssm.txt
 //
-// With actions named, only the shapes that these reach are written.
+// With actions named, only the shapes that these reach are written. Of a REST
+// service the table also holds each action's method, path and status, and what
+// of a message is not in its body.
 package main
 
 import (
 	"bufio"
+	"cmp"
 	"compress/gzip"
 	"encoding/json"
 	"fmt"
@@ -28,6 +31,7 @@ type ref struct {
 	Shape        string `json:"shape"`
 	LocationName string `json:"locationName"`
 	QueryName    string `json:"queryName"`
+	Location     string `json:"location"` // uri, querystring, header; empty for the body
 }
 
 type shape struct {
@@ -44,6 +48,11 @@ type model struct {
 	Operations map[string]struct {
 		Input  ref `json:"input"`
 		Output ref `json:"output"`
+		HTTP   struct {
+			Method       string `json:"method"`
+			RequestURI   string `json:"requestUri"`
+			ResponseCode int    `json:"responseCode"`
+		} `json:"http"`
 	} `json:"operations"`
 	Shapes map[string]shape `json:"shapes"`
 }
@@ -67,6 +76,9 @@ func run(args []string, out io.Writer) error {
 	for name, op := range m.Operations {
 		if len(args) > 1 && !slices.Contains(args[1:], name) {
 			continue
+		}
+		if m.rest() {
+			lines[fmt.Sprintf("%s %s route=%d:%s", name, op.HTTP.Method, cmp.Or(op.HTTP.ResponseCode, 200), op.HTTP.RequestURI)] = true
 		}
 		m.write(lines, op.Input.Shape, name+"Input", true, map[string]bool{})
 		m.write(lines, op.Output.Shape, name+"Output", false, map[string]bool{})
@@ -115,6 +127,16 @@ func (m *model) write(lines map[string]bool, name, goName string, asked bool, se
 	for member, r := range s.Members {
 		list := m.Shapes[r.Shape].Type == "list"
 		field := upper(member)
+		if r.Location != "" {
+			lines[goName+" "+field+" "+r.Location+"="+or(r.LocationName, member)] = true
+			if asked && slices.Contains(s.Required, member) {
+				lines[goName+" "+field+" required"] = true
+			}
+			continue
+		}
+		if item := m.Shapes[r.Shape].Member.LocationName; list && m.rest() {
+			lines[goName+" "+field+" item="+or(item, "member")] = true
+		}
 		if asked {
 			if wire := m.requestName(member, r); wire != m.requestRule(field, list) {
 				lines[goName+" "+field+" in="+wire] = true
@@ -133,6 +155,10 @@ func (m *model) write(lines map[string]bool, name, goName string, asked bool, se
 		m.write(lines, r.Shape, r.Shape, asked, seen)
 	}
 }
+
+// rest tells whether a message's parts are spread over path, query, headers and
+// an XML body.
+func (m *model) rest() bool { return m.Metadata.Protocol == "rest-xml" }
 
 // The rules are the engine's own, in wirenames.go.
 
