@@ -1,12 +1,10 @@
-//go:build ignore
-
 // Wiregen writes the table of what the engine cannot derive from the SDK's
 // Go types: the wire names that follow no rule, and which members a request
 // must have. Its input is a service's public model (service-2.json, or the
 // same gzipped, as botocore ships it):
 //
-//	go run internal/emulator/wiregen/main.go MODEL > internal/emulator/wire/ec2.txt
-//	go run internal/emulator/wiregen/main.go MODEL Action... > internal/emulator/wire/ssm.txt
+//	go run ./internal/emulator/wiregen MODEL > internal/emulator/wire/ec2.txt
+//	go run ./internal/emulator/wiregen MODEL Action... > internal/emulator/wire/ssm.txt
 //
 // With actions named, only the shapes that these reach are written. Of a REST
 // service the table also holds each action's method, path and status, and what
