@@ -14,9 +14,9 @@ build:
 test:
 	$(GO) test -timeout 9m ./...
 
-## race: internal/, pipelines and promote under the race detector, their short tests
+## race: all but cmd under the race detector, the short tests
 race:
-	$(GO) test -race -short -timeout 15m ./internal/... ./pipelines ./promote
+	$(GO) test -race -short -timeout 20m ./internal/... ./pipelines ./promote ./launch ./bake
 
 ## check: formatting, go vet, the linters where golangci-lint is installed
 check:
