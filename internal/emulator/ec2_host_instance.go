@@ -33,7 +33,8 @@ func (h *hosts) nextOfInstance(w world, row instanceRow) step {
 	if todo := h.nextSnapshots(w, row); todo != nil {
 		return todo
 	}
-	up := row.State == statePending && !row.Settled || row.State == stateRunning && h.wants(row.ID)
+	// One that is pending and settled was started by a process that is gone.
+	up := row.State == statePending && !row.Settled || row.isUp() && h.wants(row.ID)
 	if up && at == nil {
 		if !h.volumesReady(w, row.ID) {
 			return nil // their workers kick this one when they are
@@ -161,7 +162,7 @@ func (h *hosts) bringUp(ctx context.Context, w world, id string, spec machine.Sp
 			return nil
 		}
 		switch {
-		case startErr == nil && row.State == statePending:
+		case startErr == nil && row.State == statePending && !row.Settled:
 			row.Fresh = false
 			h.s.settled(w, row)
 		case startErr != nil && row.State == statePending:

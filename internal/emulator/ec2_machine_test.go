@@ -255,27 +255,37 @@ func TestMachinesWakeInTheNextProcess(t *testing.T) {
 // TestAnInterruptedBootIsTakenUp: whoever waits for the status checks of an
 // instance whose process was killed in mid-boot does not wait for ever.
 func TestAnInterruptedBootIsTakenUp(t *testing.T) {
-	o := Options{Dir: t.TempDir(), Machine: machine.InProcess, Transition: time.Millisecond}
-	first, err := Open(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
+	for state, transition := range map[string]time.Duration{
+		"running": time.Millisecond,
+		"pending": 3 * time.Second, // longer than the boot takes to begin
+	} {
+		t.Run(state, func(t *testing.T) {
+			t.Parallel()
+			o := Options{Dir: t.TempDir(), Machine: machine.InProcess, Transition: transition}
+			first, err := Open(t.Context(), o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := clientsOf(first)
+			id := *run(t, c, func(in *ec2.RunInstancesInput) {
+				in.UserData = new(base64.StdEncoding.EncodeToString([]byte("#cloud-config\nbootcmd:\n  - test -e /var/been || { touch /var/been; echo begun > /dev/console; sleep 600; }\n")))
+			}).InstanceId
+			if state == "running" {
+				awaitRunning(t, c, id)
+			}
+			deadline := time.Now().Add(awaitAtMost)
+			for !strings.Contains(consoleOf(t, c, id), "begun") {
+				if time.Now().After(deadline) {
+					t.Fatalf("the boot does not begin: %s", consoleOf(t, c, id))
+				}
+				runtime.Gosched()
+			}
+			if err := first.Close(); err != nil {
+				t.Fatal(err)
+			}
+			awaitBooted(t, newTestCloud(t, o), id)
+		})
 	}
-	c := clientsOf(first)
-	id := *run(t, c, func(in *ec2.RunInstancesInput) {
-		in.UserData = new(base64.StdEncoding.EncodeToString([]byte("#cloud-config\nbootcmd:\n  - test -e /var/been || { touch /var/been; echo begun > /dev/console; sleep 600; }\n")))
-	}).InstanceId
-	awaitRunning(t, c, id)
-	deadline := time.Now().Add(awaitAtMost)
-	for !strings.Contains(consoleOf(t, c, id), "begun") {
-		if time.Now().After(deadline) {
-			t.Fatalf("the boot does not begin: %s", consoleOf(t, c, id))
-		}
-		runtime.Gosched()
-	}
-	if err := first.Close(); err != nil {
-		t.Fatal(err)
-	}
-	awaitBooted(t, newTestCloud(t, o), id)
 }
 
 func TestNothingIsLeftOnDisk(t *testing.T) {
