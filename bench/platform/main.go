@@ -1,8 +1,9 @@
 // Command platform writes a project that defines customers' platforms, all of
 // one environment: for each customer a VPC with public and private subnets in
 // two zones, an internet and a NAT gateway, route tables, three security groups
-// that name each other, instances with user data in both zones, a volume on every
-// third, and a bastion with an elastic IP. It is what bench/measure launches.
+// whose ten rules name each other, a role and an instance profile, instances with
+// user data in both zones, a volume on every third, and a bastion with an elastic
+// IP. It is what bench/measure launches.
 package main
 
 import (
@@ -72,7 +73,7 @@ func customer(n, instances int) string {
 	rest := instances - 1 // beside the bastion
 	withVolume := instances / 3
 	without := rest - withVolume
-	text := network + groups + bastion +
+	text := network + groups + access + bastion +
 		servers("data", "a", (withVolume+1)/2, true) + servers("data", "b", withVolume/2, true) +
 		servers("app", "a", (without+1)/2, false) + servers("app", "b", without/2, false)
 	return strings.NewReplacer("CUSTOMER", fmt.Sprintf("c%d", n), "NET", fmt.Sprintf("10.%d", n)).Replace(text)
@@ -166,6 +167,21 @@ ingress:
   - {port: 5433, self: true}
 `
 
+// access is the role that all instances of a customer take on.
+const access = `---
+kind: iam_role
+name: CUSTOMER
+assume_role_policy:
+  Statement: [{Effect: Allow, Principal: {Service: ec2.amazonaws.com}, Action: sts:AssumeRole}]
+inline_policies:
+  parameters:
+    Statement: [{Effect: Allow, Action: ssm:GetParameter, Resource: "arn:aws:ssm:*:*:parameter/CUSTOMER/*"}]
+---
+kind: instance_profile
+name: CUSTOMER
+role: CUSTOMER
+`
+
 const bastion = `---
 kind: instance
 name: CUSTOMER-bastion
@@ -173,6 +189,7 @@ ami: ${var.ami}
 instance_type: t3.micro
 subnet: CUSTOMER-public-a
 security_groups: [CUSTOMER-bastion]
+iam_instance_profile: ${instance_profile.CUSTOMER.name}
 user_data:
   extra: {customer: CUSTOMER, service: bastion}
 ---
@@ -191,6 +208,7 @@ ami: ${var.ami}
 instance_type: t3.micro
 subnet: CUSTOMER-private-%[2]s
 security_groups: [CUSTOMER-%[1]s]
+iam_instance_profile: ${instance_profile.CUSTOMER.name}
 user_data:
   extra: {customer: CUSTOMER, service: %[1]s}
 `, service, zone, count)
