@@ -31,6 +31,9 @@ import (
 
 const testRegion = "eu-central-1"
 
+// anyAMI is one that every local cloud has in that region.
+const anyAMI = "ami-0e544268837c95001"
+
 // site is a local cloud and a project over it.
 type site struct {
 	t     testing.TB
@@ -70,16 +73,21 @@ func newSite(t testing.TB, files map[string]string) *site {
 
 func newSiteOn(t testing.TB, kind machine.Kind, files map[string]string) *site {
 	t.Helper()
+	return newSiteWith(t, emulator.Options{Machine: kind}, files)
+}
+
+// newSiteWith is a site over a local cloud with more said about it.
+func newSiteWith(t testing.TB, o emulator.Options, files map[string]string) *site {
+	t.Helper()
 	s := &site{t: t, dir: t.TempDir(), wire: &wire{}}
-	local, err := emulator.Open(context.Background(), emulator.Options{
-		Machine: kind, Transition: time.Millisecond,
-		OnDie: func() {
-			s.wire.cut.Store(true)
-			if s.onDie != nil {
-				s.onDie()
-			}
-		},
-	})
+	o.Transition = time.Millisecond
+	o.OnDie = func() {
+		s.wire.cut.Store(true)
+		if s.onDie != nil {
+			s.onDie()
+		}
+	}
+	local, err := emulator.Open(context.Background(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,7 +33,7 @@ type instanceSpec struct {
 	SourceDestCheck          *bool            `yaml:"source_dest_check" doc:"Whether traffic must be from or to the instance itself." default:"true"`
 	KeyName                  string           `yaml:"key_name" alias:"keypair" change:"replaces" doc:"EC2 key pair for logging in."`
 	KeyPair                  string           `yaml:"key_pair" ref:"key_pair" attribute:"key_name" doc:"The key pair for logging in, where the topology defines it. The instance keeps the key that it was launched with."`
-	IAMInstanceProfile       string           `yaml:"iam_instance_profile" alias:"instance_profile_name" change:"replaces" doc:"Name of the instance profile."`
+	IAMInstanceProfile       string           `yaml:"iam_instance_profile" alias:"instance_profile_name" change:"replaces" doc:"Name of the instance profile. Another one takes its place while the instance runs."`
 	UserData                 *userDataSpec    `yaml:"user_data" change:"replaces" doc:"What the instance is told beside its own name and place."`
 	Volumes                  []attachmentSpec `yaml:"volumes" doc:"Volumes that are attached to it. They move to its successor with their contents."`
 	RootBlockDevice          *rootSpec        `yaml:"root_block_device" change:"replaces" doc:"The root volume; by default as the image has it."`
@@ -178,7 +178,6 @@ func (instances) compare(w want[instanceSpec], i instance) (d differences) {
 		d.fixed("private_ip", aws.ToString(i.PrivateIpAddress), s.PrivateIP, "")
 	}
 	d.fixed("key_name", aws.ToString(i.KeyName), s.key(), "")
-	d.fixed("iam_instance_profile", profileOf(i.Instance), s.IAMInstanceProfile, "")
 	if s.EBSOptimized != nil {
 		d.fixed("ebs_optimized", fmt.Sprint(aws.ToBool(i.EbsOptimized)), fmt.Sprint(*s.EBSOptimized), "")
 	}
@@ -186,6 +185,7 @@ func (instances) compare(w want[instanceSpec], i instance) (d differences) {
 		d.fixed("tenancy", string(i.Placement.Tenancy), s.Tenancy, "")
 	}
 	compareInputs(&d, w, i)
+	d.set("iam_instance_profile", profileOf(i.Instance), s.IAMInstanceProfile)
 	if len(s.SecurityGroups) > 0 {
 		wanted := slices.Sorted(slices.Values(s.SecurityGroups))
 		d.set("security_groups", strings.Join(groupsOf(i.Instance), ", "), strings.Join(slices.Compact(wanted), ", "))
@@ -311,15 +311,6 @@ func (s *instanceSpec) key() string {
 		return s.KeyPair
 	}
 	return s.KeyName
-}
-
-// profileOf is the name of an instance's profile.
-func profileOf(i types.Instance) string {
-	if i.IamInstanceProfile == nil {
-		return ""
-	}
-	arn := aws.ToString(i.IamInstanceProfile.Arn)
-	return arn[strings.LastIndexByte(arn, '/')+1:]
 }
 
 // tags make an instance tell what it runs, so that nobody has to look up its

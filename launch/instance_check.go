@@ -23,6 +23,9 @@ func (instances) check(c *checker, d definition[instanceSpec]) {
 	if s.KeyPair != "" && s.KeyName != "" {
 		c.problems.AddHint(d.At("key_pair"), "key_pair names a definition, key_name a key pair that the account has", "an instance takes one of key_name and key_pair")
 	}
+	if p := s.IAMInstanceProfile; strings.HasPrefix(p, "arn:") {
+		c.problems.AddHint(d.At("iam_instance_profile"), "give its name: "+arnName(p), "%q is an ARN", p)
+	}
 	checkAddress(c, d)
 	checkAttachments(c, d)
 	checkElastic(c, d)

@@ -110,11 +110,13 @@ func (k instances) runAll(ctx context.Context, t *task, first want[instanceSpec]
 	in.TagSpecifications = append(t.birthTagsOf(types.ResourceTypeInstance, common), t.birthTagsOf(types.ResourceTypeVolume, volumes)...)
 	var made []types.Instance
 	err = t.again(ctx, func() error {
-		out, err := k.api(t.Cloud).RunInstances(ctx, in)
-		if err == nil {
-			made = out.Instances
-		}
-		return err
+		return t.knownProfile(ctx, first.spec.IAMInstanceProfile, func() error {
+			out, err := k.api(t.Cloud).RunInstances(ctx, in)
+			if err == nil {
+				made = out.Instances
+			}
+			return err
+		})
 	}, nil)
 	return made, noCapacity(err, first.spec)
 }

@@ -87,7 +87,11 @@ func (k instances) create(ctx context.Context, t *task, w want[instanceSpec]) (i
 	if err != nil {
 		return instance{}, err
 	}
-	out, err := k.api(t.Cloud).RunInstances(ctx, in)
+	var out *ec2.RunInstancesOutput
+	err = t.knownProfile(ctx, w.spec.IAMInstanceProfile, func() (err error) {
+		out, err = k.api(t.Cloud).RunInstances(ctx, in)
+		return err
+	})
 	if err != nil {
 		return instance{}, noCapacity(err, w.spec)
 	}

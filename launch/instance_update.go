@@ -36,6 +36,11 @@ func (k instances) update(ctx context.Context, t *task, w want[instanceSpec], i 
 	if err := k.updateAttributes(ctx, t, w.spec, id, d); err != nil {
 		return err
 	}
+	if d.has("iam_instance_profile") {
+		if err := k.giveProfile(ctx, t, id, w.spec.IAMInstanceProfile); err != nil {
+			return fmt.Errorf("iam_instance_profile: %w", err)
+		}
+	}
 	if d.has("elastic_ip") {
 		if err := (elasticIPs{}).give(ctx, t, w.spec.ElasticIP, id); err != nil {
 			return fmt.Errorf("elastic_ip: %w", err)

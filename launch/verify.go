@@ -14,14 +14,17 @@ import (
 )
 
 // verify asks the region what the definitions alone cannot tell, and only about
-// what is going to be made or changed: whether its zones and instance types
-// exist there, and whether a type runs the architecture of its image.
+// what is going to be made or changed: whether its zones, instance types
+// and instance profiles exist there, and whether a type runs the architecture of its image.
 func (p *planner) verify(ctx context.Context) error {
 	var problems diag.List
 	if err := p.verifyZones(ctx, &problems); err != nil {
 		return err
 	}
 	if err := p.verifyTypes(ctx, &problems); err != nil {
+		return err
+	}
+	if err := p.verifyProfiles(ctx, &problems); err != nil {
 		return err
 	}
 	return problems.Err()

@@ -35,6 +35,9 @@ type Options struct {
 	Latency time.Duration
 	// Consistency is how long something new stays invisible to reads.
 	Consistency time.Duration
+	// ProfileDelay is how long EC2 does not know a new instance profile that IAM
+	// shows already.
+	ProfileDelay time.Duration
 	// OnDie is called by a fault of kind Die. It stands for the end of the
 	// calling process: a test cancels what it runs.
 	OnDie func()

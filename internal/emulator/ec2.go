@@ -91,6 +91,7 @@ func newEC2(c *Cloud) *ec2Service {
 	s.addInstances()
 	s.addInstanceStates()
 	s.addInstanceAttributes()
+	s.addProfiles()
 	s.addInstanceTypes()
 	s.addAddresses()
 	s.addLaunchTemplates()

@@ -46,6 +46,7 @@ type instanceRow struct {
 	Booted, Fresh, Reboot      bool      // Fresh: its machine never ran
 	Metadata                   types.InstanceMetadataOptionsResponse
 	Profile                    *types.IamInstanceProfile
+	ProfileSince               time.Time // when it was associated
 	Shutdown                   types.ShutdownBehavior
 	KeepAlive, KeepRunning     bool // termination and stop protection
 	EbsOptimized, Spot         bool

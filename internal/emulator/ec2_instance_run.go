@@ -2,7 +2,6 @@ package emulator
 
 import (
 	"encoding/base64"
-	"fmt"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
@@ -195,17 +194,11 @@ func (s *ec2Service) launchOptions(c ec2Call, l *launch) error {
 		return err
 	}
 	// Clients that always send the parameter, as older ones do, mean none by an empty name.
-	if arn, name := deref(deref(l.in.IamInstanceProfile).Arn), deref(deref(l.in.IamInstanceProfile).Name); arn != "" || name != "" {
-		if arn != "" && name != "" {
-			return refuse("InvalidParameterCombination", "Exactly one of the name and the ARN of an instance profile has to be specified")
+	if p := deref(l.in.IamInstanceProfile); deref(p.Arn) != "" || deref(p.Name) != "" {
+		if l.root.Profile, err = s.profileFor(c, p); err != nil {
+			return err
 		}
-		if arn == "" {
-			arn = fmt.Sprintf("arn:aws:iam::%s:instance-profile/%s", c.Account, name)
-		}
-		if !strings.HasPrefix(arn, "arn:aws:iam::") || !strings.Contains(arn, ":instance-profile/") {
-			return refuse("InvalidParameterValue", "Value (%s) for parameter iamInstanceProfile.arn is invalid. Invalid IAM Instance Profile ARN", arn)
-		}
-		l.root.Profile = &types.IamInstanceProfile{Arn: new(arn), Id: new("AIPA" + strings.ToUpper(instanceID.stable(arn)[3:19]))}
+		l.root.ProfileSince = c.now
 	}
 	l.root.Credits = deref(deref(l.in.CreditSpecification).CpuCredits)
 	return nil

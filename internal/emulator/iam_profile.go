@@ -38,10 +38,11 @@ func (s *iamService) profile(c iamCall, name *string) (profileRow, error) {
 	return p, nil
 }
 
-// forEC2 finds an instance profile by its ARN or by its name.
+// forEC2 finds an instance profile, as far as EC2 knows it by now, by its ARN or
+// by its name.
 func (s *iamService) forEC2(account, arn, name string) (profileRow, bool) {
 	for _, p := range s.profiles.all(world{Account: account}) {
-		if (p.ARN == arn || name != "" && strings.EqualFold(p.Name, name)) && s.cloud.visible(p.Made) {
+		if (p.ARN == arn || name != "" && strings.EqualFold(p.Name, name)) && !s.cloud.clock.Now().Before(p.Made.Add(s.cloud.options.ProfileDelay)) {
 			return p, true
 		}
 	}
