@@ -36,6 +36,9 @@ type state struct {
 	// an instance, the VPC in which it has one. EC2 detaches a gateway only when
 	// no such address is left, though neither names the other.
 	gates, mapped string
+	// launchesIn, of what launches instances by itself, is a subnet of theirs: it
+	// counts as mapped in the VPC of that.
+	launchesIn string
 	// identity is that of a resource which has no tags of its own yet.
 	identity identity
 	// along are the IDs of what lacks the same tags.
@@ -229,6 +232,11 @@ func newInventory(lists [][]*found) *inventory {
 			} else if a := f.tags[tags.Address]; a != "" {
 				v.byAddress[a] = append(v.byAddress[a], f)
 			}
+		}
+	}
+	for _, f := range v.all {
+		if subnet := v.byID[f.launchesIn]; subnet != nil && len(subnet.uses) > 0 {
+			f.mapped = subnet.uses[0]
 		}
 	}
 	for _, list := range v.byUUID {

@@ -91,6 +91,11 @@ type (
 	keeper[R any] interface {
 		keeps(ctx context.Context, c *cloud.Cloud, have R) error
 	}
+	// mover is a kind whose attributes a change in place moves: until it is
+	// carried out nobody knows what they are going to be.
+	mover interface {
+		moves(d differences) []string
+	}
 	// named is a kind whose resources are known by names that are taken once in
 	// the account, and carry no generation: a replacement takes the name over
 	// when the old one is gone.
@@ -118,6 +123,7 @@ type kind interface {
 	follows(w *world, r *project.Resource, spec any) []string
 	foresee(w *world, r *project.Resource) map[string]string
 	refuse(w *world, r *project.Resource, spec any) error
+	moves(d differences) []string
 	create(ctx context.Context, t *task, r *project.Resource, spec any) (*found, error)
 	update(ctx context.Context, t *task, r *project.Resource, spec any, have *found, d differences) error
 	settle(ctx context.Context, t *task, have *found) (*found, error)
@@ -141,6 +147,7 @@ func kinds() []kind {
 		of(iamPolicies{}), of(iamGroups{}), of(iamUsers{}), of(iamRoles{}), of(instanceProfiles{}),
 		of(targetGroups{}), of(loadBalancers{}), of(listeners{}), of(listenerRules{}),
 		of(volumes{}), of(snapshots{}), of(instances{}), of(attachments{}), of(launchTemplates{}),
+		of(autoScalingGroups{}),
 	}
 }
 
@@ -228,6 +235,13 @@ func (a adapter[S, R]) foresee(w *world, r *project.Resource) map[string]string 
 func (a adapter[S, R]) refuse(w *world, r *project.Resource, spec any) error {
 	if h, ok := a.h.(refuser[S]); ok {
 		return h.refuse(a.want(w, r, spec))
+	}
+	return nil
+}
+
+func (a adapter[S, R]) moves(d differences) []string {
+	if h, ok := a.h.(mover); ok {
+		return h.moves(d)
 	}
 	return nil
 }

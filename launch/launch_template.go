@@ -61,7 +61,7 @@ func (launchTemplates) api(c *cloud.Cloud) launchTemplateAPI { return c.EC2 }
 func (launchTemplates) about() project.Kind {
 	return project.Kind{
 		Name: "launch_template", Doc: "What the instances of an Auto Scaling group are launched with. Each change is a new version, which becomes the default one.",
-		Attributes: []string{"id", "name", "latest_version"},
+		Attributes: []string{"id", "name", "latest_version", "versioned_id"},
 	}
 }
 
@@ -109,12 +109,30 @@ func (launchTemplates) list(ctx context.Context, q query) ([]launchTemplate, err
 }
 
 func (launchTemplates) read(t launchTemplate) state {
-	s := state{
-		id: aws.ToString(t.LaunchTemplateId), tags: cloud.TagSet(t.Tags), uses: templateGroups(t.data),
-		attributes: map[string]string{"name": aws.ToString(t.LaunchTemplateName), "latest_version": strconv.FormatInt(aws.ToInt64(t.LatestVersionNumber), 10)},
+	id, latest := aws.ToString(t.LaunchTemplateId), strconv.FormatInt(aws.ToInt64(t.LatestVersionNumber), 10)
+	return state{
+		id: id, tags: cloud.TagSet(t.Tags), uses: templateGroups(t.data),
+		attributes: map[string]string{"name": aws.ToString(t.LaunchTemplateName), "latest_version": latest, "versioned_id": id + ":" + latest},
 	}
-	return s
 }
+
+// moves: any change but that of the default is a new version.
+func (launchTemplates) moves(d differences) []string {
+	if newVersion(d) {
+		return []string{"latest_version", "versioned_id"}
+	}
+	return nil
+}
+
+func newVersion(d differences) bool { return len(d) > 1 || len(d) == 1 && !d.has("default_version") }
+
+// settle: what refers to the template's version takes the one that update has
+// noted, which EC2's describes may not show for a while.
+func (launchTemplates) settle(_ context.Context, _ *task, have launchTemplate) (launchTemplate, error) {
+	return have, nil
+}
+
+func (launchTemplates) fresh(launchTemplate) bool { return false }
 
 func templateGroups(d types.ResponseLaunchTemplateData) []string {
 	if len(d.NetworkInterfaces) > 0 {
@@ -166,6 +184,9 @@ func describeTemplate(d types.ResponseLaunchTemplateData) map[string]string {
 		}
 	}
 	for _, spec := range d.TagSpecifications {
+		if spec.ResourceType == types.ResourceTypeLaunchTemplate {
+			continue // the template's own, which moto keeps here
+		}
 		text, _ := json.Marshal(cloud.TagSet(spec.Tags)) // text to text: it cannot fail
 		all["tags of the "+string(spec.ResourceType)] = string(text)
 	}
@@ -275,7 +296,7 @@ func (k launchTemplates) create(ctx context.Context, t *task, w want[launchTempl
 
 func (k launchTemplates) update(ctx context.Context, t *task, w want[launchTemplateSpec], have launchTemplate, d differences) error {
 	latest := aws.ToInt64(have.LatestVersionNumber)
-	if len(d) > 1 || !d.has("default_version") {
+	if newVersion(d) {
 		request := k.request(w)
 		text, _ := json.Marshal(request) // the SDK's own fields: it cannot fail
 		// Tried again, the same change of the same version makes no second one.
@@ -288,6 +309,7 @@ func (k launchTemplates) update(ctx context.Context, t *task, w want[launchTempl
 			return fmt.Errorf("new version: %w", err)
 		}
 		latest = aws.ToInt64(out.LaunchTemplateVersion.VersionNumber)
+		*have.LatestVersionNumber = latest // for settle
 	}
 	_, err := k.api(t.Cloud).ModifyLaunchTemplate(ctx, &ec2.ModifyLaunchTemplateInput{
 		LaunchTemplateId: have.LaunchTemplateId, DefaultVersion: aws.String(strconv.FormatInt(latest, 10))})

@@ -13,7 +13,8 @@ import (
 )
 
 // Instances lists the instances that carry the environment's tags and are not
-// terminated, in one paginated call. They tell by their tags what they run.
+// terminated, those of its Auto Scaling groups among them, in one paginated
+// call. They tell by their tags what they run.
 func Instances(ctx context.Context, o Options) ([]Instance, error) {
 	w, err := newWorld(o)
 	if err != nil {
@@ -27,7 +28,7 @@ func Instances(ctx context.Context, o Options) ([]Instance, error) {
 	}
 	var all []*found
 	for _, i := range list {
-		if f := (&found{kind: of(instances{}), state: instances{}.read(i), raw: i}); !f.gone && !f.elsewhere() {
+		if f := (&found{kind: of(instances{}), state: instances{}.read(i), raw: i}); !f.gone && (!f.elsewhere() || f.tags[tags.ScalingGroup] != "") {
 			all = append(all, f)
 		}
 	}

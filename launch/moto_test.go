@@ -54,6 +54,7 @@ func TestMoto(t *testing.T) {
 	motoPointer(t, s.cloud, "db", second)
 	s.launch()
 	s.settled()
+	s.motoScaling(t, second)
 	s.destroy()
 	w, err := newWorld(s.options())
 	if err == nil {
@@ -119,6 +120,27 @@ func motoPointer(t *testing.T, c *cloud.Cloud, image, ami string) {
 		Type: ssmtypes.ParameterTypeString, Overwrite: aws.Bool(true)})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// motoScaling: a group whose instances are left alone, since moto knows no
+// instance refreshes (and launches nothing from a second version with user data).
+func (s *site) motoScaling(t *testing.T, build string) {
+	s.t.Helper()
+	s.write(map[string]string{
+		"topology/launch_templates/fleet.yaml":    "image: web\ninstance_type: t3.micro\nsecurity_groups: [web]\n",
+		"topology/auto_scaling_groups/fleet.yaml": "launch_template: fleet\nmin_size: 1\nmax_size: 3\nsubnets: [public-a, public-b]\nrefresh: none\n",
+	})
+	s.launch()
+	s.settled()
+	s.edit("topology/auto_scaling_groups/fleet.yaml", "min_size: 1", "min_size: 2")
+	s.launch()
+	s.settled()
+	motoPointer(t, s.cloud, "web", build)
+	s.launch()
+	s.settled()
+	if g := s.group(); *g.LaunchTemplate.Version != "2" || len(g.Instances) != 2 {
+		s.t.Errorf("version %s, %d instances", *g.LaunchTemplate.Version, len(g.Instances))
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 // How long names may be, of what has no other ID than its name or needs one
 // beside its ID.
 const (
+	maxScalingName  = 255 // https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_CreateAutoScalingGroup.html
 	maxTemplateName = 128 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateLaunchTemplate.html
 )
 

@@ -188,6 +188,9 @@ func (p *planner) lookup(ref project.Ref) (string, bool) {
 		}
 		return Unknown, true
 	}
+	if it.action == Update && has(it.kind.moves(it.diffs), ref.Attribute) {
+		return Unknown, true
+	}
 	value, _ := it.have.attribute(ref.Attribute)
 	return value, true
 }

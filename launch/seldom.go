@@ -47,6 +47,22 @@ func (w *world) present(ctx context.Context, all []kind) ([]kind, error) {
 			all = slices.DeleteFunc(all, func(k kind) bool { return slices.Contains(service, k.definition().Name) })
 		}
 	}
+	if !w.thorough && !defined["auto_scaling_group"] {
+		return w.withGroups(ctx, all, defined)
+	}
+	return w.seldomPresent(ctx, all, defined)
+}
+
+// withGroups leaves out Auto Scaling groups, too, where the environment has no
+// launch template that they could launch from.
+func (w *world) withGroups(ctx context.Context, all []kind, defined map[string]bool) ([]kind, error) {
+	left, err := w.seldomPresent(ctx, all, defined)
+	templates := slices.ContainsFunc(left, func(k kind) bool { return k.definition().Name == "launch_template" })
+	return slices.DeleteFunc(slices.Clone(left), func(k kind) bool { return !templates && k.definition().Name == "auto_scaling_group" }), err
+}
+
+// seldomPresent leaves out the seldom kinds of which there is nothing.
+func (w *world) seldomPresent(ctx context.Context, all []kind, defined map[string]bool) ([]kind, error) {
 	var types []string
 	for _, k := range all {
 		if t := seldom[k.definition().Name]; t != "" && !defined[k.definition().Name] {

@@ -21,6 +21,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	scalingtypes "github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
@@ -114,6 +115,9 @@ type Cloud struct {
 	Snapshots *Poller[types.Snapshot]
 	Volumes   *Poller[types.Volume]
 	NATs      *Poller[types.NatGateway]
+	// ScalingGroups are known by their names, Refreshes by "GROUP REFRESH-ID".
+	ScalingGroups *Poller[scalingtypes.AutoScalingGroup]
+	Refreshes     *Poller[scalingtypes.InstanceRefresh]
 
 	LoadBalancers *Poller[elbtypes.LoadBalancer]              // by ARN
 	Targets       *Poller[[]elbtypes.TargetHealthDescription] // of target groups, by ARN
@@ -193,6 +197,8 @@ func (p *Provider) For(ctx context.Context, t Target) (*Cloud, error) {
 	c.NATs = newPoller(p.config, c.describeNATs)
 	c.LoadBalancers = newPoller(p.config, c.describeLoadBalancers)
 	c.Targets = newPoller(p.config, c.describeTargets)
+	c.ScalingGroups = newPoller(p.config, c.describeScalingGroups)
+	c.Refreshes = newPoller(p.config, c.describeRefreshes)
 	c.Terminations = c.NewGather(filterValues, func(ctx context.Context, ids []string) error {
 		_, err := c.EC2.TerminateInstances(ctx, &ec2.TerminateInstancesInput{InstanceIds: ids})
 		return err

@@ -44,7 +44,7 @@ func repeatable(action string) bool {
 	case "CreateImage", "RegisterImage", "CreateSnapshot", "CreateVpc", "CreateSubnet", "CreateSecurityGroup",
 		"CreateInternetGateway", "CreateVpcPeeringConnection", "CreateDhcpOptions", "AssociateVpcCidrBlock", "AllocateAddress", "CreateKeyPair", "ImportKeyPair", "CreateRoute", "AttachVolume",
 		"AttachInternetGateway", "AssociateRouteTable", "AuthorizeSecurityGroupIngress", "AuthorizeSecurityGroupEgress",
-		"CreateRule", "PutParameter", "DeregisterImage":
+		"CreateRule", "PutParameter", "DeregisterImage", "CreateAutoScalingGroup":
 		return false
 	}
 	return true

@@ -218,10 +218,30 @@ func (s *scalingService) level(c ec2Call, name string) {
 				return
 			}
 		}
+	case len(active) == wanted && row.Refresh == "" && !row.suspended("AZRebalance") && !row.suspended("Launch") && !row.suspended("Terminate"):
+		s.rebalance(c, row, active)
 	case len(active) > wanted && !row.suspended("Terminate"):
 		for _, m := range s.victims(c.w, row, active, len(active)-wanted) {
 			s.retire(c, row, m, fmt.Sprintf("an instance was taken out of service in response to a difference between desired and actual capacity, shrinking the capacity from %d to %d.", len(active), wanted))
 		}
+	}
+}
+
+// rebalance takes one instance that lies in none of the group's subnets any
+// more out of a group that lacks nothing. Its successor lies in one.
+func (s *scalingService) rebalance(c ec2Call, row scalingRow, active []memberRow) {
+	var stranger *memberRow
+	for _, m := range active {
+		instance, _ := s.cloud.ec2.instances.get(c.w, m.ID)
+		switch {
+		case m.State != types.LifecycleStateInService:
+			return
+		case len(row.subnets()) > 0 && !slices.Contains(row.subnets(), instance.Subnet) && stranger == nil:
+			stranger = &m
+		}
+	}
+	if stranger != nil {
+		s.retire(c, row, *stranger, "invalid availability zones or subnets were removed from the group.")
 	}
 }
 

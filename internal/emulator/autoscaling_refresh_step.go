@@ -24,6 +24,7 @@ type refreshState struct {
 	young int         // replaced, and not yet in service for long enough
 	ready int         // in service and of use, old ones among them
 	size  int         // active instances
+	going int         // instances on their way out
 }
 
 // isMarked tells whether an instance was launched for the refresh under way.
@@ -48,6 +49,9 @@ func (s *scalingService) refreshState(c ec2Call, row scalingRow, r refreshRow) r
 	p := r.Refresh.Preferences
 	for _, m := range s.of(c.w, row.name()) {
 		standby := m.State == types.LifecycleStateStandby
+		if m.State == types.LifecycleStateTerminating || m.State == types.LifecycleStateTerminatingWait {
+			st.going++
+		}
 		if !m.active() && !standby {
 			continue
 		}
@@ -194,6 +198,7 @@ func (st *refreshState) replace(s *scalingService, c ec2Call) {
 		}
 		quota--
 		s.retire(c, st.row, m, "instance "+m.ID+" was taken out of service in response to an instance refresh.")
+		st.going++
 	}
 	st.old = left
 }
@@ -217,7 +222,7 @@ func (st *refreshState) count() {
 // through ends what has come to its end, or to a checkpoint.
 func (st *refreshState) through(c ec2Call, s *scalingService) bool {
 	left := len(st.old) + len(st.held)
-	steady := st.young == 0 && st.size == st.row.desired()
+	steady := st.young == 0 && st.going == 0 && st.size == st.row.desired()
 	points := st.r.Refresh.Preferences.CheckpointPercentages
 	if steady && !st.r.rollingBack() && st.r.Checkpoint < len(points) && st.quota() == 0 {
 		switch {

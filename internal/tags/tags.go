@@ -24,6 +24,9 @@ const (
 	Group   = "goldline:group"
 	Base    = "goldline:base"
 	Protect = "goldline:protect" // true: never deleted, not even when its definition is
+	// ScalingGroup is AWS's own, on the instances of an Auto Scaling group: its
+	// name.
+	ScalingGroup = "aws:autoscaling:groupName"
 )
 
 // Tag keys on images and their snapshots.
