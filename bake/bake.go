@@ -36,7 +36,9 @@ func recipe() []step {
 		provisionStep{},
 		sealStep{},     // take out of the file system what was put in to bake
 		endEarlyStep{}, // end here if no AMI is wanted
+		easeStep{},     // give the root volume back what the AMI is to say of it
 		stopStep{},
+		easedStep{},
 		attributeStep{}, // what the AMI takes over from the builder
 		imageStep{},     // CreateImage
 		finishStep{},    // wait for the AMI while the builder is given back
@@ -77,6 +79,8 @@ type bake struct {
 	ending    bool // the builder is being terminated
 	spot      bool // it is a spot instance
 	instance  types.Instance
+	eased     string  // easeStep: the root volume that it changes
+	pre       made    // provisionStep: the snapshot that is taken ahead
 	remote    *remote // connectStep
 	bastion   *bastion
 	unremoved []string // provisionStep: what it could not remove from the builder

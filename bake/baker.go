@@ -75,9 +75,10 @@ type Build struct {
 
 // StepTime is how long a step took, and what it waited for the longest.
 type StepTime struct {
-	Name    string  `json:"name"`
-	Seconds float64 `json:"seconds"`
-	Waited  string  `json:"waited,omitempty"`
+	Name          string  `json:"name"`
+	Seconds       float64 `json:"seconds"`
+	Waited        string  `json:"waited,omitempty"`         // for what
+	WaitedSeconds float64 `json:"waited_seconds,omitempty"` // of Seconds
 }
 
 // Input is one input of a fingerprint. Value is empty for a file and for

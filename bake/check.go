@@ -41,6 +41,7 @@ func CheckImage(i *project.Image) diag.List {
 	checkPlacing(i, &l)
 	checkBastion(i, &l)
 	checkTests(i, &l)
+	checkSpeed(i, &l)
 	for key, value := range map[string]string{"ami_description": i.AMIDescription, "user_data": i.UserData, "version": i.Version, "source_ami": i.SourceAMI} {
 		checkTemplate(i, &l, key, value)
 	}

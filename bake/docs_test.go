@@ -35,7 +35,7 @@ var differs = map[string]string{
 }
 
 // ours are keys that Packer does not know.
-var ours = []string{"version", "tests", "source_image", "self_destruct", "ssh_host_public_key", "ssh_bastion_host_public_key", "variables", "sensitive_variables"}
+var ours = []string{"version", "tests", "bake_volume", "pre_snapshot", "source_image", "self_destruct", "ssh_host_public_key", "ssh_bastion_host_public_key", "variables", "sensitive_variables"}
 
 type documented struct{ key, state, text string }
 

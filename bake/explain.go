@@ -23,7 +23,8 @@ type Explanation struct {
 	AMI         string        `json:"ami,omitempty"` // the build that is reused, or the newest, which Changed compares with
 	Changed     []InputChange `json:"changed,omitempty"`
 	// Note says why Changed is empty without a hit: there is no build yet, or the
-	// inputs of the newest are not known on this machine.
+	// inputs of the newest are not known on this machine. With a hit it says that
+	// the build would be tested again.
 	Note string `json:"note,omitempty"`
 }
 
@@ -83,6 +84,9 @@ func (b *Baker) explain(ctx context.Context, image *project.Image) (Explanation,
 		}
 		if cloud.TagSet(ami.Tags)[tags.Fingerprint] == k.fingerprint {
 			e.Hit, e.AMI = true, aws.ToString(ami.ImageId)
+			if k.tests != "" && cloud.TagSet(ami.Tags)[tags.Tested] != k.tests {
+				e.Note = "its tests have changed since: it would be tested again"
+			}
 			return e, nil
 		}
 	}

@@ -117,7 +117,7 @@ func (b *bake) time(ctx context.Context, s step) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if _, several := s.(together); !several {
-		b.steps = append(b.steps, StepTime{Name: s.name(), Seconds: time.Since(began).Seconds(), Waited: b.waited[s.name()].what})
+		b.steps = append(b.steps, StepTime{Name: s.name(), Seconds: time.Since(began).Seconds(), Waited: b.waited[s.name()].what, WaitedSeconds: b.waited[s.name()].took.Seconds()})
 	}
 	return err
 }

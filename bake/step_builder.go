@@ -196,6 +196,13 @@ func builderDevices(image *project.Image, source types.Image) []types.BlockDevic
 		}
 		devices = append(devices, types.BlockDeviceMapping{DeviceName: aws.String(root), Ebs: ebs})
 	}
+	if v := bakeVolume(image); v != nil {
+		for _, m := range devices {
+			if aws.ToString(m.DeviceName) == root && m.Ebs != nil {
+				m.Ebs.VolumeType, m.Ebs.Iops, m.Ebs.Throughput = v.VolumeType, v.Iops, v.Throughput
+			}
+		}
+	}
 	return devices
 }
 

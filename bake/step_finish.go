@@ -55,6 +55,7 @@ func (finishStep) run(ctx context.Context, b *bake) error {
 	if err := b.tagSnapshots(ctx, ami); err != nil {
 		return err
 	}
+	b.checkLasting(ami)
 	if b.image.Tests != nil {
 		b.candidate = ami
 		return nil

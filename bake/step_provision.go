@@ -14,13 +14,22 @@ import (
 // provisionStep runs the recipe's provisioners in their order.
 type provisionStep struct{}
 
-func (provisionStep) name() string                      { return "provision" }
-func (provisionStep) undo(context.Context, *bake) error { return nil }
+func (provisionStep) name() string                            { return "provision" }
+func (provisionStep) undo(ctx context.Context, b *bake) error { return b.removePreSnapshot(ctx) }
 
 func (provisionStep) run(ctx context.Context, b *bake) error {
+	last, of := -1, 0
+	for n, p := range b.image.Provisioners {
+		if applies(p, b.image.Name) {
+			last, of = n, of+1
+		}
+	}
 	for n, p := range b.image.Provisioners {
 		if !applies(p, b.image.Name) {
 			continue
+		}
+		if n == last && of > 1 && b.image.PreSnapshot && !b.image.SkipCreateAMI {
+			b.takePreSnapshot(ctx)
 		}
 		title := fmt.Sprintf("provision %d (%s)", n+1, titleOf(p))
 		if err := b.provision(ctx, title, p); err != nil {

@@ -35,14 +35,18 @@ func retest() []step {
 	}
 }
 
-// expectStep reads, before anything is made, what the tests need from outside:
-// the user data of their environment.
+// expectStep looks, before anything is made, at what can only be seen with the
+// source image and the environments at hand: whether bake_volume fits, and the
+// user data that the tests name.
 type expectStep struct{}
 
-func (expectStep) name() string                      { return "tests" }
+func (expectStep) name() string                      { return "prospects" }
 func (expectStep) undo(context.Context, *bake) error { return nil }
 
 func (expectStep) run(ctx context.Context, b *bake) error {
+	if err := b.fits(); err != nil {
+		return err
+	}
 	t := b.image.Tests
 	if t == nil || t.Environment == "" {
 		return nil

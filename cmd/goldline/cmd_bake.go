@@ -30,7 +30,32 @@ func (r bakeReport) text(t *text) {
 		rows = append(rows, []string{b.Image, how, b.Version, b.AMI, short(b.Fingerprint), b.Region})
 	}
 	t.table("nothing was baked", []string{"IMAGE", "HOW", "VERSION", "AMI", "FINGERPRINT", "REGION"}, rows)
+	for _, b := range r.Images {
+		if !b.Reused {
+			t.linef("%s took %s", b.Image, spent(b.Steps))
+		}
+	}
 	t.next(r.next)
+}
+
+// spent says how long a bake's steps took together, and which of them were a
+// tenth of that or more, with what they waited for.
+func spent(steps []bake.StepTime) string {
+	total := 0.0
+	for _, s := range steps {
+		total += s.Seconds
+	}
+	text := fmt.Sprintf("%.1f s", total)
+	for _, s := range steps {
+		if s.Seconds < total/10 {
+			continue
+		}
+		text += fmt.Sprintf("\n  %s %.1f s", s.Name, s.Seconds)
+		if s.Waited != "" {
+			text += fmt.Sprintf(", of it %.1f s for %s", s.WaitedSeconds, s.Waited)
+		}
+	}
+	return text
 }
 
 type explainReport struct {
@@ -40,6 +65,9 @@ type explainReport struct {
 func (r explainReport) text(t *text) {
 	for _, e := range r.Images {
 		switch {
+		case e.Hit && e.Note != "":
+			t.linef("%s: unchanged, %s would be reused; %s", e.Image, e.AMI, e.Note)
+			continue
 		case e.Hit:
 			t.linef("%s: unchanged, %s would be reused", e.Image, e.AMI)
 			continue

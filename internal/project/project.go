@@ -247,6 +247,7 @@ type Image struct {
 	Publication `yaml:",inline"`
 	Placing     `yaml:",inline"`
 	Bastion     `yaml:",inline"`
+	Speed       `yaml:",inline"`
 
 	Tests        *Tests         `yaml:"tests" doc:"What an AMI must pass before it counts as a build."`
 	Provisioners []*Provisioner `yaml:"-"`
