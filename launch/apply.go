@@ -159,7 +159,7 @@ func (e *execution) node(name, address string, needs []string, run func(ctx cont
 }
 
 func (e *execution) task(address string) *task {
-	return &task{world: e.world, address: address, sink: e.sink, started: e.started}
+	return &task{world: e.world, address: address, sink: e.sink, started: e.started, destroying: e.plan.Destroy}
 }
 
 func (e *execution) now(address string) *found {

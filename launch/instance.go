@@ -21,54 +21,6 @@ import (
 	"github.com/goldline-dev/goldline/userdata"
 )
 
-type instanceSpec struct {
-	Image                    string           `yaml:"image" ref:"image" change:"replaces" doc:"The image whose build is current in the environment."`
-	AMI                      string           `yaml:"ami" pattern:"^(ami-[0-9a-f]+|\\$\\{.*)$" change:"replaces" doc:"ID of the AMI, in place of an image."`
-	InstanceType             string           `yaml:"instance_type" required:"true" change:"replaces" doc:"Type of the instance: t3.micro."`
-	Subnet                   string           `yaml:"subnet" ref:"subnet" change:"replaces" doc:"The subnet that the instance lies in; by default one of the default VPC's."`
-	SecurityGroups           []string         `yaml:"security_groups" ref:"security_group" doc:"The groups that the instance is a member of; by default that of its VPC."`
-	PrivateIP                string           `yaml:"private_ip" change:"replaces" doc:"Its private address; by default a free one of the subnet."`
-	AssociatePublicIPAddress *bool            `yaml:"associate_public_ip_address" change:"replaces" doc:"Whether it gets a public address; by default what the subnet says."`
-	ElasticIP                string           `yaml:"elastic_ip" ref:"elastic_ip" doc:"The elastic_ip that it has, or an address that the account holds: 203.0.113.7. A successor takes it over as soon as it runs; where it should answer its status checks before, say instance in the elastic_ip."`
-	SourceDestCheck          *bool            `yaml:"source_dest_check" doc:"Whether traffic must be from or to the instance itself." default:"true"`
-	KeyName                  string           `yaml:"key_name" alias:"keypair" change:"replaces" doc:"EC2 key pair for logging in."`
-	KeyPair                  string           `yaml:"key_pair" ref:"key_pair" attribute:"key_name" doc:"The key pair for logging in, where the topology defines it. The instance keeps the key that it was launched with."`
-	IAMInstanceProfile       string           `yaml:"iam_instance_profile" alias:"instance_profile_name" change:"replaces" doc:"Name of the instance profile. Another one takes its place while the instance runs."`
-	UserData                 *userDataSpec    `yaml:"user_data" change:"replaces" doc:"What the instance is told beside its own name and place."`
-	Volumes                  []attachmentSpec `yaml:"volumes" doc:"Volumes that are attached to it. They move to its successor with their contents."`
-	RootBlockDevice          *rootSpec        `yaml:"root_block_device" change:"replaces" doc:"The root volume; by default as the image has it."`
-	MetadataOptions          *metadataSpec    `yaml:"metadata_options" doc:"How the instance reads its metadata."`
-	Monitoring               *bool            `yaml:"monitoring" doc:"Whether CloudWatch looks at it every minute." default:"false"`
-	EBSOptimized             *bool            `yaml:"ebs_optimized" change:"replaces" doc:"Whether it is EBS optimised."`
-	DisableAPITermination    *bool            `yaml:"disable_api_termination" doc:"Whether EC2 refuses to terminate it." default:"false"`
-	ShutdownBehavior         string           `yaml:"instance_initiated_shutdown_behavior" enum:"stop,terminate" doc:"What becomes of it when it shuts itself down." default:"stop"`
-	Tenancy                  string           `yaml:"tenancy" enum:"default,dedicated,host" change:"replaces" doc:"Whether other customers' instances share its hardware." default:"default"`
-}
-
-type userDataSpec struct {
-	Extra map[string]any `yaml:"extra" doc:"Any values, with references such as ${volume.data.id}."`
-}
-
-type attachmentSpec struct {
-	Volume string `yaml:"volume" ref:"volume" required:"true" doc:"The volume."`
-	Device string `yaml:"device" required:"true" doc:"The device that it is attached as: /dev/sdf."`
-}
-
-type rootSpec struct {
-	Size       int    `yaml:"size" min:"1" doc:"Size in GiB; by default the image's."`
-	VolumeType string `yaml:"volume_type" enum:"gp2,gp3,io1,io2,st1,sc1,standard" doc:"Type of the volume."`
-	IOPS       int    `yaml:"iops" doc:"Input and output operations a second."`
-	Throughput int    `yaml:"throughput" doc:"Throughput in MiB/s, with gp3."`
-	Encrypted  *bool  `yaml:"encrypted" doc:"Whether it is encrypted."`
-	KmsKeyID   string `yaml:"kms_key_id" doc:"Key of the encryption."`
-}
-
-type metadataSpec struct {
-	HTTPTokens              string `yaml:"http_tokens" enum:"required,optional" doc:"Whether only IMDSv2 answers." default:"required"`
-	HTTPPutResponseHopLimit int    `yaml:"http_put_response_hop_limit" min:"1" max:"64" doc:"How many hops a token may travel: 2 for containers." default:"1"`
-	InstanceMetadataTags    string `yaml:"instance_metadata_tags" enum:"enabled,disabled" doc:"Whether the instance can read its tags there." default:"disabled, enabled with count"`
-}
-
 // instance is an EC2 instance with those attributes that EC2 gives only one by
 // one, where its definition states them.
 type instance struct {
@@ -78,6 +30,7 @@ type instance struct {
 	digest    string // of its user data, where the tag that says it is missing
 	identity  identity
 	on        []string // the volumes that are on it, as listed
+	groups    []string // the target groups that it is in, as listed
 }
 
 type instances struct{}
@@ -97,6 +50,13 @@ func (instances) list(ctx context.Context, q query) ([]instance, error) {
 	})
 	if err != nil {
 		return nil, err
+	}
+	registered, err := q.registrations(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for i := range all {
+		all[i].groups = registeredIn(registered, aws.ToString(all[i].InstanceId))
 	}
 	return all, readInstanceAttributes(ctx, q, all)
 }
@@ -120,7 +80,7 @@ func (instances) read(i instance) state {
 			"private_ip": aws.ToString(i.PrivateIpAddress), "public_ip": aws.ToString(i.PublicIpAddress),
 			"ami": aws.ToString(i.ImageId), "subnet_id": aws.ToString(i.SubnetId),
 		},
-		uses: []string{aws.ToString(i.SubnetId), aws.ToString(i.VpcId)},
+		uses: []string{aws.ToString(i.SubnetId), aws.ToString(i.VpcId)}, freedBy: i.groups,
 	}
 	if i.Placement != nil {
 		s.attributes["availability_zone"] = aws.ToString(i.Placement.AvailabilityZone)
@@ -201,6 +161,7 @@ func (instances) compare(w want[instanceSpec], i instance) (d differences) {
 	}
 	compareMetadata(&d, s.metadata(w.Resource), i.MetadataOptions)
 	compareAttachments(&d, w, i)
+	d.set("target_groups", sortedList(w.world.own(i.groups, s.TargetGroups)), sortedList(s.TargetGroups))
 	if state := stateOf(i.Instance); state == types.InstanceStateNameStopped || state == types.InstanceStateNameStopping {
 		d.set("state", string(state), string(types.InstanceStateNameRunning))
 	}

@@ -29,6 +29,7 @@ func (instances) check(c *checker, d definition[instanceSpec]) {
 	checkAddress(c, d)
 	checkAttachments(c, d)
 	checkElastic(c, d)
+	checkTargetGroups(c, d)
 	checkRoot(c, d.Resource, s.RootBlockDevice)
 	checkDocument(c, d.Resource, s.Image, s.UserData)
 }

@@ -205,7 +205,10 @@ func (k instances) settle(ctx context.Context, t *task, i instance) (instance, e
 		}
 		i.Instance = now
 	}
-	return i, k.answers(ctx, t, id)
+	if err := k.answers(ctx, t, id); err != nil {
+		return i, err
+	}
+	return i, k.serving(ctx, t, id)
 }
 
 // answers waits until an instance that runs passes its status checks.

@@ -24,6 +24,9 @@ func (k instances) handOver(ctx context.Context, t *task, w want[instanceSpec]) 
 	for _, a := range w.spec.Volumes {
 		for _, old := range t.old {
 			if i, ok := old.raw.(instance); ok && has(i.on, a.Volume) {
+				if err := t.leave(ctx, i.groups, old.id); err != nil {
+					return err
+				}
 				t.progress("moving volume %s off %s", a.Volume, old.id)
 				if err := k.release(ctx, t, a.Volume, ""); err != nil {
 					return err
@@ -60,13 +63,13 @@ func (k instances) restore(ctx context.Context, t *task) error {
 	}
 	for _, i := range list {
 		if f := k.read(i); !f.gone && f.tags[tags.UUID] == t.uuid && !slices.ContainsFunc(t.old, func(o *found) bool { return o.id == f.id }) {
-			if err := k.terminate(ctx, t, f.id); err != nil {
+			if err := k.discard(ctx, t, f.id, i.groups); err != nil {
 				return err
 			}
 		}
 	}
 	if t.made != nil {
-		if err := k.terminate(ctx, t, t.made.id); err != nil {
+		if err := k.discard(ctx, t, t.made.id, t.groups); err != nil {
 			return err
 		}
 	}
@@ -91,14 +94,20 @@ func (k instances) restore(ctx context.Context, t *task) error {
 		return nil
 	}
 	now, err := t.instance(ctx, aws.ToString(old.InstanceId), "be seen", stopDeadline, func(i types.Instance, found bool) (bool, error) { return found, nil })
-	if err != nil || stateOf(now) == types.InstanceStateNameRunning {
+	if err == nil && stateOf(now) != types.InstanceStateNameRunning {
+		err = k.start(ctx, t, aws.ToString(old.InstanceId))
+	}
+	if err != nil {
 		return err
 	}
-	return k.start(ctx, t, aws.ToString(old.InstanceId))
+	return k.rejoin(ctx, t, old)
 }
 
 func (k instances) remove(ctx context.Context, t *task, i instance) error {
 	id := aws.ToString(i.InstanceId)
+	if err := k.retire(ctx, t, i); err != nil {
+		return err
+	}
 	if t.replacing && i.protected {
 		// The definition protects its instance, whichever it is: the new one is
 		// protected by now.

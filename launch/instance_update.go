@@ -56,10 +56,17 @@ func (k instances) update(ctx context.Context, t *task, w want[instanceSpec], i 
 			return fmt.Errorf("metadata_options: %w", err)
 		}
 	}
+	if err := k.updateMonitoring(ctx, t, w.spec, id, d); err != nil {
+		return err
+	}
+	return k.updateTargets(ctx, t, w, i, d)
+}
+
+func (k instances) updateMonitoring(ctx context.Context, t *task, s *instanceSpec, id string, d differences) error {
 	if !d.has("monitoring") {
 		return nil
 	}
-	if *w.spec.Monitoring {
+	if *s.Monitoring {
 		_, err := k.updateAPI(t.Cloud).MonitorInstances(ctx, &ec2.MonitorInstancesInput{InstanceIds: []string{id}})
 		return err
 	}

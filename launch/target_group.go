@@ -34,6 +34,14 @@ type targetGroupSpec struct {
 	SlowStart           *int              `yaml:"slow_start" min:"0" max:"900" doc:"Over how many seconds a new target's share grows, 30 at least; 0 for at once. HTTP and HTTPS." default:"0"`
 	Stickiness          *stickinessSpec   `yaml:"stickiness" doc:"How a client stays with its target."`
 	Attributes          map[string]string `yaml:"attributes" doc:"Other attributes by AWS's names, as in load_balancing.algorithm.type."`
+	Targets             []targetSpec      `yaml:"targets" doc:"The targets. Instances may name their target_groups in place of that; what is in the group by other means, such as an Auto Scaling group, stays."`
+}
+
+type targetSpec struct {
+	Instance         string `yaml:"instance" ref:"instance" late:"true" short:"true" doc:"An instance, with target_type instance."`
+	IPAddress        string `yaml:"ip_address" late:"true" doc:"An address, with target_type ip: of the VPC, or a private one that it reaches."`
+	Port             int    `yaml:"port" min:"1" max:"65535" doc:"Its port." default:"the group's"`
+	AvailabilityZone string `yaml:"availability_zone" doc:"Of an address outside the VPC: all."`
 }
 
 type healthCheckSpec struct {
@@ -87,11 +95,13 @@ func (s *targetGroupSpec) attributes() map[string]string {
 	return set
 }
 
-// targetGroup is one with its attributes, where its definition states any.
+// targetGroup is one with its attributes, where its definition states any, and
+// with what is registered in it.
 type targetGroup struct {
 	types.TargetGroup
 	tags       map[string]string
 	attributes map[string]string
+	targets    []target
 }
 
 type targetGroups struct{}
@@ -114,6 +124,13 @@ func (k targetGroups) list(ctx context.Context, q query) ([]targetGroup, error) 
 			all = append(all, targetGroup{TargetGroup: g, tags: set})
 		}
 	}
+	registered, err := q.registrations(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for i := range all {
+		all[i].targets = registered[aws.ToString(all[i].TargetGroupArn)]
+	}
 	return all, graph.Each(ctx, 0, len(all), func(ctx context.Context, i int) error {
 		if len(statedWith[targetGroupSpec](q, all[i].tags, aws.ToString(all[i].TargetGroupName)).attributes()) == 0 {
 			return nil
@@ -135,7 +152,7 @@ func (k targetGroups) list(ctx context.Context, q query) ([]targetGroup, error) 
 func (targetGroups) read(g targetGroup) state {
 	arn := aws.ToString(g.TargetGroupArn)
 	return state{
-		id: arn, tags: g.tags, uses: []string{aws.ToString(g.VpcId)},
+		id: arn, tags: g.tags, uses: []string{aws.ToString(g.VpcId)}, names: idsOf(g.targets),
 		attributes: map[string]string{"arn": arn, "name": aws.ToString(g.TargetGroupName)},
 	}
 }
@@ -156,6 +173,10 @@ func (k targetGroups) compare(w want[targetGroupSpec], g targetGroup) (d differe
 		s.HealthCheck.compare(&d, g)
 	}
 	compareAttributes(&d, g.attributes, s.attributes())
+	if s.Targets != nil {
+		wanted := s.targets()
+		d.set("targets", targetsText(w.world.managed(w.Resource, g, wanted)), targetsText(wanted))
+	}
 	return d
 }
 
@@ -239,16 +260,21 @@ func (k targetGroups) update(ctx context.Context, t *task, w want[targetGroupSpe
 			return fmt.Errorf("health_check: %w", err)
 		}
 	}
-	set := changedAttributes(d)
-	if len(set) == 0 {
+	if set := changedAttributes(d); len(set) > 0 {
+		in := &elb.ModifyTargetGroupAttributesInput{TargetGroupArn: g.TargetGroupArn}
+		for _, key := range union(set) {
+			in.Attributes = append(in.Attributes, types.TargetGroupAttribute{Key: aws.String(key), Value: aws.String(set[key])})
+		}
+		if _, err := api.ModifyTargetGroupAttributes(ctx, in); err != nil {
+			return fmt.Errorf("attributes: %w", err)
+		}
+	}
+	if !d.has("targets") {
 		return nil
 	}
-	in := &elb.ModifyTargetGroupAttributesInput{TargetGroupArn: g.TargetGroupArn}
-	for _, key := range union(set) {
-		in.Attributes = append(in.Attributes, types.TargetGroupAttribute{Key: aws.String(key), Value: aws.String(set[key])})
-	}
-	if _, err := api.ModifyTargetGroupAttributes(ctx, in); err != nil {
-		return fmt.Errorf("attributes: %w", err)
+	wanted := w.spec.targets()
+	if err := t.exchange(ctx, aws.ToString(g.TargetGroupArn), w.world.managed(w.Resource, g, wanted), wanted); err != nil {
+		return fmt.Errorf("targets: %w", err)
 	}
 	return nil
 }

@@ -1,8 +1,12 @@
 package launch
 
 import (
+	"fmt"
 	"regexp"
+	"slices"
 	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 )
 
 // The attributes of target groups of instances and addresses.
@@ -45,6 +49,7 @@ func (k targetGroups) check(c *checker, d definition[targetGroupSpec]) {
 		c.problems.AddHint(d.At("slow_start"), "30 to 900 seconds with HTTP and HTTPS, or 0 for none", "a target group over %s takes no slow_start of %d", s.Protocol, *s.SlowStart)
 	}
 	k.checkHealth(c, d)
+	k.checkTargets(c, d)
 	k.checkStickiness(c, d)
 }
 
@@ -82,6 +87,39 @@ func (targetGroups) checkHealth(c *checker, d definition[targetGroupSpec]) {
 	}
 	if h.Timeout > 0 && h.Timeout >= interval {
 		c.problems.Addf(d.At("health_check.timeout"), "the timeout, %d seconds, must be shorter than the interval, %d", h.Timeout, interval)
+	}
+}
+
+// checkTargets: instances or addresses, as the group says, each on a port once,
+// and of the group's VPC.
+func (targetGroups) checkTargets(c *checker, d definition[targetGroupSpec]) {
+	byAddress := d.spec.targetType() == types.TargetTypeEnumIp
+	listed := d.spec.targets()
+	for i, s := range d.spec.Targets {
+		path := fmt.Sprintf("targets[%d]", i)
+		switch {
+		case (s.Instance == "") == (s.IPAddress == ""):
+			c.problems.AddHint(d.At(path), "give instance or ip_address", "a target is one of instance and ip_address")
+			continue
+		case byAddress && s.Instance != "":
+			c.problems.AddHint(d.At(path), "ip_address: ${instance.NAME.private_ip} is an instance's", "a target group of type ip takes addresses")
+		case !byAddress && s.IPAddress != "":
+			c.problems.AddHint(d.At(path), "say target_type: ip", "a target group of type instance takes instances")
+		case s.IPAddress != "" && !unresolved(s.IPAddress) && !isAddress(s.IPAddress):
+			c.problems.Addf(d.At(path+".ip_address"), "%q is no address", s.IPAddress)
+		case s.AvailabilityZone != "" && !byAddress:
+			c.problems.Addf(d.At(path+".availability_zone"), "the zone of an instance is known")
+		}
+		if slices.ContainsFunc(listed[:i], func(x target) bool { return x.same(listed[i], 0) }) {
+			c.problems.Addf(d.At(path), "the target %s stands in the list twice", listed[i].id)
+		}
+		_, instance, ok := referred[instanceSpec](c, d.Resource, path+".instance")
+		if !ok {
+			continue
+		}
+		if subnet := c.byAddress[c.target(instance, "subnet")]; subnet != nil && c.target(subnet, "vpc") != "" && c.target(d.Resource, "vpc") != "" && c.target(subnet, "vpc") != c.target(d.Resource, "vpc") {
+			c.problems.Addf(d.At(path), "%s lies in another VPC than the target group", instance.Address)
+		}
 	}
 }
 

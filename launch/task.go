@@ -27,7 +27,9 @@ type task struct {
 	tags       map[string]string // for what is made, beside run and generation
 	old        []*found          // what is being replaced, newest first
 	replacing  bool
-	made       *found // for a member of a group, which its UUID does not find yet
+	destroying bool     // all of the environment goes
+	groups     []string // the target groups that an instance has been put into
+	made       *found   // for a member of a group, which its UUID does not find yet
 	started    time.Time
 	sink       event.Sink
 }

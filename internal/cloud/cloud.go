@@ -125,6 +125,7 @@ type Cloud struct {
 	// Terminations gathers TerminateInstances of many instances into one call.
 	Terminations *Gather
 
+	targets  gathers
 	patience time.Duration // the unit of Once's pauses
 }
 

@@ -68,6 +68,7 @@ func (s *ec2Service) settleInstance(w world, id string) {
 
 // dissolve gives back what a terminated instance had.
 func (s *ec2Service) dissolve(w world, row instanceRow) {
+	s.cloud.elb.forget(w, row.ID)
 	for _, v := range s.volumesOf(w, row.ID) {
 		if deref(v.Attachment.DeleteOnTermination) {
 			s.removeVolume(w, v.id())

@@ -15,12 +15,13 @@ import (
 )
 
 // elbService holds the tables of Elastic Load Balancing, version 2, and carries
-// out its actions. It keeps what a balancer is told and follows the health of
-// its targets; no traffic goes through it.
+// out its actions. Where instances run on machines it follows the health of
+// targets, and traffic carries what clients send to them.
 type elbService struct {
 	cloud   *Cloud
 	honours map[string]honoured // by action
 	probing atomic.Bool         // the prober runs
+	traffic *elbTraffic
 
 	tags      *table[map[string]string] // by ARN
 	balancers *table[balancerRow]
@@ -44,6 +45,7 @@ func newELB(c *Cloud) *elbService {
 		listeners: newTable[listenerRow](c.store, "elb-listeners"),
 		rules:     newTable[listenerRuleRow](c.store, "elb-rules"),
 	}
+	s.traffic = newTraffic(s)
 	s.addBalancers()
 	s.addTargetGroups()
 	s.addTargets()
@@ -55,7 +57,10 @@ func newELB(c *Cloud) *elbService {
 	elbOn(s, "DescribeTags", "ResourceArns", s.describeTags)
 	inventory(c, "load-balancer", s.balancers, func(r balancerRow) (string, bool) { return r.name(), true })
 	inventory(c, "target-group", s.groups, func(r targetGroupRow) (string, bool) { return *r.Group.TargetGroupName, true })
-	inventory(c, "target", s.targets, func(r targetRow) (string, bool) { return r.key(), true })
+	inventory(c, "target", s.targets, func(r targetRow) (string, bool) {
+		name, _, _ := strings.Cut(pathOf(r.Group), "/")
+		return fmt.Sprintf("%s %s %d", name, r.Instance, r.Port), true
+	})
 	inventory(c, "listener", s.listeners, func(r listenerRow) (string, bool) {
 		return fmt.Sprintf("%s %d", r.Listener.Protocol, *r.Listener.Port), true
 	})

@@ -2,6 +2,7 @@ package emulator
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -12,6 +13,7 @@ import (
 type balancerRow struct {
 	Balancer   types.LoadBalancer
 	Attributes map[string]string
+	Loopback   netip.Addr // where it listens on this host; none where no machines run
 }
 
 func (r balancerRow) arn() string  { return *r.Balancer.LoadBalancerArn }
@@ -79,6 +81,11 @@ func (s *elbService) createLoadBalancer(c ec2Call, in *elb.CreateLoadBalancerInp
 			DNSName: new(fmt.Sprintf("%s.%s.elb.amazonaws.com", host, c.Region)),
 		},
 		Attributes: balancerAttributes(kind),
+	}
+	if s.cloud.kind != NoMachines {
+		// The name is the address: what asks for it connects to it.
+		row.Loopback = s.cloud.ec2.newLoopback()
+		row.Balancer.DNSName = new(row.Loopback.String())
 	}
 	s.balancers.put(c.w, arn, row)
 	if err := s.setTags(c.w, arn, in.Tags); err != nil {
@@ -217,6 +224,7 @@ func (s *elbService) deleteLoadBalancer(c ec2Call, in *elb.DeleteLoadBalancerInp
 			s.dropListener(c.w, l)
 		}
 	}
+	s.traffic.changed()
 	s.balancers.remove(c.w, row.arn())
 	s.tags.remove(c.w, row.arn())
 	return &elb.DeleteLoadBalancerOutput{}, nil

@@ -131,6 +131,7 @@ func (s *elbService) createListener(c ec2Call, in *elb.CreateListenerInput) (*el
 		l.SslPolicy = new("ELBSecurityPolicy-2016-08")
 	}
 	s.listeners.put(c.w, *l.ListenerArn, listenerRow{Listener: l})
+	s.traffic.changed()
 	return &elb.CreateListenerOutput{Listeners: []types.Listener{l}}, s.setTags(c.w, *l.ListenerArn, in.Tags)
 }
 
@@ -178,6 +179,7 @@ func (s *elbService) modifyListener(c ec2Call, in *elb.ModifyListenerInput) (*el
 		return nil, err
 	}
 	s.listeners.put(c.w, row.arn(), row)
+	s.traffic.changed()
 	return &elb.ModifyListenerOutput{Listeners: []types.Listener{row.Listener}}, nil
 }
 
@@ -196,6 +198,7 @@ func (s *elbService) deleteListener(c ec2Call, in *elb.DeleteListenerInput) (*el
 	row, err := s.listener(c.w, in.ListenerArn)
 	if err == nil {
 		s.dropListener(c.w, row)
+		s.traffic.changed()
 	}
 	return &elb.DeleteListenerOutput{}, err
 }

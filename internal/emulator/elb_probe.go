@@ -95,12 +95,11 @@ func (s *elbService) questions(before map[string]question) (list []question) {
 				if !ok || !there && !addressOf(row).IsValid() || there && instance.State != stateRunning || !row.Ends.IsZero() {
 					continue
 				}
-				host := row.Instance // an address that nothing here has
-				if there {
-					host = instance.Private.String()
+				if there && row.State == types.TargetHealthStateEnumHealthy && s.cloud.ec2.hosts.machineOf(instance.ID) == nil {
+					continue // it sleeps until somebody needs it
 				}
 				old := before[w.String()+row.key()]
-				list = append(list, question{w: w, row: row, group: group.Group, host: host, well: old.well, ill: old.ill})
+				list = append(list, question{w: w, row: row, group: group.Group, host: s.hostOf(w, row), well: old.well, ill: old.ill})
 			}
 		}
 		if any && list == nil {

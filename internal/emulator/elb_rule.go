@@ -16,6 +16,11 @@ type listenerRuleRow struct {
 
 func (r listenerRuleRow) arn() string { return *r.Rule.RuleArn }
 
+func (r listenerRuleRow) priority() int {
+	n, _ := strconv.Atoi(*r.Rule.Priority) // checked when it was given
+	return n
+}
+
 func (s *elbService) addRules() {
 	elbOn(s, "CreateRule", "ListenerArn Priority Conditions.* Tags.* "+actionsOf("Actions"), s.createRule)
 	elbOn(s, "DescribeRules", "ListenerArn RuleArns Marker PageSize", s.describeRules)

@@ -18,7 +18,8 @@ type targetRow struct {
 	Group, Instance string // Instance is the address in a group of addresses
 	Port            int32
 	Registered      time.Time
-	Ends            time.Time // set while it drains
+	Ends            time.Time // set while it drains: not before
+	Latest          time.Time // and not after
 	State           types.TargetHealthStateEnum
 	Reason          types.TargetHealthReasonEnum
 }
@@ -94,8 +95,9 @@ func portOf(group targetGroupRow, t types.TargetDescription) int32 {
 	return *group.Group.Port
 }
 
-// deregisterTargets lets targets drain. The delay of the group is AWS's time;
-// here it takes as long as any change of state, or none where the group says so.
+// deregisterTargets lets targets drain: as long as any change of state takes,
+// and while they have connections, up to the group's delay; not at all where
+// the group says so.
 func (s *elbService) deregisterTargets(c ec2Call, in *elb.DeregisterTargetsInput) (*elb.DeregisterTargetsOutput, error) {
 	group, err := s.group(c.w, in.TargetGroupArn)
 	if err != nil {
@@ -109,7 +111,8 @@ func (s *elbService) deregisterTargets(c ec2Call, in *elb.DeregisterTargetsInput
 		if group.Attributes["deregistration_delay.timeout_seconds"] == "0" || len(s.usedBy(c.w, row.Group)) == 0 {
 			delay = 0
 		}
-		row.Ends = c.now.Add(delay)
+		seconds, _ := strconv.Atoi(group.Attributes["deregistration_delay.timeout_seconds"]) // checked when it was given
+		row.Ends, row.Latest = c.now.Add(delay), c.now.Add(time.Duration(seconds)*time.Second)
 		s.targets.put(c.w, row.key(), row)
 		s.cloud.schedule(c.w, delay, "elb-target-drained", row.key())
 	}
@@ -127,8 +130,22 @@ func namesTarget(list []types.TargetDescription, row targetRow) bool {
 
 // drained removes a target that has drained, unless it was registered again.
 func (s *elbService) drained(w world, key string) {
-	if row, ok := s.targets.get(w, key); ok && !row.Ends.IsZero() {
+	row, ok := s.targets.get(w, key)
+	switch {
+	case !ok || row.Ends.IsZero():
+	case s.traffic.busy(w.String()+" "+key) > 0 && s.cloud.clock.Now().Before(row.Latest):
+		s.cloud.schedule(w, max(s.later(), probeLeast), "elb-target-drained", key)
+	default:
 		s.targets.remove(w, key)
+	}
+}
+
+// forget takes a terminated instance out of its groups, as AWS does by itself.
+func (s *elbService) forget(w world, instance string) {
+	for _, row := range s.targets.all(w) {
+		if row.Instance == instance {
+			s.targets.remove(w, row.key())
+		}
 	}
 }
 
