@@ -67,6 +67,7 @@ type bake struct {
 	build Build // reuseStep or finishStep
 
 	login     ssh.Signer // keyPairStep
+	loginText string     // its private half
 	keyName   string     // of the EC2 key pair that the builder gets
 	keyPair   *shared    // the temporary one
 	keyLine   string     // its public half as it stands in authorized_keys
@@ -137,7 +138,9 @@ func (b *Baker) Bake(ctx context.Context, image *project.Image) (Build, error) {
 		if k.retest && k.err == nil && ctx.Err() == nil {
 			k.follow(ctx, retest())
 		}
-		err = k.outcome(ctx)
+		if err = k.outcome(ctx); err == nil && k.build.AMI != "" {
+			err = k.postProcess(ctx)
+		}
 	}
 	if err != nil {
 		return k.build, fmt.Errorf("bake %s: %w", image.Name, err)

@@ -53,6 +53,9 @@ type Options struct {
 	// image, for tests that name it: that of the definition at an address, or of
 	// the one that runs the image when address is empty.
 	UserData func(ctx context.Context, image, environment, address string) ([]byte, error)
+	// Pause waits until somebody at a terminal lets a breakpoint go on. Nil
+	// where nobody is there.
+	Pause func(context.Context) error
 }
 
 // Build is one AMI made from a recipe.
@@ -100,6 +103,8 @@ type Baker struct {
 	own    memo[[]types.Image] // builds of this project, all images, as the run began
 	swept  memo[struct{}]
 	caller memo[netip.Addr]
+
+	files sync.Mutex // local files that bakes share
 
 	mu      sync.Mutex
 	sources map[string]*memo[[]types.Image] // by filter

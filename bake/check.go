@@ -48,6 +48,11 @@ func CheckImage(i *project.Image) diag.List {
 	for _, p := range i.Provisioners {
 		checkProvisioner(i, p, &l)
 	}
+	for _, chain := range i.PostProcessors {
+		for _, p := range chain {
+			checkPostProcessor(p, &l)
+		}
+	}
 	return l
 }
 
@@ -81,7 +86,7 @@ func checkSource(i *project.Image, l *diag.List) {
 func sampleData() map[string]string { return sourceData("", types.Image{}) }
 
 func checkTemplate(i *project.Image, l *diag.List, key, value string) (string, bool) {
-	t := templater{name: i.Name, dir: i.Dir, at: time.Unix(0, 0).UTC(), vars: i.Variables}
+	t := templater{name: buildName(i), dir: i.Dir, at: time.Unix(0, 0).UTC(), vars: i.Variables}
 	out, err := t.render(value, sampleData())
 	if err != nil {
 		addTemplateProblem(l, i.At(key), key, err)
@@ -182,7 +187,7 @@ func checkProvisioner(i *project.Image, p *project.Provisioner, l *diag.List) {
 	}
 	data := sampleData()
 	data["ID"], data["User"] = "i-0", "user"
-	t := templater{name: i.Name, dir: i.Dir, vars: i.Variables}
+	t := templater{name: buildName(i), dir: i.Dir, vars: i.Variables}
 	for _, text := range known.texts() {
 		if _, err := t.render(text.value, data); err != nil {
 			addTemplateProblem(l, p.At(text.key), text.key, err)

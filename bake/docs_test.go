@@ -88,15 +88,13 @@ decoder.
 	}
 	doc.WriteString(hclWords)
 	for _, kind := range Provisioners() {
-		fmt.Fprintf(&doc, "\n## Provisioner %s\n\n| option | | |\n|---|---|---|\n", kind.Name)
-		of := reflect.TypeOf(kind.New()).Elem()
-		for i := range of.NumField() {
-			if key := of.Field(i).Tag.Get("yaml"); key != "" && key != "-" {
-				fmt.Fprintf(&doc, "| `%s` | works | %s |\n", key, of.Field(i).Tag.Get("doc"))
-			}
-		}
+		describeKind(&doc, "Provisioner", kind)
 	}
 	doc.WriteString("\nAll take `only`, `except`, `override`, `pause_before`, `max_retries` and `timeout`. Any other\nprovisioner is refused.\n")
+	for _, kind := range PostProcessors() {
+		describeKind(&doc, "Post-processor", kind)
+	}
+	doc.WriteString(postWords)
 	path := filepath.Join("..", "docs", "packer.md")
 	if os.Getenv("GOLDEN") == "update" {
 		if err := os.WriteFile(path, []byte(doc.String()), 0o644); err != nil {
@@ -116,9 +114,43 @@ decoder.
 	}
 }
 
+// differentOptions are those of provisioners that mean something else here.
+var differentOptions = map[string]string{
+	"ansible.user":                "by default ssh_username, not who bakes",
+	"ansible.use_sftp":            "without it files go through commands, which needs nothing on the builder",
+	"ansible.skip_version_check":  "no effect: the version is not asked for",
+	"breakpoint.disable":          "without a terminal the bake goes on, with a warning",
+	"checksum.checksum_types":     "an AMI is no file: artifice before it names some",
+	"manifest.output":             "a build that stands in the file already keeps one entry",
+	"ansible.ssh_host_key_file":   "Ansible checks the proxy's key, and with use_proxy: false the builder's",
+	"ansible.inventory_directory": "counts in the fingerprint, as the playbook's folder does",
+}
+
+func describeKind(doc *strings.Builder, what string, kind project.Kind) {
+	fmt.Fprintf(doc, "\n## %s %s\n\n| option | | |\n|---|---|---|\n", what, kind.Name)
+	of := reflect.TypeOf(kind.New()).Elem()
+	for i := range of.NumField() {
+		key := of.Field(i).Tag.Get("yaml")
+		if key == "" || key == "-" {
+			continue
+		}
+		state, says := "works", of.Field(i).Tag.Get("doc")
+		if other := differentOptions[kind.Name+"."+key]; other != "" {
+			state, says = "differs", other
+		}
+		fmt.Fprintf(doc, "| `%s` | %s | %s |\n", key, state, says)
+	}
+}
+
+const postWords = `
+All take ` + "`only`, `except` and `override`" + `; lists within the list are chains. They run for a
+build that was there before, too. The AMI always stays: ` + "`keep_input_artifact: false`" + ` is refused.
+Any other post-processor is refused. When one fails, the AMI is there, and the next bake
+runs them again.
+`
+
 const hclWords = `
-Other builders are refused, unless --only or --except leaves them out. Post-processors
-are refused.
+Other builders are refused, unless --only or --except leaves them out.
 
 ## Templates
 

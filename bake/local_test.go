@@ -90,6 +90,12 @@ func (l *local) image(name string, provisioners ...any) *project.Image {
 			kind = "file"
 		case *ShellLocal:
 			kind = "shell-local"
+		case *Ansible:
+			kind = "ansible"
+		case *AnsibleLocal:
+			kind = "ansible-local"
+		case *Breakpoint:
+			kind = "breakpoint"
 		}
 		i.Provisioners = append(i.Provisioners, &project.Provisioner{Type: kind, Options: options})
 	}

@@ -43,13 +43,16 @@ func Provisioners() []project.Kind {
 		{Name: "shell", Doc: "Runs commands or scripts on the builder.", New: func() any { return &Shell{} }},
 		{Name: "file", Doc: "Copies files and folders to the builder, or from it.", New: func() any { return &File{} }},
 		{Name: "shell-local", Doc: "Runs commands or scripts on the machine that bakes.", New: func() any { return &ShellLocal{} }},
+		{Name: "ansible", Doc: "Runs ansible-playbook on the machine that bakes, against the builder.", New: func() any { return &Ansible{} }},
+		{Name: "ansible-local", Doc: "Runs ansible-playbook on the builder.", New: func() any { return &AnsibleLocal{} }},
+		{Name: "breakpoint", Doc: "Waits until somebody lets the bake go on.", New: func() any { return &Breakpoint{} }},
 	}
 }
 
 // environment is what a script gets: Packer's own variables, environment_vars,
 // and env, which wins.
 func (b *bake) environment(p *project.Provisioner, vars []string, env map[string]string) ([]variable, error) {
-	values := map[string]string{"PACKER_BUILD_NAME": b.image.Name, "PACKER_BUILDER_TYPE": builderType}
+	values := map[string]string{"PACKER_BUILD_NAME": buildName(b.image), "PACKER_BUILDER_TYPE": builderType}
 	for i, v := range vars {
 		name, value, ok := strings.Cut(v, "=")
 		if !ok || name == "" {

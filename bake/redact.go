@@ -2,7 +2,9 @@ package bake
 
 import (
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
+	"net/url"
 	"sort"
 	"strings"
 
@@ -13,7 +15,7 @@ import (
 const hidden = "<sensitive>"
 
 // redactor takes the values of sensitive variables out of text: as they are,
-// line by line where they have several, escaped, and in base64.
+// line by line where they have several, escaped, in base64 and in hexadecimal.
 type redactor struct{ values []string }
 
 func newRedactor(image *project.Image) redactor {
@@ -31,8 +33,11 @@ func newRedactor(image *project.Image) redactor {
 		if text, err := json.Marshal(value); err == nil { // as it stands in options and user data
 			add(strings.Trim(string(text), `"`))
 		}
-		add(base64.StdEncoding.EncodeToString([]byte(value)))
-		add(base64.URLEncoding.EncodeToString([]byte(value)))
+		add(url.QueryEscape(value))
+		add(hex.EncodeToString([]byte(value)))
+		for _, form := range inBase64(value) {
+			add(form)
+		}
 		for _, line := range strings.Split(value, "\n") {
 			// A line of one or two letters would take half of all output with it.
 			if line = strings.TrimSpace(line); len(line) > 2 {
@@ -43,6 +48,41 @@ func newRedactor(image *project.Image) redactor {
 	// The longest first: one value may be part of another.
 	sort.SliceStable(r.values, func(i, j int) bool { return len(r.values[i]) > len(r.values[j]) })
 	return r
+}
+
+// leastInBase64 is the length in bytes from which a value is looked for within
+// the base64 form of a longer text: what is left of a shorter one could be
+// anything.
+const leastInBase64 = 6
+
+// inBase64 are the base64 forms of a value: by itself, within a text that starts
+// one or two bytes earlier (a user's name and a colon), and line by line, as
+// programs wrap it.
+func inBase64(value string) []string {
+	forms := []string{base64.StdEncoding.EncodeToString([]byte(value)), base64.URLEncoding.EncodeToString([]byte(value))}
+	if len(value) < leastInBase64 {
+		return forms
+	}
+	for _, coding := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
+		whole := coding.EncodeToString([]byte(value))
+		forms = append(forms, whole, whole[:len(value)/3*4])
+		for _, width := range []int{64, 76} {
+			for rest := whole; len(rest) > width; rest = rest[width:] {
+				forms = append(forms, rest[:width])
+			}
+			if tail := whole[len(whole)/width*width:]; len(whole) > width && len(tail) >= 8 {
+				forms = append(forms, tail)
+			}
+		}
+		for before := 1; before <= 2; before++ {
+			shifted := coding.EncodeToString([]byte("xx"[:before] + value))
+			// The first four characters hold what stands before; the last ones, unless
+			// they end a group, what comes behind.
+			end := (before + len(value)) / 3 * 4
+			forms = append(forms, shifted[4:end])
+		}
+	}
+	return forms
 }
 
 // text returns s without sensitive values.

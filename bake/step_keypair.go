@@ -31,14 +31,14 @@ func (keyPairStep) run(ctx context.Context, b *bake) error {
 		if err != nil {
 			return fail.Inputf("%s: ssh_private_key_file %s: not a private key that can be read without a passphrase", b.image.At("ssh_private_key_file"), file)
 		}
-		b.login, b.keyName = signer, b.image.SSHKeypairName
+		b.login, b.loginText, b.keyName = signer, string(text), b.image.SSHKeypairName
 		return nil
 	}
 	b.keyPair = b.sharing("key pair", b.image.TemporaryKeyPairType)
 	b.keyName = b.keyPair.name
 	err := b.keyPair.join(ctx, b.makeKeyPair)
 	if err == nil {
-		b.useKey(b.keyPair.value.(ssh.Signer))
+		b.useKey(b.keyPair.value.(loginKey))
 		return nil
 	}
 	if !errors.As(err, &joined{}) {
@@ -47,18 +47,25 @@ func (keyPairStep) run(ctx context.Context, b *bake) error {
 	return err
 }
 
-func (b *bake) useKey(signer ssh.Signer) {
-	b.login = signer
-	b.keyLine = authorizedLine(signer.PublicKey(), b.keyName)
+// loginKey is a key to log in with. text is its private half, which no more than
+// a local program of the bake's own ever gets.
+type loginKey struct {
+	signer ssh.Signer
+	text   string
+}
+
+func (b *bake) useKey(key loginKey) {
+	b.login, b.loginText = key.signer, key.text
+	b.keyLine = authorizedLine(key.signer.PublicKey(), b.keyName)
 }
 
 // makeKeyPair makes the key pair that all bakes of this Baker share.
 func (b *bake) makeKeyPair(ctx context.Context) error {
-	_, signer, err := newKey(b.image.TemporaryKeyPairType)
+	private, signer, err := newKey(b.image.TemporaryKeyPairType)
 	if err != nil {
 		return fmt.Errorf("temporary key: %w", err)
 	}
-	b.keyPair.value = signer
+	b.keyPair.value = loginKey{signer, private}
 	return b.importKeyPair(ctx, authorizedLine(signer.PublicKey(), b.keyName))
 }
 

@@ -135,7 +135,7 @@ func checkName(name string) error {
 }
 
 func (b *bake) templater() templater {
-	t := templater{name: b.image.Name, dir: b.image.Dir, at: b.started, vars: b.image.Variables}
+	t := templater{name: buildName(b.image), dir: b.image.Dir, at: b.started, vars: b.image.Variables}
 	if b.builder.id == "" {
 		return t
 	}

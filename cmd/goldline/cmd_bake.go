@@ -188,7 +188,7 @@ func (p *program) bakerIn(ctx context.Context, loaded *project.Project, env *pro
 	}
 	return bake.New(bake.Options{
 		Project: loaded.Name, Dir: loaded.Dir, Tags: tags, Environment: env.Name, Cloud: c, Sink: sink, Run: run,
-		Rebake: o.rebake, KeepFailed: o.keepFailed, ToolVersion: version(),
+		Rebake: o.rebake, KeepFailed: o.keepFailed, Pause: p.pause(), ToolVersion: version(),
 		DeadRun: func(run string) bool { return ledger.Dead(loaded.Dir, run) },
 		UserData: func(ctx context.Context, image, environment, address string) ([]byte, error) {
 			options, err := p.topology(ctx, environment, o.vars, sink, run)

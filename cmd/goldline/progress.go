@@ -37,7 +37,7 @@ func (p *progress) Emit(e event.Event) {
 	if e.Kind != event.Output {
 		message = cloud.Plain(message)
 	}
-	if message == "" {
+	if message == "" && e.Kind != event.Output {
 		message = string(e.Kind)
 	}
 	message = sign(e.Kind) + message

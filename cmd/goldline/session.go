@@ -23,10 +23,11 @@ import (
 // vocabulary is what the rooms add to the language of definitions.
 func vocabulary() project.Vocabulary {
 	return project.Vocabulary{
-		Resources:     launch.Kinds(),
-		Provisioners:  bake.Provisioners(),
-		CheckTopology: launch.CheckTopology,
-		CheckImage:    bake.CheckImage,
+		Resources:      launch.Kinds(),
+		Provisioners:   bake.Provisioners(),
+		PostProcessors: bake.PostProcessors(),
+		CheckTopology:  launch.CheckTopology,
+		CheckImage:     bake.CheckImage,
 	}
 }
 

@@ -156,7 +156,7 @@ var notInName = regexp.MustCompile(`[^A-Za-z0-9_-]`)
 
 func (e *evaluation) image(b *hclsyntax.Block, title string, u use) Image {
 	kind := u.source.Labels[0]
-	img := Image{Type: kind, Name: notInName.ReplaceAllString(u.name, "-"), At: pos(u.at)}
+	img := Image{Type: kind, Build: u.name, Name: notInName.ReplaceAllString(u.name, "-"), At: pos(u.at)}
 	for _, name := range []string{u.name, u.source.Labels[1]} {
 		for _, form := range []string{name, kind + "." + name, title + "." + kind + "." + name} {
 			if !strings.HasPrefix(form, ".") && !slices.Contains(img.Names, form) {

@@ -63,8 +63,9 @@ type Result struct {
 
 // Image is one source of one build, with what the build does to it.
 type Image struct {
-	Type, Name string // of the source: amazon-ebs, web
-	Names      []string
+	Type, Name string   // of the source: amazon-ebs, web
+	Build      string   // the source's name as the template has it
+	Names      []string // by which only, except and override may name it
 	At         diag.Pos
 	// Body, Steps and After are what a JSON template has as one of its builders,
 	// as provisioners and as post-processors. The HeadComment of each node is the

@@ -125,7 +125,7 @@ func (p *Project) hclRecipes(t *hclTemplate, choice func(names []string) bool) [
 			p.problems.AddHint(img.At, onlyEBS(choice != nil), "no builder %q", img.Type)
 			continue
 		}
-		all = append(all, &recipe{name: img.Name, src: t.src, body: img.Body, builders: names, hcl: t, nth: i})
+		all = append(all, &recipe{name: img.Name, src: t.src, body: img.Body, builders: names, hcl: t, nth: i, buildName: img.Build})
 	}
 	return all
 }

@@ -26,6 +26,8 @@ type recipe struct {
 	// their images; nil for a recipe of Goldline's own form.
 	builders map[string]string
 	after    *yaml.Node // post-processors, or nil
+	// buildName is what Packer calls the builder.
+	buildName string
 	// hcl is the HCL2 template that the recipe is the nth image of, and values
 	// what that came to.
 	hcl    *hclTemplate
@@ -34,7 +36,7 @@ type recipe struct {
 }
 
 // foreignKeys are keys of a recipe that are decoded apart.
-var foreignKeys = []string{"provisioners", "variables", "sensitive_variables", "sensitive-variables"}
+var foreignKeys = []string{"post-processors", "post_processors", "provisioners", "variables", "sensitive_variables", "sensitive-variables"}
 
 func (p *Project) loadRecipes() {
 	var all []*recipe
@@ -67,6 +69,7 @@ func (p *Project) recipesIn(s *source, n *yaml.Node) []*recipe {
 	r := &recipe{
 		name: s.base(), src: s, body: n,
 		steps: lookup(entries, "provisioners"), vars: lookup(entries, "variables"), secrets: lookup(entries, "sensitive_variables"),
+		after: firstOf(entries, postKeys),
 	}
 	return []*recipe{r}
 }
@@ -197,6 +200,8 @@ func (p *Project) image(r *recipe, sc *scope, problems *diag.List) *Image {
 		d.decode(r.about, reflect.ValueOf(&img.Description).Elem(), field{}, "description")
 	}
 	img.Provisioners = p.provisioners(d, r)
+	img.PostProcessors = p.postProcessors(d, r)
+	img.BuildName = r.buildName
 	p.checkSource(img, problems)
 	return img
 }

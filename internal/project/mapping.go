@@ -48,6 +48,16 @@ func (d *decoder) entries(n *yaml.Node) []entry {
 	return all
 }
 
+// firstOf is the value of the first of several keys that is given, or nil.
+func firstOf(entries []entry, keys []string) *yaml.Node {
+	for _, key := range keys {
+		if n := lookup(entries, key); n != nil {
+			return n
+		}
+	}
+	return nil
+}
+
 // lookup is the value of a mapping's key, or nil.
 func lookup(entries []entry, key string) *yaml.Node {
 	for _, e := range entries {

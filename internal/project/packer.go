@@ -52,7 +52,7 @@ func (p *Project) template(d *decoder, n *yaml.Node, entries []entry) []*recipe 
 		}
 		names[builder] = image
 		recipes = append(recipes, &recipe{
-			name: image, src: d.src, body: body, builders: names,
+			name: image, buildName: builder, src: d.src, body: body, builders: names,
 			steps: lookup(entries, "provisioners"), vars: lookup(entries, "variables"),
 			after:   lookup(entries, "post-processors"),
 			secrets: lookup(entries, "sensitive-variables"), about: lookup(entries, "description"),
@@ -130,10 +130,6 @@ func (p *Project) templateKeys(d *decoder, entries []entry) {
 		key := follow(e.key).Value
 		switch {
 		case len(key) > 0 && key[0] == '_': // Packer's way to write a comment
-		case key == "post-processors":
-			if v := follow(e.value); len(v.Content) > 0 || v.Kind != yaml.SequenceNode {
-				p.problems.AddHint(d.src.at(e.key), "a pipeline's stages do what follows a bake", "post-processors are not supported")
-			}
 		case !slices.Contains(known, key):
 			d.unknownKey(e.key, known)
 		}

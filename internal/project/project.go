@@ -66,6 +66,8 @@ type Kind struct {
 type Vocabulary struct {
 	Resources    []Kind // from launch
 	Provisioners []Kind // from bake
+	// PostProcessors are those that recipes may use, from bake.
+	PostProcessors []Kind
 	// CheckTopology and CheckImage report what is wrong beyond single fields.
 	CheckTopology func(*Topology) diag.List
 	CheckImage    func(*Image) diag.List
@@ -252,6 +254,12 @@ type Image struct {
 	Tests        *Tests         `yaml:"tests" doc:"What an AMI must pass before it counts as a build."`
 	Provisioners []*Provisioner `yaml:"-"`
 	positions    map[string]diag.Pos
+
+	// PostProcessors are chains: each begins with the build.
+	PostProcessors [][]*PostProcessor `yaml:"-"`
+	// BuildName is what Packer calls the builder that the image comes from; empty
+	// for a recipe of Goldline's own form.
+	BuildName string `yaml:"-"`
 
 	// Secrets are texts that never reach any output, besides the values of
 	// SensitiveVariables.

@@ -56,10 +56,14 @@ func (s *Provisioner) isFor(image string) bool {
 	return !slices.Contains(s.Except, image)
 }
 
-func (p *Project) provisioner(outer *decoder, r *recipe, n *yaml.Node) *Provisioner {
+func (p *Project) provisioner(d *decoder, r *recipe, n *yaml.Node) *Provisioner {
+	return p.step(d, r, n, d.entries(n), p.vocabulary.Provisioners, "provisioner")
+}
+
+// step decodes one provisioner or post-processor from the entries of its node.
+func (p *Project) step(outer *decoder, r *recipe, n *yaml.Node, entries []entry, kinds []Kind, what string) *Provisioner {
 	d := *outer
 	d.positions = map[string]diag.Pos{}
-	entries := d.entries(n)
 	step := &Provisioner{Pos: d.src.at(n), positions: d.positions}
 
 	common := reflect.TypeFor[stepKeys]()
@@ -71,10 +75,10 @@ func (p *Project) provisioner(outer *decoder, r *recipe, n *yaml.Node) *Provisio
 	step.Only = d.imagesOf(r, keys.Only, "only")
 	step.Except = d.imagesOf(r, keys.Except, "except")
 
-	kind := findKind(p.vocabulary.Provisioners, keys.Type)
+	kind := findKind(kinds, keys.Type)
 	if kind == nil {
 		if keys.Type != "" {
-			d.problems.AddHint(step.At("type"), suggestKind(keys.Type, p.vocabulary.Provisioners), "no provisioner %q", keys.Type)
+			d.problems.AddHint(step.At("type"), suggestKind(keys.Type, kinds), "no %s %q", what, keys.Type)
 		}
 		return nil
 	}

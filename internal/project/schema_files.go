@@ -86,16 +86,30 @@ func (b *schemas) image(v Vocabulary) object {
 	parts := root["properties"].(object)
 	parts["builders"] = object{"type": "array", "minItems": 1, "items": object{"$ref": "#/$defs/builder"}}
 	parts["provisioners"] = properties["provisioners"]
-	parts["post-processors"] = object{"type": "array", "maxItems": 0}
+	after := object{"$ref": "#/$defs/postProcessors"}
+	parts["post-processors"] = after
+	for _, key := range postKeys {
+		properties[key] = after
+	}
 	root["patternProperties"] = object{"^_": true}
+	definitions := object{
+		"recipe": recipe, "template": root, "builder": builder, "provisioner": w.steps(v.Provisioners, "The kind of provisioner."),
+		"postProcessors": object{"type": "array", "maxItems": 0},
+	}
+	if len(v.PostProcessors) > 0 {
+		one := object{"anyOf": []object{{"enum": kindNames(v.PostProcessors)}, {"$ref": "#/$defs/postProcessor"}}}
+		definitions["postProcessor"] = w.steps(v.PostProcessors, "The kind of post-processor.", "keep_input_artifact", "name")
+		definitions["postProcessors"] = object{
+			"type": "array", "items": object{"anyOf": []object{one, {"type": "array", "items": one}}},
+			"description": "What is done with a build: chains, each of which begins with the build.",
+		}
+	}
 	return object{
-		"type": "object",
-		"$defs": object{
-			"recipe": recipe, "template": root, "builder": builder, "provisioner": w.provisioner(v),
-		},
-		"if":   object{"required": []string{"builders"}},
-		"then": object{"$ref": "#/$defs/template"},
-		"else": object{"$ref": "#/$defs/recipe"},
+		"type":  "object",
+		"$defs": definitions,
+		"if":    object{"required": []string{"builders"}},
+		"then":  object{"$ref": "#/$defs/template"},
+		"else":  object{"$ref": "#/$defs/recipe"},
 	}
 }
 
@@ -111,20 +125,25 @@ func harmlessValues(key string) []any {
 	return values
 }
 
-func (b *schemas) provisioner(v Vocabulary) object {
+// steps is the schema of provisioners or post-processors; free are keys of no
+// type.
+func (b *schemas) steps(kinds []Kind, doc string, free ...string) object {
 	var branches []object
-	for _, k := range v.Provisioners {
+	for _, k := range kinds {
 		schema := b.structure(reflect.TypeOf(k.New()).Elem())
 		properties := schema["properties"].(object)
 		for key, s := range b.structure(reflect.TypeFor[stepKeys]())["properties"].(object) {
 			properties[key] = s
+		}
+		for _, key := range free {
+			properties[key] = object{}
 		}
 		properties["override"] = object{"type": "object", "additionalProperties": object{"type": "object"}, "description": "Other options for one of the file's images."}
 		branches = append(branches, object{"if": object{"properties": object{"type": object{"const": k.Name}}}, "then": schema})
 	}
 	return object{
 		"type": "object", "required": []string{"type"}, "allOf": branches,
-		"properties": object{"type": object{"enum": kindNames(v.Provisioners), "description": "The kind of provisioner."}},
+		"properties": object{"type": object{"enum": kindNames(kinds), "description": doc}},
 	}
 }
 
