@@ -49,7 +49,7 @@ func (finishStep) run(ctx context.Context, b *bake) error {
 	if err != nil {
 		return err
 	}
-	if err := requireIMDSv2(ctx, b.cloud, &ami); err != nil {
+	if err := b.cloud.RequireIMDSv2(ctx, &ami); err != nil {
 		return err
 	}
 	if err := b.tagSnapshots(ctx, ami); err != nil {
@@ -112,24 +112,6 @@ func (b *bake) tellProgress(ctx context.Context) error {
 			b.say(event.Waiting, "snapshot %s is %s, %s", aws.ToString(s.SnapshotId), s.State, aws.ToString(s.Progress))
 		}
 	}
-	return nil
-}
-
-// requireIMDSv2 makes instances of the AMI take IMDSv2 alone. An AMI has that
-// from the source image, or gets it here; so does a build that is reused and
-// whose bake died before it came to this.
-func requireIMDSv2(ctx context.Context, c *cloud.Cloud, ami *types.Image) error {
-	if ami.ImdsSupport == types.ImdsSupportValuesV20 {
-		return nil
-	}
-	_, err := c.EC2.ModifyImageAttribute(ctx, &ec2.ModifyImageAttributeInput{
-		ImageId:     ami.ImageId,
-		ImdsSupport: &types.AttributeValue{Value: aws.String(string(types.ImdsSupportValuesV20))},
-	})
-	if err != nil {
-		return fmt.Errorf("require IMDSv2 of instances of %s: %w", aws.ToString(ami.ImageId), err)
-	}
-	ami.ImdsSupport = types.ImdsSupportValuesV20
 	return nil
 }
 

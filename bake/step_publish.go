@@ -151,7 +151,7 @@ func (b *bake) copyTo(ctx context.Context, there *cloud.Cloud, ami types.Image) 
 	if err != nil {
 		return copied, err
 	}
-	return copied, requireIMDSv2(ctx, there, &copied)
+	return copied, there.RequireIMDSv2(ctx, &copied)
 }
 
 func (b *bake) copyAnew(ctx context.Context, there *cloud.Cloud, ami types.Image) (string, error) {

@@ -83,7 +83,7 @@ func (b *bake) reuse(ctx context.Context, ami types.Image) error {
 	}
 	// A bake that came to its end here kept its inputs: then nothing is missing.
 	if _, err := loadInputs(b.options.Dir, b.fingerprint); err != nil {
-		if err := requireIMDSv2(ctx, b.cloud, &ami); err != nil {
+		if err := b.cloud.RequireIMDSv2(ctx, &ami); err != nil {
 			return err
 		}
 	}

@@ -69,7 +69,7 @@ type resumeStep struct{}
 func (resumeStep) name() string { return "existing image" }
 
 func (resumeStep) run(ctx context.Context, b *bake) error {
-	if err := requireIMDSv2(ctx, b.cloud, &b.candidate); err != nil {
+	if err := b.cloud.RequireIMDSv2(ctx, &b.candidate); err != nil {
 		return err
 	}
 	return expectStep{}.run(ctx, b)

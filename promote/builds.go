@@ -32,6 +32,7 @@ type BuildInfo struct {
 	Region       string    `json:"region"`
 	Account      string    `json:"account"`
 
+	at       *stock
 	promoted map[string]string // environment -> since when, from its tags
 	image    types.Image
 }
@@ -40,7 +41,7 @@ type BuildInfo struct {
 func (b BuildInfo) Ref() Ref { return Ref{AMI: b.AMI, Version: b.Version} }
 
 // usable refuses a build that nothing could be launched from.
-func (b BuildInfo) usable(in *place) error {
+func (b BuildInfo) usable(in *stock) error {
 	if b.State == string(types.ImageStateAvailable) {
 		return nil
 	}
@@ -52,6 +53,8 @@ func (b BuildInfo) usable(in *place) error {
 type stock struct {
 	cloud   *cloud.Cloud
 	project string
+	key     stockKey
+	owners  []string // the other accounts of the project, which may share builds with this one
 
 	mu     sync.Mutex
 	builds []BuildInfo // the newest first; nil until they are read
@@ -100,7 +103,7 @@ func (s *stock) search(ctx context.Context, match func(BuildInfo) bool) ([]Build
 func (s *stock) describe(ctx context.Context) error {
 	var builds []BuildInfo
 	pages := ec2.NewDescribeImagesPaginator(s.cloud.EC2, &ec2.DescribeImagesInput{
-		Owners:            []string{"self"},
+		Owners:            append([]string{"self"}, s.owners...),
 		Filters:           []types.Filter{cloud.Filter("tag:"+tags.Project, s.project), cloud.Filter("tag-key", tags.Image)},
 		IncludeDeprecated: aws.Bool(true),
 		MaxResults:        aws.Int32(1000),
@@ -137,7 +140,7 @@ func (s *stock) build(image types.Image) BuildInfo {
 	b := BuildInfo{
 		Image: set[tags.Image], AMI: aws.ToString(image.ImageId), Version: set[tags.Version], Fingerprint: set[tags.Fingerprint],
 		Source: set[tags.SourceImage], Created: created, State: string(image.State), Environments: []string{},
-		Region: s.cloud.Region, Account: s.cloud.Account, promoted: map[string]string{}, image: image,
+		Region: s.cloud.Region, Account: s.cloud.Account, promoted: map[string]string{}, image: image, at: s,
 	}
 	for key, since := range set {
 		if environment, ok := tags.PromotedTo(key); ok {

@@ -132,7 +132,7 @@ func (p *Promoter) rollback(ctx context.Context, image, environment, to string) 
 	if err != nil {
 		return Move{}, err
 	}
-	if err := build.usable(in); err != nil {
+	if err := build.usable(in.stock); err != nil {
 		return Move{}, err
 	}
 	return p.point(ctx, in, build, note{Run: p.run, Action: actionRollback})

@@ -40,6 +40,9 @@ func (p *Promoter) List(ctx context.Context, image string) ([]BuildInfo, error) 
 			return nil, err
 		}
 		for _, b := range builds {
+			if b.foreign() {
+				continue // it is listed where it is at home
+			}
 			if image == "" || b.Image == image {
 				all = append(all, b)
 			}

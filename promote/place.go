@@ -3,6 +3,7 @@ package promote
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -41,11 +42,23 @@ func (p *Promoter) place(ctx context.Context, environment string) (*place, error
 	}
 	key := stockKey{account: env.Account, region: env.Region, role: env.Role}
 	if o.stocks[key] == nil {
-		o.stocks[key] = &stock{cloud: c, project: p.project.Name}
+		o.stocks[key] = &stock{cloud: c, project: p.project.Name, key: key}
 	}
+	o.stocks[key].owners = p.sharers(env.Account)
 	in := &place{env: env, cloud: c, stock: o.stocks[key], name: p.project.Name}
 	o.places[environment] = in
 	return in, nil
+}
+
+// sharers are the accounts that may share builds with one.
+func (p *Promoter) sharers(account string) []string {
+	var others []string
+	for _, env := range p.project.Environments() {
+		if env.Account != account && !slices.Contains(others, env.Account) {
+			others = append(others, env.Account)
+		}
+	}
+	return others
 }
 
 // current gives the environment's pointers by image.

@@ -176,7 +176,7 @@ func (p *Promoter) promote(ctx context.Context, r Request) (Move, error) {
 	if err != nil {
 		return Move{}, err
 	}
-	if err := build.usable(target); err != nil {
+	if err := build.usable(build.at); err != nil {
 		return Move{}, err
 	}
 	note := note{Run: p.run, Action: actionPromote, Reason: r.Reason}
@@ -185,6 +185,9 @@ func (p *Promoter) promote(ctx context.Context, r Request) (Move, error) {
 	case r.SkipLadder && fail.ExitCode(err) == fail.CodeInput:
 		note.Action = actionSkip
 	default:
+		return Move{}, err
+	}
+	if build, err = p.present(ctx, target, build); err != nil {
 		return Move{}, err
 	}
 	return p.point(ctx, target, build, note)
@@ -229,7 +232,7 @@ func (p *Promoter) onLadder(environment string) error {
 // choose finds the build that is asked for.
 func (p *Promoter) choose(ctx context.Context, target, below *place, r Request) (BuildInfo, error) {
 	if r.Build != "" {
-		return p.find(ctx, target, r.Image, r.Build)
+		return p.locate(ctx, target, below, r.Image, r.Build)
 	}
 	if below == nil {
 		return p.newest(ctx, target, r.Image)
@@ -243,7 +246,7 @@ func (p *Promoter) choose(ctx context.Context, target, below *place, r Request) 
 		err := fail.Inputf("no build of %s is current in %s, one rung below", r.Image, below.env.Name)
 		return BuildInfo{}, fail.WithHint(err, "promote one there first: goldline promote %s --to %s", r.Image, below.env.Name)
 	}
-	return p.find(ctx, target, r.Image, pointer.AMI)
+	return p.find(ctx, below, r.Image, pointer.AMI)
 }
 
 // climbed refuses a build that neither is nor was current one rung below, and
@@ -256,14 +259,18 @@ func (p *Promoter) climbed(ctx context.Context, r Request, below *place, b Build
 	if err != nil {
 		return err
 	}
-	if pointers[b.Image].AMI == b.AMI || b.promoted[below.env.Name] != "" {
+	there, ok, err := below.stock.counterpart(ctx, b)
+	if err != nil {
+		return err
+	}
+	if ok && (pointers[b.Image].AMI == there.AMI || there.promoted[below.env.Name] != "") {
 		return nil
 	}
 	entries, err := p.entries(ctx, below, b.Image)
 	if err != nil {
 		return err
 	}
-	if slices.ContainsFunc(entries, func(e Entry) bool { return e.AMI == b.AMI }) {
+	if slices.ContainsFunc(entries, func(e Entry) bool { return e.AMI == there.AMI }) {
 		return nil
 	}
 	err = fail.Inputf("build %s was never current in %s, one rung below", b.Ref(), below.env.Name)

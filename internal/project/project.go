@@ -73,6 +73,12 @@ type Vocabulary struct {
 	CheckImage    func(*Image) diag.List
 }
 
+// How builds come to another account's environment.
+const (
+	ImageShare = "share"
+	ImageCopy  = "copy"
+)
+
 // Environment is environments/<name>.yaml: an account, a region, and values
 // for the topology.
 type Environment struct {
@@ -84,6 +90,9 @@ type Environment struct {
 	Protected bool              `yaml:"protected" doc:"Changes and destruction ask first."`
 	Vars      map[string]string `yaml:"vars" doc:"Values for ${var.NAME}."`
 	Tags      map[string]string `yaml:"tags" tags:"true" doc:"Tags on everything in this environment."`
+	// ImageAccess is ImageShare, ImageCopy, or empty, which is ImageShare.
+	ImageAccess   string `yaml:"image_access" enum:"share,copy" doc:"How builds of another account come here: shared by it, or copied by this environment's account." default:"share"`
+	ImageKMSKeyID string `yaml:"image_kms_key_id" doc:"The KMS key of this account that copied builds are encrypted with."`
 
 	src *source
 }

@@ -36,6 +36,11 @@ const (
 	Fingerprint = "goldline:fingerprint"
 	SourceImage = "goldline:source-image"
 	Published   = "goldline:published" // digest of how a build was copied and shared
+	// CopiedFrom is on a build's copy, or on a shared one in the account that it is
+	// shared with: AMI/region/account. CopiedTo, followed by account:region, is on
+	// the AMI that was copied and holds the copy's ID.
+	CopiedFrom = "goldline:copied-from"
+	CopiedTo   = "goldline:copied-to:"
 	// Candidate is on an AMI that has yet to pass its tests, and holds the
 	// fingerprint that it gets then. Until then it is temporary.
 	Candidate = "goldline:candidate"

@@ -1,0 +1,260 @@
+package promote
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/goldline-dev/goldline/internal/cloud"
+	"github.com/goldline-dev/goldline/internal/emulator"
+	"github.com/goldline-dev/goldline/internal/fail"
+	"github.com/goldline-dev/goldline/internal/graph"
+	"github.com/goldline-dev/goldline/internal/tags"
+)
+
+// wide is a world of several accounts and regions.
+func wide(t *testing.T) *world {
+	t.Helper()
+	w := openWorld(t, emulator.Options{Machine: emulator.NoMachines, Transition: time.Millisecond})
+	w.project = loadProject(t, "testdata/accounts.txtar")
+	w.launch()
+	w.awaitInstance()
+	return w
+}
+
+// in is the cloud of an environment.
+func (w *world) in(environment string) *cloud.Cloud {
+	w.t.Helper()
+	env, err := w.project.Environment(environment)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	c, err := w.newProvider().For(context.Background(), cloud.Target{Account: env.Account, Region: env.Region, Role: env.Role})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return c
+}
+
+// images are the AMIs of an environment's account in its region.
+func (w *world) images(environment string) []types.Image {
+	w.t.Helper()
+	out, err := w.in(environment).EC2.DescribeImages(context.Background(), &ec2.DescribeImagesInput{Owners: []string{"self"}})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return out.Images
+}
+
+func TestAcrossAccountsAndRegions(t *testing.T) {
+	w := wide(t)
+	v1 := w.build("web", "1")
+	w.promote("web", "dev", "")
+	shared := w.promote("web", "test", "")
+	if shared.To != (Ref{v1, "1"}) || len(w.images("test")) != 0 {
+		t.Errorf("shared: %+v; %d AMIs of its own", shared, len(w.images("test")))
+	}
+	copied := w.promote("web", "prod", "")
+	own := w.images("prod")
+	if len(own) != 1 || copied.To.AMI != *own[0].ImageId || copied.To.AMI == v1 || copied.To.Version != "1" {
+		t.Fatalf("copied: %+v; %d AMIs of its own", copied, len(own))
+	}
+	if from := cloud.TagSet(own[0].Tags)[tags.CopiedFrom]; from != v1+"/eu-central-1/000000000000" {
+		t.Errorf("the copy says that it comes from %q", from)
+	}
+	if key := aws.ToString(own[0].BlockDeviceMappings[0].Ebs.SnapshotId); !w.encrypted("prod", key) {
+		t.Error("the copy is not under the environment's key")
+	}
+	if to := cloud.TagSet(w.seen("dev", v1).Tags)[tags.CopiedTo+"222222222222:eu-west-1"]; to != copied.To.AMI {
+		t.Errorf("the original says that it was copied to %q", to)
+	}
+
+	w.local.ResetCalls()
+	for _, to := range []string{"test", "prod"} {
+		if again := w.promote("web", to, ""); again.Changed {
+			t.Errorf("again to %s: %+v", to, again)
+		}
+	}
+	for _, action := range []string{"CopyImage", "ModifyImageAttribute", "ModifySnapshotAttribute", "CreateTags", "PutParameter"} {
+		if n := w.calls(action); n != 0 {
+			t.Errorf("again: %d %s", n, action)
+		}
+	}
+
+	// The same build by each of its names, on each rung, and back again.
+	w.build("web", "2")
+	w.promote("web", "dev", "")
+	w.promote("web", "test", "2")
+	second := w.promote("web", "prod", "f22222")
+	if second.To.Version != "2" || second.From.AMI != copied.To.AMI {
+		t.Errorf("the second: %+v", second)
+	}
+	for _, environment := range []string{"test", "prod"} {
+		back, err := w.promoter().Rollback(t.Context(), "web", environment, "")
+		if err != nil || back.To.Version != "1" {
+			t.Errorf("back in %s: %+v, %v", environment, back, err)
+		}
+	}
+	list, err := w.promoter().List(t.Context(), "web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var told []string
+	for _, b := range list {
+		told = append(told, fmt.Sprintf("%s %s %s %v", b.Version, b.Account, b.Region, b.Environments))
+	}
+	if got, want := strings.Join(told, "\n"), strings.Join([]string{
+		"2 222222222222 eu-west-1 []", "1 222222222222 eu-west-1 [prod]", "2 000000000000 eu-central-1 [dev]", "1 000000000000 eu-central-1 [test]",
+	}, "\n"); len(told) != 4 || !sameLines(got, want) {
+		t.Errorf("list:\n%s", got)
+	}
+}
+
+func sameLines(a, b string) bool {
+	count := map[string]int{}
+	for _, line := range strings.Split(a, "\n") {
+		count[line]++
+	}
+	for _, line := range strings.Split(b, "\n") {
+		count[line]--
+	}
+	for _, n := range count {
+		if n != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func (w *world) seen(environment, ami string) types.Image {
+	w.t.Helper()
+	out, err := w.in(environment).EC2.DescribeImages(context.Background(), &ec2.DescribeImagesInput{ImageIds: []string{ami}})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return out.Images[0]
+}
+
+func (w *world) encrypted(environment, snapshot string) bool {
+	w.t.Helper()
+	out, err := w.in(environment).EC2.DescribeSnapshots(context.Background(), &ec2.DescribeSnapshotsInput{SnapshotIds: []string{snapshot}})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return aws.ToBool(out.Snapshots[0].Encrypted) && strings.Contains(aws.ToString(out.Snapshots[0].KmsKeyId), "alias/images")
+}
+
+// A build comes to another region of its own account by a copy, and to another
+// region of another account by a copy there that is shared.
+func TestAbroad(t *testing.T) {
+	w := wide(t)
+	w.build("web", "1")
+	w.promote("web", "dev", "")
+	for _, environment := range []string{"far", "abroad"} {
+		move, err := w.promoter().Promote(t.Context(), Request{Image: "web", To: environment, Build: "1", SkipLadder: true, Reason: "r"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if own := w.images("far"); len(own) != 1 || move.To.AMI != *own[0].ImageId {
+			t.Errorf("%s: %+v; %d copies", environment, move, len(own))
+		}
+	}
+	if own := w.images("abroad"); len(own) != 0 {
+		t.Errorf("%d copies of its own", len(own))
+	}
+}
+
+func TestWhatCannotBeShared(t *testing.T) {
+	w := wide(t)
+	id := w.build("web", "1")
+	out, err := w.cloud.EC2.CopyImage(t.Context(), &ec2.CopyImageInput{
+		Name: aws.String("web/2"), SourceImageId: aws.String(id), SourceRegion: aws.String("eu-central-1"), Encrypted: aws.Bool(true),
+		TagSpecifications: []types.TagSpecification{cloud.TagSpec(types.ResourceTypeImage, map[string]string{
+			tags.Project: "shop", tags.Image: "web", tags.Version: "2", tags.Fingerprint: "f2",
+		})},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := aws.ToString(out.ImageId)
+	if _, err := w.cloud.Images.Wait(t.Context(), cloud.Wait[types.Image]{ID: own, For: "the image", Deadline: 10 * time.Second,
+		Done: func(i types.Image, found bool) (bool, error) { return found && i.State == types.ImageStateAvailable, nil }}); err != nil {
+		t.Fatal(err)
+	}
+	w.promote("web", "dev", own)
+	_, err = w.promoter().Promote(t.Context(), Request{Image: "web", To: "test"})
+	if fail.ExitCode(err) != fail.CodeInput || !strings.Contains(err.Error(), "AWS's own key") {
+		t.Errorf("AWS's own key: %v", err)
+	}
+
+	if _, err := w.cloud.EC2.EnableImageDeprecation(t.Context(), &ec2.EnableImageDeprecationInput{ImageId: aws.String(id), DeprecateAt: aws.Time(time.Now().Add(time.Minute))}); err != nil {
+		t.Fatal(err)
+	}
+	w.promote("web", "dev", id)
+	b := BuildInfo{State: "available", image: types.Image{DeprecationTime: aws.String(time.Now().Add(-time.Hour).Format(time.RFC3339))}}
+	if err := b.permitted(&place{env: w.project.Environments()[0]}); fail.ExitCode(err) != fail.CodeInput {
+		t.Errorf("a deprecated build: %v", err)
+	}
+}
+
+// Every call of bringing a build to another account fails once, loses its
+// answer, or is the last of its process; then the same promotion again: the
+// build is there once.
+func TestPresenceFaults(t *testing.T) {
+	for _, to := range []string{"test", "prod"} {
+		t.Run(to, func(t *testing.T) {
+			prepare := func(t *testing.T) *world {
+				w := wide(t)
+				w.build("web", "1")
+				w.promote("web", "dev", "")
+				if to == "prod" {
+					w.promote("web", "test", "")
+				}
+				return w
+			}
+			calm := prepare(t)
+			calm.local.ResetCalls()
+			calm.promote("web", to, "")
+			calls := len(calm.local.Calls())
+			var faults []emulator.Fault
+			for _, kind := range []emulator.FaultKind{emulator.Error, emulator.LostAnswer, emulator.DieAfter} {
+				for n := 1; n <= calls; n++ {
+					faults = append(faults, emulator.Fault{Nth: n, Kind: kind, Code: "UnauthorizedOperation"})
+				}
+			}
+			err := graph.Each(t.Context(), 16, len(faults), func(ctx context.Context, i int) error {
+				w, fault := prepare(t), faults[i]
+				what := fmt.Sprintf("%s at call %d", fault.Kind, fault.Nth)
+				ctx, cancel := context.WithTimeout(ctx, time.Minute)
+				defer cancel()
+				w.local.Inject(fault)
+				first := ctx
+				if fault.Kind == emulator.DieAfter {
+					dying, die := context.WithTimeout(ctx, 300*time.Millisecond) // nobody is left to wait longer
+					defer die()
+					first = dying
+				}
+				_, _ = w.promoter().Promote(first, Request{Image: "web", To: to}) // what it says is other tests' business
+				w.local.ClearFaults()
+				move, err := w.promoter().Promote(ctx, Request{Image: "web", To: to})
+				if err != nil || move.To.Version != "1" {
+					t.Errorf("%s: again: %+v, %v", what, move, err)
+					return nil
+				}
+				if n, want := len(w.images(to)), len(calm.images(to)); n != want {
+					t.Errorf("%s: %d AMIs, want %d", what, n, want)
+				}
+				return nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+			t.Logf("%d calls", calls)
+		})
+	}
+}
