@@ -183,7 +183,9 @@ func TestWhatCannotBeShared(t *testing.T) {
 	}
 	own := aws.ToString(out.ImageId)
 	if _, err := w.cloud.Images.Wait(t.Context(), cloud.Wait[types.Image]{ID: own, For: "the image", Deadline: 10 * time.Second,
-		Done: func(i types.Image, found bool) (bool, error) { return found && i.State == types.ImageStateAvailable, nil }}); err != nil {
+		Done: func(i types.Image, found bool) (bool, error) {
+			return found && i.State == types.ImageStateAvailable, nil
+		}}); err != nil {
 		t.Fatal(err)
 	}
 	w.promote("web", "dev", own)
