@@ -34,6 +34,7 @@ func recipe() []step {
 		builderStep{}, // launch the builder, wait until it runs
 		connectStep{}, // SSH, with the host key known
 		provisionStep{},
+		packagesStep{}, // what is installed
 		sealStep{},     // take out of the file system what was put in to bake
 		endEarlyStep{}, // end here if no AMI is wanted
 		easeStep{},     // give the root volume back what the AMI is to say of it
@@ -84,6 +85,7 @@ type bake struct {
 	pre       made    // provisionStep: the snapshot that is taken ahead
 	remote    *remote // connectStep
 	bastion   *bastion
+	packages  packages // packagesStep
 	unremoved []string // provisionStep: what it could not remove from the builder
 	ami       made     // imageStep
 	amiName   string

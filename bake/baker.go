@@ -103,6 +103,7 @@ type Baker struct {
 	own    memo[[]types.Image] // builds of this project, all images, as the run began
 	swept  memo[struct{}]
 	caller memo[netip.Addr]
+	commit memo[commit]
 
 	files sync.Mutex // local files that bakes share
 
@@ -130,6 +131,7 @@ func New(o Options) *Baker {
 		own:     newMemo[[]types.Image](),
 		swept:   newMemo[struct{}](),
 		caller:  newMemo[netip.Addr](),
+		commit:  newMemo[commit](),
 		sources: map[string]*memo[[]types.Image]{},
 		gates:   map[string]chan struct{}{},
 		shares:  map[string]*shared{},

@@ -25,7 +25,7 @@ type imageStep struct{}
 func (imageStep) name() string { return "create image" }
 
 func (imageStep) run(ctx context.Context, b *bake) error {
-	in, err := b.imageInput()
+	in, err := b.imageInput(ctx)
 	if err != nil {
 		return err
 	}
@@ -127,7 +127,7 @@ func (b *bake) worthless(set map[string]string) bool {
 	return isCandidate(set) && b.options.DeadRun != nil && b.options.DeadRun(set[tags.Run])
 }
 
-func (b *bake) imageInput() (*ec2.CreateImageInput, error) {
+func (b *bake) imageInput(ctx context.Context) (*ec2.CreateImageInput, error) {
 	var err error
 	if b.amiName, err = b.nameOfAMI(); err != nil {
 		return nil, err
@@ -144,7 +144,7 @@ func (b *bake) imageInput() (*ec2.CreateImageInput, error) {
 	if err != nil {
 		return nil, err
 	}
-	set := b.buildTags(onAMI)
+	set := tags.Merge(b.buildTags(onAMI), b.describeBuild(ctx))
 	in := &ec2.CreateImageInput{
 		InstanceId:          aws.String(b.builder.id),
 		Name:                aws.String(b.amiName),

@@ -95,43 +95,6 @@ func (p *Promoter) reachable(ctx context.Context) ([]*place, error) {
 	return places, nil
 }
 
-// Detail is everything about one build.
-type Detail struct {
-	BuildInfo
-	Name         string            `json:"name"`
-	Description  string            `json:"description"`
-	Architecture string            `json:"architecture"`
-	RootDevice   string            `json:"root_device"`
-	Snapshots    []string          `json:"snapshots"`
-	Promoted     map[string]string `json:"promoted"` // environment -> first promoted there (RFC 3339)
-	Tags         map[string]string `json:"tags"`
-}
-
-// Show gives one build by its AMI. One that is not the project's is wrong
-// input.
-func (p *Promoter) Show(ctx context.Context, ami string) (Detail, error) {
-	builds, err := p.List(ctx, "")
-	if err != nil {
-		return Detail{}, err
-	}
-	for _, b := range builds {
-		if b.AMI != ami {
-			continue
-		}
-		d := Detail{
-			BuildInfo: b, Name: aws.ToString(b.image.Name), Description: aws.ToString(b.image.Description), Architecture: string(b.image.Architecture),
-			RootDevice: aws.ToString(b.image.RootDeviceName), Snapshots: []string{}, Promoted: b.promoted, Tags: cloud.TagSet(b.image.Tags),
-		}
-		for _, m := range b.image.BlockDeviceMappings {
-			if m.Ebs != nil && aws.ToString(m.Ebs.SnapshotId) != "" {
-				d.Snapshots = append(d.Snapshots, aws.ToString(m.Ebs.SnapshotId))
-			}
-		}
-		return d, nil
-	}
-	return Detail{}, fail.WithHint(fail.Inputf("project %s has no build %s", p.project.Name, ami), "goldline images list shows them all")
-}
-
 // Deployment is an instance that runs now.
 type Deployment struct {
 	Environment string    `json:"environment"`

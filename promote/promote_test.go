@@ -498,6 +498,13 @@ func TestListAndDeployed(t *testing.T) {
 	if _, err := w.promoter().Show(ctx, "ami-00000000000000000"); fail.ExitCode(err) != fail.CodeInput {
 		t.Errorf("show of nothing: %v", err)
 	}
+	byVersion, err := w.promoter().Show(ctx, "2")
+	if err != nil || byVersion.Version != "2" || byVersion.Image != "web" {
+		t.Errorf("by its version: %+v, %v", byVersion, err)
+	}
+	if len(byVersion.Ancestry) == 0 || byVersion.Ancestry[0].AMI != byVersion.Source {
+		t.Errorf("ancestry %+v of a build from %s", byVersion.Ancestry, byVersion.Source)
+	}
 }
 
 func TestUnfinishedRollback(t *testing.T) {

@@ -2,11 +2,17 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/goldline-dev/goldline/bake"
 	"github.com/goldline-dev/goldline/internal/event"
+	"github.com/goldline-dev/goldline/internal/tags"
 	"github.com/goldline-dev/goldline/promote"
 	"github.com/spf13/cobra"
 )
@@ -95,7 +101,33 @@ func runImagesList(ctx context.Context, p *program, name string) (report, error)
 }
 
 type showReport struct {
-	Image promote.Detail `json:"image"`
+	Image      promote.Detail `json:"image"`
+	Provenance []document     `json:"provenance"`
+}
+
+// document is one that a build's tags name by its digest.
+type document struct {
+	Kind   string `json:"kind"` // packages (SPDX) or statement (in-toto, SLSA)
+	Digest string `json:"digest"`
+	File   string `json:"file"` // where it is on this machine; empty where it is not, or is not what the digest says
+}
+
+// documents finds what a bake on this machine kept about a build.
+func documents(dir string, set map[string]string) []document {
+	list := []document{}
+	for _, d := range []document{{Kind: "packages", Digest: set[tags.Packages]}, {Kind: "statement", Digest: set[tags.Provenance]}} {
+		if d.Digest == "" {
+			continue
+		}
+		path := bake.ProvenanceFile(dir, filepath.Base(d.Digest))
+		if text, err := os.ReadFile(path); err == nil {
+			if sum := sha256.Sum256(text); hex.EncodeToString(sum[:]) == d.Digest {
+				d.File = path
+			}
+		}
+		list = append(list, d)
+	}
+	return list
 }
 
 func (r showReport) text(t *text) {
@@ -112,6 +144,25 @@ func (r showReport) text(t *text) {
 	} {
 		t.linef("%-13s %s", row[0], orDash(row[1]))
 	}
+	t.linef("ancestry")
+	for _, a := range d.Ancestry {
+		what := "AMI of " + orDash(a.Owner)
+		switch {
+		case !a.Exists:
+			what = "cannot be seen any more"
+		case a.Image != "":
+			what = a.Image + " " + a.Version
+		}
+		t.linef("  %s  %s  %s", a.AMI, what, a.Name)
+	}
+	t.linef("provenance")
+	for _, p := range r.Provenance {
+		where := p.File
+		if where == "" {
+			where = "not on this machine"
+		}
+		t.linef("  %-9s sha256:%s  %s", p.Kind, p.Digest, where)
+	}
 	t.linef("tags")
 	for _, key := range sortedKeys(d.Tags) {
 		t.linef("  %s = %s", key, d.Tags[key])
@@ -120,10 +171,10 @@ func (r showReport) text(t *text) {
 
 func newImagesShow(p *program) *cobra.Command {
 	return &cobra.Command{
-		Use:     "show AMI",
-		Short:   "Show everything about one build",
-		Example: "  goldline images show ami-0123456789abcdef0 --local",
-		Args:    takes("AMI"),
+		Use:     "show AMI|BUILD",
+		Short:   "Show everything about one build, named by its AMI, version or fingerprint",
+		Example: "  goldline images show ami-0123456789abcdef0 --local\n  goldline images show 1.4.2 --local",
+		Args:    takes("AMI|BUILD"),
 		RunE: p.does(func(ctx context.Context, args []string) (report, error) {
 			promoter, err := p.asked(ctx, "images")
 			if err != nil {
@@ -133,7 +184,11 @@ func newImagesShow(p *program) *cobra.Command {
 			if err != nil {
 				return nil, err
 			}
-			return showReport{Image: detail}, nil
+			dir, err := p.dir()
+			if err != nil {
+				return nil, err
+			}
+			return showReport{Image: detail, Provenance: documents(dir, detail.Tags)}, nil
 		}),
 	}
 }

@@ -46,8 +46,12 @@ const (
 	Candidate = "goldline:candidate"
 	// Tested is on a build, and holds the digest of the tests that it passed; Failed
 	// is on an AMI that was kept although it did not, and says which.
-	Tested      = "goldline:tested"
-	Failed      = "goldline:failed"
+	Tested = "goldline:tested"
+	Failed = "goldline:failed"
+	// Packages and Provenance hold digests of documents about a build: its list of
+	// packages, and the statement of what it was made of.
+	Packages    = "goldline:packages"
+	Provenance  = "goldline:provenance"
 	AutoCleanup = "AutoCleanup"
 	promoted    = "goldline:promoted:"
 )
