@@ -93,10 +93,17 @@ func (dhcpOptions) read(o types.DhcpOptions) state {
 	return state{id: aws.ToString(o.DhcpOptionsId), tags: cloud.TagSet(o.Tags)}
 }
 
-// dhcpVPCs are the environment's VPCs that have the options.
+// dhcpVPCs are the environment's VPCs that have the options, those that it
+// adopts among them.
 func (w *world) dhcpVPCs(id string) []string {
 	var ids []string
-	for _, f := range w.inventory.all {
+	all := slices.Clone(w.inventory.all)
+	for _, r := range w.resources() {
+		if f := w.adopted[r.UUID]; f != nil {
+			all = append(all, f)
+		}
+	}
+	for _, f := range all {
 		if v, ok := f.raw.(vpc); ok && aws.ToString(v.DhcpOptionsId) == id {
 			ids = append(ids, f.id)
 		}

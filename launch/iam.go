@@ -49,7 +49,7 @@ func (w *world) partition() string {
 // iamPrefix is the path below which a query looks: what is adopted may lie
 // anywhere.
 func (q query) iamPrefix() string {
-	if len(q.adopting) > 0 {
+	if len(q.adopting) > 0 || q.importing {
 		return "/"
 	}
 	return q.world.iamPath("")
@@ -330,7 +330,7 @@ func defined[S any](q query, kind, name string, given func(*S) string) *project.
 
 // iamIdentity are the tags that a path and a name stand for.
 func iamIdentity[S any](q query, kind, name string, given func(*S) string) map[string]string {
-	if len(q.adopting) > 0 {
+	if len(q.adopting) > 0 || q.importing {
 		return nil
 	}
 	set := map[string]string{tags.Project: q.world.Project, tags.Environment: q.world.environment}

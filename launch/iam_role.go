@@ -103,6 +103,9 @@ func (k iamRoles) list(ctx context.Context, q query) ([]role, error) {
 
 // statesMore tells whether a definition states what the details leave out.
 func (iamRoles) statesMore(q query) bool {
+	if q.importing {
+		return true
+	}
 	for _, r := range q.world.resources() {
 		if s, ok := r.Spec.(*iamRoleSpec); ok && (s.Description != "" || s.MaxSessionDuration != 0) {
 			return true

@@ -40,7 +40,7 @@ func readInstanceAttributes(ctx context.Context, q query, all []instance) error 
 		i := &all[n]
 		s, ok := q.specs[i.identity.uuid].(*instanceSpec)
 		if !ok {
-			s = new(instanceSpec)
+			s = stated[instanceSpec](q, i.Tags)
 		}
 		if over(i.Instance) {
 			return nil

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 	"sort"
 	"strconv"
@@ -111,22 +112,52 @@ type query struct {
 	adopting []*project.Resource
 	// attachments are the definitions of attachments by their volumes' addresses.
 	attachments map[string]*project.Resource
+	// importing asks for everything, whatever made it.
+	importing bool
 }
 
 // stated is the definition of a resource with given tags, or an empty one.
 func stated[S any](q query, list []types.Tag) *S {
+	if q.importing {
+		return everything[S]()
+	}
 	set := cloud.TagSet(list)
 	if s, ok := q.specs[set[tags.UUID]].(*S); ok {
 		return s
 	}
+	var meant []*S
 	for _, r := range q.adopting {
 		if name, ok := r.Adopt.Keys["name"]; carries(set, r.Adopt) && (!ok || name == set[tags.Name]) {
 			if s, ok := r.Spec.(*S); ok {
-				return s
+				meant = append(meant, s)
 			}
 		}
 	}
+	switch len(meant) {
+	case 0:
+	case 1:
+		return meant[0]
+	default:
+		return everything[S]() // other keys tell them apart
+	}
 	return new(S)
+}
+
+// everything is a definition that states all that one can, so that all of it is
+// asked for.
+func everything[S any]() *S {
+	s := new(S)
+	v := reflect.ValueOf(s).Elem()
+	for i := range v.NumField() {
+		switch f := v.Field(i); {
+		case !f.CanSet():
+		case f.Kind() == reflect.Pointer:
+			f.Set(reflect.New(f.Type().Elem()))
+		case f.Kind() == reflect.String:
+			f.SetString(Unknown)
+		}
+	}
+	return s
 }
 
 // pager is a paginator of the SDK.

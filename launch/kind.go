@@ -136,6 +136,10 @@ type kind interface {
 	together(r *project.Resource) string
 	createAll(ctx context.Context, t *task, items []*item, specs []any) ([]*found, error)
 	nameMember(ctx context.Context, t *task, have *found) (*found, error)
+	imports() bool
+	express(x *expression, have *found) any
+	madeByAWS(m *importing, have *found) string
+	needs(have *found) []string
 }
 
 // kinds lists every kind, in the order in which a platform is built up.

@@ -55,7 +55,7 @@ func TestOutputIsDocumented(t *testing.T) {
 	for _, r := range []any{
 		envelope{}, runReport{}, bakeReport{}, explainReport{}, sweepReport{}, moveReport{}, rollbackReport{}, planReport{}, launchReport{},
 		listReport{}, showReport{}, historyReport{}, deployedReport{}, documentReport{}, checkedReport{}, valueReport{},
-		validateReport{}, servedReport{}, versionReport{},
+		importReport{}, validateReport{}, servedReport{}, versionReport{},
 		pipelines.Result{}, bake.Build{}, bake.Explanation{}, launch.Plan{},
 	} {
 		check(reflect.TypeOf(r), fmt.Sprintf("%T", r))

@@ -28,3 +28,13 @@ func Find(from string) (string, error) {
 		}
 	}
 }
+
+// Defined lists the addresses of all definitions, without index, whichever
+// environments they are for.
+func (p *Project) Defined() []string {
+	var all []string
+	for _, f := range p.definitions {
+		all = append(all, f.address())
+	}
+	return all
+}

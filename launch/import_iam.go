@@ -1,0 +1,62 @@
+package launch
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+)
+
+// How identities are written down.
+
+func (iamPolicies) express(_ *expression, p policy) iamPolicySpec {
+	return iamPolicySpec{PolicyName: aws.ToString(p.PolicyName), Description: aws.ToString(p.Description), Document: jsonValue(p.current())}
+}
+
+func (iamRoles) express(x *expression, r role) iamRoleSpec {
+	s := iamRoleSpec{
+		RoleName: aws.ToString(r.RoleName), Description: r.description, MaxSessionDuration: r.maxSession,
+		AssumeRolePolicy: jsonValue(decoded(r.AssumeRolePolicyDocument)),
+	}
+	s.permissionsSpec = x.permissions(readPermissions(r.AttachedManagedPolicies, r.RolePolicyList))
+	return s
+}
+
+// permissions are those of a user, a group or a role.
+func (x *expression) permissions(have granted) permissionsSpec {
+	var s permissionsSpec
+	for _, arn := range have.attached {
+		if name, ok := x.named(arn); ok {
+			s.Policies = append(s.Policies, name)
+			continue
+		}
+		s.ManagedPolicyARNs = append(s.ManagedPolicyARNs, arn)
+		if !strings.Contains(arn, ":aws:policy/") {
+			x.leave("managed_policy_arns", "%s holds for this account only: import iam_policy too", arn)
+		}
+	}
+	slices.Sort(s.Policies)
+	for _, name := range union(have.inline) {
+		if s.InlinePolicies == nil {
+			s.InlinePolicies = map[string]any{}
+		}
+		s.InlinePolicies[name] = jsonValue(have.inline[name])
+	}
+	return s
+}
+
+// with are the policies that the role has.
+func (iamRoles) with(r role) []string {
+	return readPermissions(r.AttachedManagedPolicies, r.RolePolicyList).attached
+}
+
+func (iamRoles) original(_ *importing, r role) string {
+	if path := aws.ToString(r.Path); strings.HasPrefix(path, "/aws-service-role/") || strings.HasPrefix(path, "/aws-reserved/") {
+		return "AWS looks after it"
+	}
+	return ""
+}
+
+func (instanceProfiles) express(x *expression, p profile) instanceProfileSpec {
+	return instanceProfileSpec{InstanceProfileName: aws.ToString(p.InstanceProfileName), Role: x.ref("role", optional(p.role()))}
+}
