@@ -275,19 +275,28 @@ func refuseTaken(w *world, r *project.Resource, given string, taken func(*front)
 	return fmt.Errorf("the name %s is taken by %s, which is not of this environment; give the definition a %s of its own, or adopt that one", name, arn, r.Kind+"_name")
 }
 
+// attributePath is where a definition states an attribute: at a key of its own,
+// or among all others.
+func attributePath(own map[string]string, key string) string {
+	if path := own[key]; path != "" {
+		return path
+	}
+	return "attributes." + key
+}
+
 // compareAttributes compares the attributes that a definition states.
-func compareAttributes(d *differences, have, want map[string]string) {
+func compareAttributes(d *differences, have, want, own map[string]string) {
 	for _, key := range union(want) {
-		d.set("attributes."+key, have[key], want[key])
+		d.set(attributePath(own, key), have[key], want[key])
 	}
 }
 
 // changedAttributes are the attributes among differences.
-func changedAttributes(d differences) map[string]string {
+func changedAttributes(d differences, want, own map[string]string) map[string]string {
 	set := map[string]string{}
-	for _, x := range d {
-		if key, ok := strings.CutPrefix(x.path, "attributes."); ok {
-			set[key] = x.new
+	for key, value := range want {
+		if d.has(attributePath(own, key)) {
+			set[key] = value
 		}
 	}
 	return set
@@ -300,7 +309,8 @@ func checkAttributes(c *checker, r *project.Resource, given map[string]string, o
 		at := r.At("attributes." + key)
 		switch {
 		case own[key] != "":
-			c.problems.AddHint(at, "say "+own[key], "the attribute %s has a key of its own", key)
+			top, _, _ := strings.Cut(own[key], ".")
+			c.problems.AddHint(at, "say "+top, "the attribute %s has a key of its own", key)
 		case !slices.Contains(known, key):
 			c.problems.AddHint(at, diag.DidYouMean(key, known), "%s has no attribute %s", article(r.Kind), key)
 		}

@@ -47,11 +47,11 @@ func TestFront(t *testing.T) {
 		{"balancer in place", func(s *site) {
 			s.edit(balancerFile, "subnets: [a, b]", "subnets: [b, c]")
 			s.edit(balancerFile, "idle_timeout: 30", "idle_timeout: 40\naccess_logs: {bucket: logs, prefix: web}")
-		}, []string{"change load_balancer.web: subnets; attributes.access_logs.s3.bucket; attributes.access_logs.s3.enabled; attributes.access_logs.s3.prefix; attributes.idle_timeout.timeout_seconds"}},
+		}, []string{"change load_balancer.web: subnets; access_logs.bucket; access_logs.enabled; access_logs.prefix; idle_timeout"}},
 		{"group in place", func(s *site) {
 			s.edit(groupFile, "deregistration_delay: 5", "deregistration_delay: 7\nslow_start: 30")
 			s.edit(groupFile, "path: /healthy", "path: /well")
-		}, []string{"change target_group.blue: health_check.path; attributes.deregistration_delay.timeout_seconds; attributes.slow_start.duration_seconds"}},
+		}, []string{"change target_group.blue: health_check.path; deregistration_delay; slow_start"}},
 		{"listeners in place", func(s *site) {
 			s.edit(listenerFile, "weight: 9", "weight: 5")
 			s.edit(listenerFile, certificateOf+"two", certificateOf+"three, "+certificateOf+"four")
@@ -114,7 +114,7 @@ func TestFrontEveryCallFailsOnce(t *testing.T) {
 		s.edit(ruleFile, "priority: 10", "priority: 15")
 		s.edit(balancerFile, "subnets: [a, b]", "subnets: [b, c]")
 		s.edit(groupFile, "port: 8080\nderegistration", "port: 8081\nderegistration")
-	}, 11)
+	}, 17)
 }
 
 // TestFrontNames: a name is at most 32 characters long, one of each generation,
@@ -196,4 +196,60 @@ func TestOneBalancerATargetGroup(t *testing.T) {
 	f["topology/load_balancers/second.yaml"] = "subnets: [a, b]\n"
 	f["topology/listeners/second.yaml"] = "load_balancer: second\nport: 80\nprotocol: HTTP\ndefault_action: {fixed_response: {status_code: 200}}\n"
 	mistaken(t, f, "topology/listeners/second.yaml", "{fixed_response: {status_code: 200}}", "{forward: green}", "second.yaml:4:27: target_group.green serves load_balancer.web already: a target group is for one load balancer")
+}
+
+// TestFrontAdopted: what stands in front was made by hand. The topology changes
+// what it states of it and listens on a port of its own; destroy takes only
+// that away.
+func TestFrontAdopted(t *testing.T) {
+	f := frontFiles()
+	for _, file := range []string{balancerFile, groupFile, listenerFile, ruleFile} {
+		delete(f, file)
+	}
+	s := newSite(t, f)
+	s.launch()
+	ctx := t.Context()
+	made, err := s.cloud.ELB.CreateLoadBalancer(ctx, &elb.CreateLoadBalancerInput{Name: aws.String("by-hand"), Subnets: []string{s.id("subnet.a"), s.id("subnet.b")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	group, err := s.cloud.ELB.CreateTargetGroup(ctx, &elb.CreateTargetGroupInput{Name: aws.String("by-hand"), Protocol: types.ProtocolEnumHttp, Port: aws.Int32(80), VpcId: aws.String(s.id("vpc.main")),
+		Tags: []types.Tag{{Key: aws.String("role"), Value: aws.String("web")}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.cloud.ELB.CreateListener(ctx, &elb.CreateListenerInput{LoadBalancerArn: made.LoadBalancers[0].LoadBalancerArn, Protocol: types.ProtocolEnumHttp, Port: aws.Int32(80),
+		DefaultActions: []types.Action{{Type: types.ActionTypeEnumForward, TargetGroupArn: group.TargetGroups[0].TargetGroupArn}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := s.inventory()
+	s.write(map[string]string{
+		balancerFile: "adopt: {name: by-hand}\nidle_timeout: 20\n",
+		groupFile:    "name: web\nadopt: {tags: {role: web}}\nderegistration_delay: 3\n",
+		listenerFile: "name: http\nadopt: {load_balancer: by-hand, port: 80}\n---\nname: more\nload_balancer: web\nport: 81\nprotocol: HTTP\ndefault_action: {forward: web}\n",
+		ruleFile:     "name: x\nlistener: http\npriority: 3\nconditions: [{path_pattern: [/x]}]\naction: {fixed_response: {status_code: 404}}\n",
+	})
+	want := "create listener_rule.x\nchange target_group.web: deregistration_delay\nchange load_balancer.web: idle_timeout\ncreate listener.more"
+	if got := summaryOf(s.plan()); got != want {
+		t.Errorf("the plan is\n%s\nwant\n%s", got, want)
+	}
+	s.launch()
+	s.settled()
+	s.write(map[string]string{ruleFile: ""})
+	if got := summaryOf(s.plan()); got != "delete listener_rule.x: no definition has it" {
+		t.Errorf("the plan is\n%s", got)
+	}
+	s.launch()
+	s.edit(balancerFile, "idle_timeout: 20", "idle_timeout: 20\nscheme: internal")
+	if _, err := s.tryLaunch(ctx); fail.ExitCode(err) != fail.CodeInput || !strings.Contains(err.Error(), "load_balancer.web is adopted, and would have to be replaced: scheme: internet-facing -> internal") {
+		t.Errorf("error %v", err)
+	}
+	s.edit(balancerFile, "\nscheme: internal", "")
+	s.edit(listenerFile, "---\nname: more", "---\nname: other")
+	s.launch()
+	s.settled()
+	s.edit(listenerFile, "---\nname: other\nload_balancer: web\nport: 81\nprotocol: HTTP\ndefault_action: {forward: web}\n", "")
+	s.launch()
+	sameInventory(t, "after all of its own is gone", before, s.inventory())
 }

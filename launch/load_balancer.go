@@ -173,7 +173,7 @@ func (k loadBalancers) compare(w want[loadBalancerSpec], b loadBalancer) (d diff
 	if s.IPAddressType != "" {
 		d.set("ip_address_type", string(b.IpAddressType), s.IPAddressType)
 	}
-	compareAttributes(&d, b.attributes, s.attributes())
+	compareAttributes(&d, b.attributes, s.attributes(), k.keysOfAttributes())
 	return d
 }
 
@@ -244,7 +244,7 @@ func (k loadBalancers) update(ctx context.Context, t *task, w want[loadBalancerS
 			return fmt.Errorf("ip_address_type: %w", err)
 		}
 	}
-	return k.setAttributes(ctx, t, b, changedAttributes(d))
+	return k.setAttributes(ctx, t, b, changedAttributes(d, w.spec.attributes(), k.keysOfAttributes()))
 }
 
 func (k loadBalancers) setAttributes(ctx context.Context, t *task, b loadBalancer, set map[string]string) error {

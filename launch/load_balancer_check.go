@@ -21,7 +21,7 @@ func (loadBalancers) keysOfAttributes() map[string]string {
 	return map[string]string{
 		"deletion_protection.enabled": "deletion_protection", "load_balancing.cross_zone.enabled": "cross_zone", "routing.http2.enabled": "http2",
 		"routing.http.drop_invalid_header_fields.enabled": "drop_invalid_header_fields", "idle_timeout.timeout_seconds": "idle_timeout",
-		"access_logs.s3.enabled": "access_logs", "access_logs.s3.bucket": "access_logs", "access_logs.s3.prefix": "access_logs",
+		"access_logs.s3.enabled": "access_logs.enabled", "access_logs.s3.bucket": "access_logs.bucket", "access_logs.s3.prefix": "access_logs.prefix",
 	}
 }
 

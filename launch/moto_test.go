@@ -64,6 +64,7 @@ func TestMoto(t *testing.T) {
 		t.Errorf("after destroy: %d resources, %v", len(w.inventory.all), err)
 	}
 	s.stackOutputs()
+	motoFront(t, s.cloud)
 }
 
 // serveMoto starts moto on a free port of the loopback.

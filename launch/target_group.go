@@ -172,7 +172,7 @@ func (k targetGroups) compare(w want[targetGroupSpec], g targetGroup) (d differe
 	if s.HealthCheck != nil {
 		s.HealthCheck.compare(&d, g)
 	}
-	compareAttributes(&d, g.attributes, s.attributes())
+	compareAttributes(&d, g.attributes, s.attributes(), k.keysOfAttributes())
 	if s.Targets != nil {
 		wanted := s.targets()
 		d.set("targets", targetsText(w.world.managed(w.Resource, g, wanted)), targetsText(wanted))
@@ -260,7 +260,7 @@ func (k targetGroups) update(ctx context.Context, t *task, w want[targetGroupSpe
 			return fmt.Errorf("health_check: %w", err)
 		}
 	}
-	if set := changedAttributes(d); len(set) > 0 {
+	if set := changedAttributes(d, w.spec.attributes(), k.keysOfAttributes()); len(set) > 0 {
 		in := &elb.ModifyTargetGroupAttributesInput{TargetGroupArn: g.TargetGroupArn}
 		for _, key := range union(set) {
 			in.Attributes = append(in.Attributes, types.TargetGroupAttribute{Key: aws.String(key), Value: aws.String(set[key])})

@@ -21,8 +21,8 @@ const (
 func (targetGroups) keysOfAttributes() map[string]string {
 	return map[string]string{
 		"deregistration_delay.timeout_seconds": "deregistration_delay", "slow_start.duration_seconds": "slow_start",
-		"stickiness.enabled": "stickiness", "stickiness.type": "stickiness", "stickiness.app_cookie.cookie_name": "stickiness",
-		"stickiness.app_cookie.duration_seconds": "stickiness", "stickiness.lb_cookie.duration_seconds": "stickiness",
+		"stickiness.enabled": "stickiness.enabled", "stickiness.type": "stickiness.type", "stickiness.app_cookie.cookie_name": "stickiness.cookie_name",
+		"stickiness.app_cookie.duration_seconds": "stickiness.duration", "stickiness.lb_cookie.duration_seconds": "stickiness.duration",
 	}
 }
 

@@ -178,7 +178,7 @@ func TestTargetsEveryCallFailsOnce(t *testing.T) {
 		kinds := []emulator.FaultKind{emulator.Error, emulator.LostAnswer, emulator.Die, emulator.DieAfter}
 		var faults []emulator.Fault
 		for i, c := range calm.local.Calls() {
-			if c.Action == "RegisterTargets" || c.Action == "DeregisterTargets" || i%29 == 0 {
+			if c.Action == "RegisterTargets" || c.Action == "DeregisterTargets" || i%53 == 0 {
 				kind := kinds[len(faults)%len(kinds)]
 				faults = append(faults, emulator.Fault{Nth: i + 1, Kind: kind, Code: codeFor(kind)})
 			}
