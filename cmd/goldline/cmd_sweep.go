@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -15,6 +16,7 @@ import (
 	"github.com/goldline-dev/goldline/internal/diag"
 	"github.com/goldline-dev/goldline/internal/event"
 	"github.com/goldline-dev/goldline/internal/fail"
+	"github.com/goldline-dev/goldline/internal/lease"
 	"github.com/goldline-dev/goldline/internal/ledger"
 	"github.com/goldline-dev/goldline/internal/project"
 	"github.com/spf13/cobra"
@@ -126,8 +128,9 @@ func runSweep(ctx context.Context, p *program, envs []string, o sweepOptions) (r
 	options := bake.SweepOptions{
 		Project: loaded.Name, Clouds: clouds, OlderThan: o.olderThan, Sink: event.Scope(p.progress, "sweep", ""),
 		DeadRun: func(run string) bool { return ledger.Dead(loaded.Dir, run) },
-		LiveRun: func(run string) bool { return ledger.Alive(loaded.Dir, run) },
 	}
+	held := sync.OnceValue(func() map[string]bool { return p.heldRuns(ctx, loaded) })
+	options.LiveRun = func(run string) bool { return ledger.Alive(loaded.Dir, run) || held()[run] }
 	found, err := bake.FindOrphans(ctx, options)
 	r := newSweepReport(found, clouds)
 	switch {
@@ -159,6 +162,28 @@ func runSweep(ctx context.Context, p *program, envs []string, o sweepOptions) (r
 		}
 		return newSweepReport(found, clouds), err
 	})
+}
+
+// heldRuns are the runs that hold an environment's lease, on whatever machine. An
+// environment that cannot be asked has none: then the expiry of what a run made
+// decides alone.
+func (p *program) heldRuns(ctx context.Context, loaded *project.Project) map[string]bool {
+	runs := map[string]bool{}
+	for _, env := range loaded.Environments() {
+		c, err := p.cloud(ctx, env)
+		if err != nil {
+			continue // of which places has told
+		}
+		record, err := lease.Show(ctx, c, loaded.Name, env.Name)
+		if err != nil {
+			p.progress.Emit(event.Event{Stage: "sweep", Kind: event.Warning, Message: fmt.Sprintf("whose run changes %s cannot be read: %v", env.Name, err)})
+			continue
+		}
+		if !record.Free() && time.Now().Before(record.Expires) {
+			runs[record.Run] = true
+		}
+	}
+	return runs
 }
 
 // places are the accounts and regions that bakes of a project work in, each
