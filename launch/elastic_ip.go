@@ -22,7 +22,8 @@ type elasticIPAPI interface {
 }
 
 type elasticIPSpec struct {
-	Instance string `yaml:"instance" ref:"instance" doc:"Instance that has the address. It moves to a successor of it once that answers its status checks."`
+	Instance         string `yaml:"instance" ref:"instance" doc:"Instance that has the address. It moves to a successor of it once that answers its status checks."`
+	NetworkInterface string `yaml:"network_interface" ref:"network_interface" doc:"Network interface that has the address, in place of an instance: it stays there whatever instance the interface is on."`
 }
 
 type elasticIPs struct{}
@@ -38,6 +39,12 @@ func (elasticIPs) check(c *checker, d definition[elasticIPSpec]) {
 	first := ""
 	if d.spec.Instance != "" {
 		first = c.target(d.Resource, "instance")
+	}
+	if d.spec.NetworkInterface != "" {
+		if first != "" {
+			c.problems.Addf(d.At("network_interface"), "an address is at one of instance and network_interface")
+		}
+		first = c.target(d.Resource, "network_interface")
 	}
 	for _, r := range c.resources {
 		for _, ref := range r.Refs {
@@ -77,6 +84,18 @@ func (elasticIPs) read(a types.Address) state {
 // one that somebody has put on something that is not of this environment.
 func (elasticIPs) compare(w want[elasticIPSpec], a types.Address) (d differences) {
 	at := aws.ToString(a.InstanceId)
+	if w.spec.NetworkInterface != "" {
+		d.set("network_interface", aws.ToString(a.NetworkInterfaceId), w.spec.NetworkInterface)
+		return d
+	}
+	if eni := aws.ToString(a.NetworkInterfaceId); eni != "" && w.world.ours(eni) {
+		if w.spec.Instance == "" {
+			d.set("network_interface", eni, "")
+		} else {
+			d.set("instance", eni, w.spec.Instance)
+		}
+		return d
+	}
 	if w.spec.Instance != "" {
 		d.set("instance", at, w.spec.Instance)
 		return d
@@ -110,7 +129,10 @@ func (k elasticIPs) create(ctx context.Context, t *task, _ want[elasticIPSpec]) 
 }
 
 func (k elasticIPs) update(ctx context.Context, t *task, w want[elasticIPSpec], a types.Address, _ differences) error {
-	if w.spec.Instance == "" {
+	switch {
+	case w.spec.NetworkInterface != "":
+		return k.associateWith(ctx, t, &ec2.AssociateAddressInput{AllocationId: a.AllocationId, NetworkInterfaceId: aws.String(w.spec.NetworkInterface)})
+	case w.spec.Instance == "":
 		return k.disassociate(ctx, t, a)
 	}
 	return k.associate(ctx, t, aws.ToString(a.AllocationId), w.spec.Instance)
@@ -119,8 +141,21 @@ func (k elasticIPs) update(ctx context.Context, t *task, w want[elasticIPSpec], 
 // associate puts an address on an instance, taking it from where it is in the
 // same step. Doing so twice is harmless.
 func (k elasticIPs) associate(ctx context.Context, t *task, allocation, instance string) error {
-	_, err := k.api(t.Cloud).AssociateAddress(ctx, &ec2.AssociateAddressInput{
-		AllocationId: aws.String(allocation), InstanceId: aws.String(instance), AllowReassociation: aws.Bool(true)})
+	err := k.associateWith(ctx, t, &ec2.AssociateAddressInput{AllocationId: aws.String(allocation), InstanceId: aws.String(instance)})
+	if cloud.Code(err) != "InvalidInstanceID" {
+		return err
+	}
+	// It has several interfaces: its own is meant.
+	i, lookErr := t.instance(ctx, instance, "be seen", runDeadline, func(_ types.Instance, found bool) (bool, error) { return found, nil })
+	if lookErr != nil || ownInterface(i) == "" {
+		return err
+	}
+	return k.associateWith(ctx, t, &ec2.AssociateAddressInput{AllocationId: aws.String(allocation), NetworkInterfaceId: aws.String(ownInterface(i))})
+}
+
+func (k elasticIPs) associateWith(ctx context.Context, t *task, in *ec2.AssociateAddressInput) error {
+	in.AllowReassociation = aws.Bool(true)
+	_, err := k.api(t.Cloud).AssociateAddress(ctx, in)
 	if cloud.Code(err) == "Gateway.NotAttached" {
 		return fail.WithHint(err, "an elastic IP address needs an internet_gateway in its VPC")
 	}
@@ -162,9 +197,9 @@ func (k elasticIPs) disassociate(ctx context.Context, t *task, a types.Address) 
 }
 
 func (k elasticIPs) remove(ctx context.Context, t *task, a types.Address) error {
-	if a.InstanceId != nil { // what else holds it, such as a NAT gateway, has gone before
+	if a.InstanceId != nil || t.ours(aws.ToString(a.NetworkInterfaceId)) { // what else holds it, such as a NAT gateway, has gone before
 		if err := k.disassociate(ctx, t, a); err != nil {
-			return fmt.Errorf("take it off %s: %w", *a.InstanceId, err)
+			return fmt.Errorf("take it off %s: %w", aws.ToString(a.NetworkInterfaceId), err)
 		}
 	}
 	return t.patiently(ctx, "release it", func() error {

@@ -154,7 +154,7 @@ func TestIAMUsersEveryCallFailsOnce(t *testing.T) {
 		s.edit(userFile, "groups: [ops]", "groups: [dev]")
 		s.edit(userFile, "path: robots/", "path: machines/")
 		s.edit(userFile, "permissions_boundary: limits\n", "")
-	}, 9)
+	}, 13)
 }
 
 func TestIAMUserMistakes(t *testing.T) {

@@ -89,6 +89,9 @@ func (instances) read(i instance) state {
 	for _, id := range attachmentsOf(i.Instance) {
 		s.uses = append(s.uses, id)
 	}
+	for _, id := range interfacesOn(i.Instance) {
+		s.uses = append(s.uses, id)
+	}
 	sort.Strings(s.uses)
 	if unnamed(i.Instance) {
 		s.identity, s.along = i.identity, volumesWith(i.Instance)
@@ -161,6 +164,7 @@ func (instances) compare(w want[instanceSpec], i instance) (d differences) {
 	}
 	compareMetadata(&d, s.metadata(w.Resource), i.MetadataOptions)
 	compareAttachments(&d, w, i)
+	compareInterfaces(&d, w, i)
 	d.set("target_groups", sortedList(w.world.own(i.groups, s.TargetGroups)), sortedList(s.TargetGroups))
 	if state := stateOf(i.Instance); state == types.InstanceStateNameStopped || state == types.InstanceStateNameStopping {
 		d.set("state", string(state), string(types.InstanceStateNameRunning))

@@ -28,6 +28,7 @@ func (instances) check(c *checker, d definition[instanceSpec]) {
 	}
 	checkAddress(c, d)
 	checkAttachments(c, d)
+	checkInterfaces(c, d)
 	checkElastic(c, d)
 	checkTargetGroups(c, d)
 	checkRoot(c, d.Resource, s.RootBlockDevice)

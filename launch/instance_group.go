@@ -46,13 +46,14 @@ var readableKey = regexp.MustCompile(`^[a-zA-Z0-9+\-=.,_:@]+$`)
 func definitionAddress(r *project.Resource) string { return r.Kind + "." + r.Name }
 
 // together: what counts is the definition as it is written, since the values of
-// references may not be known yet. Volumes are attached later, to each its own.
+// references may not be known yet. Volumes and further network
+// interfaces are attached later, to each its own.
 func (instances) together(r *project.Resource, s *instanceSpec) string {
 	if !alike(r, s) || s.PrivateIP != "" {
 		return ""
 	}
 	same := *s
-	same.Volumes = nil
+	same.Volumes, same.NetworkInterfaces = nil, nil
 	text, err := json.Marshal([]any{same, r.Tags})
 	if err != nil {
 		return "" // user data that is no JSON is refused elsewhere

@@ -84,5 +84,5 @@ func TestInstanceProfileRefused(t *testing.T) {
 func TestInstanceProfileEveryCallFailsOnce(t *testing.T) {
 	disturb(t, profiled(), func(s *site) {
 		s.edit(webInstance, "profile.web.", "profile.more.")
-	}, 19)
+	}, 31)
 }

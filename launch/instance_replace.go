@@ -85,6 +85,9 @@ func (k instances) restore(ctx context.Context, t *task) error {
 			return err
 		}
 	}
+	if err := k.restoreInterfaces(ctx, t, old); err != nil {
+		return err
+	}
 	if ip := elasticOn(old.Instance); ip != "" {
 		if err := (elasticIPs{}).give(ctx, t, ip, aws.ToString(old.InstanceId)); err != nil {
 			return fmt.Errorf("elastic_ip %s: %w", ip, err)

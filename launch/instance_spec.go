@@ -12,10 +12,11 @@ type instanceSpec struct {
 	SourceDestCheck          *bool            `yaml:"source_dest_check" doc:"Whether traffic must be from or to the instance itself." default:"true"`
 	KeyName                  string           `yaml:"key_name" alias:"keypair" change:"replaces" doc:"EC2 key pair for logging in."`
 	KeyPair                  string           `yaml:"key_pair" ref:"key_pair" attribute:"key_name" doc:"The key pair for logging in, where the topology defines it. The instance keeps the key that it was launched with."`
-	IAMInstanceProfile       string           `yaml:"iam_instance_profile" alias:"instance_profile_name" change:"replaces" doc:"Name of the instance profile. Another one takes its place while the instance runs."`
+	IAMInstanceProfile       string           `yaml:"iam_instance_profile" alias:"instance_profile_name" doc:"Name of the instance profile. Another one takes its place while the instance runs."`
 	UserData                 *userDataSpec    `yaml:"user_data" change:"replaces" doc:"What the instance is told beside its own name and place."`
 	TargetGroups             []string         `yaml:"target_groups" ref:"target_group" doc:"The target groups that it is in. A successor is healthy in them before its predecessor leaves, and that one's connections end before it does."`
 	Volumes                  []attachmentSpec `yaml:"volumes" doc:"Volumes that are attached to it. They move to its successor with their contents."`
+	NetworkInterfaces        []interfaceSpec  `yaml:"network_interfaces" doc:"Network interfaces that it has beside its own. They are attached while it runs, and move to its successor with their addresses."`
 	RootBlockDevice          *rootSpec        `yaml:"root_block_device" change:"replaces" doc:"The root volume; by default as the image has it."`
 	MetadataOptions          *metadataSpec    `yaml:"metadata_options" doc:"How the instance reads its metadata."`
 	Monitoring               *bool            `yaml:"monitoring" doc:"Whether CloudWatch looks at it every minute." default:"false"`

@@ -33,8 +33,13 @@ func (k instances) update(ctx context.Context, t *task, w want[instanceSpec], i 
 			return err
 		}
 	}
-	if err := k.updateAttributes(ctx, t, w.spec, id, d); err != nil {
+	if err := k.updateAttributes(ctx, t, w.spec, i, d); err != nil {
 		return err
+	}
+	if d.below("network_interfaces") {
+		if err := k.updateInterfaces(ctx, t, w, i); err != nil {
+			return err
+		}
 	}
 	if d.has("iam_instance_profile") {
 		if err := k.giveProfile(ctx, t, id, w.spec.IAMInstanceProfile); err != nil {
@@ -74,8 +79,9 @@ func (k instances) updateMonitoring(ctx context.Context, t *task, s *instanceSpe
 	return err
 }
 
-// updateAttributes changes attributes; EC2 takes one a call.
-func (k instances) updateAttributes(ctx context.Context, t *task, s *instanceSpec, id string, d differences) error {
+// updateAttributes changes attributes; EC2 takes one a call, and what is about
+// the network, where there are several interfaces, of the interface.
+func (k instances) updateAttributes(ctx context.Context, t *task, s *instanceSpec, i instance, d differences) error {
 	changes := []struct {
 		path string
 		in   *ec2.ModifyInstanceAttributeInput
@@ -89,7 +95,15 @@ func (k instances) updateAttributes(ctx context.Context, t *task, s *instanceSpe
 		if !d.has(c.path) {
 			continue
 		}
-		c.in.InstanceId = aws.String(id)
+		c.in.InstanceId = i.InstanceId
+		if own := ownInterface(i.Instance); own != "" && len(interfacesOn(i.Instance)) > 0 && (c.in.Groups != nil || c.in.SourceDestCheck != nil) {
+			_, err := networkInterfaces{}.api(t.Cloud).ModifyNetworkInterfaceAttribute(ctx, &ec2.ModifyNetworkInterfaceAttributeInput{
+				NetworkInterfaceId: aws.String(own), Groups: c.in.Groups, SourceDestCheck: c.in.SourceDestCheck})
+			if err != nil {
+				return fmt.Errorf("%s: %w", c.path, err)
+			}
+			continue
+		}
 		if _, err := k.updateAPI(t.Cloud).ModifyInstanceAttribute(ctx, c.in); err != nil {
 			return fmt.Errorf("%s: %w", c.path, err)
 		}

@@ -147,7 +147,7 @@ func kinds() []kind {
 	return []kind{
 		of(vpcs{}), of(internetGateways{}), of(subnets{}),
 		of(elasticIPs{}), of(natGateways{}), of(vpcPeerings{}), of(vpcEndpoints{}), of(dhcpOptions{}), of(networkACLs{}),
-		of(routeTables{}), of(securityGroups{}), of(keyPairs{}),
+		of(routeTables{}), of(securityGroups{}), of(networkInterfaces{}), of(keyPairs{}),
 		of(iamPolicies{}), of(iamGroups{}), of(iamUsers{}), of(iamRoles{}), of(instanceProfiles{}),
 		of(targetGroups{}), of(loadBalancers{}), of(listeners{}), of(listenerRules{}),
 		of(volumes{}), of(snapshots{}), of(instances{}), of(attachments{}), of(launchTemplates{}),

@@ -18,15 +18,16 @@ import (
 // them are worth a describe of their own, so that a kind more does not cost
 // every launch a call more.
 var seldom = map[string]string{
-	"elastic_ip":      "elastic-ip",
-	"nat_gateway":     "natgateway",
-	"key_pair":        "key-pair",
-	"launch_template": "launch-template",
-	"network_acl":     "network-acl",
-	"snapshot":        "snapshot",
-	"dhcp_options":    "dhcp-options",
-	"vpc_endpoint":    "vpc-endpoint",
-	"vpc_peering":     "vpc-peering-connection",
+	"elastic_ip":        "elastic-ip",
+	"network_interface": "network-interface",
+	"nat_gateway":       "natgateway",
+	"key_pair":          "key-pair",
+	"launch_template":   "launch-template",
+	"network_acl":       "network-acl",
+	"snapshot":          "snapshot",
+	"dhcp_options":      "dhcp-options",
+	"vpc_endpoint":      "vpc-endpoint",
+	"vpc_peering":       "vpc-peering-connection",
 }
 
 // unseen are the kinds of other services, where DescribeTags does not see them.

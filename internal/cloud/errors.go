@@ -45,7 +45,7 @@ func AlreadyExists(err error) bool {
 // thing, or because it is changing.
 func InUse(err error) bool {
 	switch Code(err) {
-	case "DependencyViolation", "InvalidGroup.InUse", "VolumeInUse", "InvalidSnapshot.InUse", "IncorrectState", "IncorrectInstanceState", "ResourceInUse", "InvalidIPAddress.InUse",
+	case "DependencyViolation", "InvalidGroup.InUse", "VolumeInUse", "InvalidSnapshot.InUse", "IncorrectState", "IncorrectInstanceState", "ResourceInUse", "InvalidIPAddress.InUse", "InvalidNetworkInterface.InUse",
 		"ScalingActivityInProgress", "ResourceContention":
 		return true
 	}

@@ -42,7 +42,7 @@ func instrument(calls *Calls, limit *limiter) func(*middleware.Stack) error {
 func repeatable(action string) bool {
 	switch action {
 	case "CreateImage", "RegisterImage", "CreateSnapshot", "CreateVpc", "CreateSubnet", "CreateSecurityGroup",
-		"CreateInternetGateway", "CreateVpcPeeringConnection", "CreateDhcpOptions", "AssociateVpcCidrBlock", "AllocateAddress", "CreateKeyPair", "ImportKeyPair", "CreateRoute", "AttachVolume",
+		"CreateInternetGateway", "CreateVpcPeeringConnection", "CreateDhcpOptions", "AssociateVpcCidrBlock", "AllocateAddress", "CreateKeyPair", "ImportKeyPair", "CreateRoute", "AttachVolume", "AttachNetworkInterface", "AssignPrivateIpAddresses",
 		"AttachInternetGateway", "AssociateRouteTable", "AuthorizeSecurityGroupIngress", "AuthorizeSecurityGroupEgress",
 		"CreateRule", "PutParameter", "DeregisterImage", "CreateAutoScalingGroup":
 		return false

@@ -2,6 +2,7 @@ package emulator
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -41,6 +42,7 @@ type ec2Service struct {
 	peerings      *table[peeringRow]
 	endpoints     *table[endpointRow]
 	dhcp          *table[dhcpRow]
+	nics          *table[nicRow]
 }
 
 // newEC2 adds EC2's tables to the store, its actions to the registry and its
@@ -72,6 +74,7 @@ func newEC2(c *Cloud) *ec2Service {
 		peerings:      newTable[peeringRow](c.store, "ec2-vpc-peerings"),
 		endpoints:     newTable[endpointRow](c.store, "ec2-vpc-endpoints"),
 		dhcp:          newTable[dhcpRow](c.store, "ec2-dhcp-options"),
+		nics:          newTable[nicRow](c.store, "ec2-network-interfaces"),
 	}
 	s.hosts = newHosts(s)
 	s.addPlaces()
@@ -90,6 +93,7 @@ func newEC2(c *Cloud) *ec2Service {
 	s.addImageAttributes()
 	s.addInstances()
 	s.addInstanceStates()
+	s.addInterfaces()
 	s.addInstanceAttributes()
 	s.addProfiles()
 	s.addInstanceTypes()
@@ -156,6 +160,9 @@ func (s *ec2Service) addInventory() {
 	inventory(c, "vpc-peering-connection", s.peerings, func(r peeringRow) (string, bool) { return r.id() + " " + string(r.status()), r.lives() })
 	inventory(c, "vpc-endpoint", s.endpoints, func(r endpointRow) (string, bool) { return r.id() + " " + *r.Endpoint.ServiceName, true })
 	inventory(c, "network-acl", s.acls, func(r aclRow) (string, bool) { return *r.Acl.NetworkAclId, !deref(r.Acl.IsDefault) })
+	inventory(c, "network-interface", s.nics, func(r nicRow) (string, bool) {
+		return fmt.Sprintf("%s %d more, at %s %d", r.ID, len(r.More), r.Instance, r.Device), true
+	})
 	inventory(c, "dhcp-options", s.dhcp, func(r dhcpRow) (string, bool) { return r.id(), true })
 }
 

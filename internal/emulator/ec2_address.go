@@ -58,6 +58,12 @@ func (s *ec2Service) addressBy(c ec2Call, allocation, association, ip *string) (
 
 func (s *ec2Service) describeAddresses(c ec2Call, in *ec2.DescribeAddressesInput) (*ec2.DescribeAddressesOutput, error) {
 	rows := s.addresses.all(c.w)
+	shown := func(row addressRow) addressRow {
+		if nic, ok := s.nics.get(c.w, deref(row.Address.NetworkInterfaceId)); ok && nic.Instance != "" {
+			row.Address.InstanceId = new(nic.Instance)
+		}
+		return row
+	}
 	if len(in.AllocationIds)+len(in.PublicIps) > 0 {
 		rows = nil
 	}
@@ -74,6 +80,9 @@ func (s *ec2Service) describeAddresses(c ec2Call, in *ec2.DescribeAddressesInput
 			return nil, err
 		}
 		rows = append(rows, row)
+	}
+	for i := range rows {
+		rows[i] = shown(rows[i])
 	}
 	id := func(r addressRow) string { return *r.Address.AllocationId }
 	rows, err := choose(s, c.w, rows, id, filters[addressRow]{
@@ -100,6 +109,9 @@ func (s *ec2Service) associateAddress(c ec2Call, in *ec2.AssociateAddressInput) 
 	if err != nil {
 		return nil, err
 	}
+	if nic, ok := s.nics.get(c.w, deref(in.NetworkInterfaceId)); ok {
+		return s.associateInterface(c, row, nic, deref(in.AllowReassociation))
+	}
 	instance, ok := s.instanceOfInterface(c.w, deref(in.NetworkInterfaceId))
 	if !ok {
 		if deref(in.NetworkInterfaceId) != "" {
@@ -107,6 +119,9 @@ func (s *ec2Service) associateAddress(c ec2Call, in *ec2.AssociateAddressInput) 
 		}
 		if instance, err = s.liveInstance(c, in.InstanceId); err != nil {
 			return nil, err
+		}
+		if len(s.nicsOf(c.w, instance.ID)) > 0 {
+			return nil, severalInterfaces(instance.ID)
 		}
 	}
 	if instance.State != stateRunning && instance.State != stateStopped && instance.State != statePending {
@@ -123,6 +138,10 @@ func (s *ec2Service) associateAddress(c ec2Call, in *ec2.AssociateAddressInput) 
 			return nil, refuse("Resource.AlreadyAssociated", "resource %s is already associated with associate-id %s", *row.Address.AllocationId, *row.Address.AssociationId)
 		}
 		s.detachAddress(c.w, row)
+	} else if at == "" && row.Address.AssociationId != nil {
+		if !deref(in.AllowReassociation) {
+			return nil, refuse("Resource.AlreadyAssociated", "resource %s is already associated with associate-id %s", *row.Address.AllocationId, *row.Address.AssociationId)
+		}
 	} else if at == instance.ID {
 		return &ec2.AssociateAddressOutput{AssociationId: row.Address.AssociationId}, nil
 	}
@@ -137,6 +156,31 @@ func (s *ec2Service) associateAddress(c ec2Call, in *ec2.AssociateAddressInput) 
 	instance, _ = s.instances.get(c.w, instance.ID)
 	instance.Elastic = netip.MustParseAddr(*row.Address.PublicIp)
 	s.instances.put(c.w, instance.ID, instance)
+	return &ec2.AssociateAddressOutput{AssociationId: row.Address.AssociationId}, nil
+}
+
+// associateInterface gives an address to a network interface that was made by
+// itself, attached or not.
+func (s *ec2Service) associateInterface(c ec2Call, row addressRow, nic nicRow, again bool) (*ec2.AssociateAddressOutput, error) {
+	at := deref(row.Address.NetworkInterfaceId)
+	if at == nic.ID {
+		return &ec2.AssociateAddressOutput{AssociationId: row.Address.AssociationId}, nil
+	}
+	if !s.hasGateway(c.w, nic.VPC) {
+		return nil, refuse("Gateway.NotAttached", "Network %s is not attached to any internet gateway", nic.VPC)
+	}
+	if _, ok := s.natOf(c.w, at); ok || at != "" && !again {
+		return nil, refuse("Resource.AlreadyAssociated", "resource %s is already associated with associate-id %s", *row.Address.AllocationId, *row.Address.AssociationId)
+	}
+	s.detachAddress(c.w, row)
+	for _, other := range s.addresses.all(c.w) {
+		if deref(other.Address.NetworkInterfaceId) == nic.ID {
+			s.detachAddress(c.w, other)
+		}
+	}
+	row.Address.AssociationId, row.Address.NetworkInterfaceId, row.Address.InstanceId = new(associationID.make()), new(nic.ID), nil
+	row.Address.PrivateIpAddress, row.Address.NetworkInterfaceOwnerId = new(nic.Private.String()), new(c.Account)
+	s.addresses.put(c.w, *row.Address.AllocationId, row)
 	return &ec2.AssociateAddressOutput{AssociationId: row.Address.AssociationId}, nil
 }
 

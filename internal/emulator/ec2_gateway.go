@@ -117,6 +117,11 @@ func (s *ec2Service) detachInternetGateway(c ec2Call, in *ec2.DetachInternetGate
 			return nil, refuse("DependencyViolation", "Network %s has some mapped public address(es). Please unmap those public address(es) before detaching the gateway.", id)
 		}
 	}
+	for _, address := range s.addresses.all(c.w) {
+		if nic, ok := s.nics.get(c.w, deref(address.Address.NetworkInterfaceId)); ok && nic.VPC == id {
+			return nil, refuse("DependencyViolation", "Network %s has some mapped public address(es). Please unmap those public address(es) before detaching the gateway.", id)
+		}
+	}
 	for _, nat := range s.nats.all(c.w) {
 		if *nat.Gateway.VpcId == id && nat.isPublic() && nat.holdsNetwork() {
 			return nil, refuse("DependencyViolation", "Network %s has some mapped public address(es). Please unmap those public address(es) before detaching the gateway.", id)

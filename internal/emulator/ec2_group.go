@@ -2,6 +2,7 @@ package emulator
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
@@ -191,6 +192,11 @@ func (s *ec2Service) deleteSecurityGroup(c ec2Call, in *ec2.DeleteSecurityGroupI
 			if id == row.ID && instance.holdsNetwork() {
 				return nil, refuse("DependencyViolation", "resource %s has a dependent object", row.ID)
 			}
+		}
+	}
+	for _, nic := range s.nics.all(c.w) {
+		if slices.Contains(nic.Groups, row.ID) {
+			return nil, refuse("DependencyViolation", "resource %s has a dependent object", row.ID)
 		}
 	}
 	for _, rule := range s.rules.all(c.w) {

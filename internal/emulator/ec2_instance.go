@@ -91,7 +91,6 @@ func (s *ec2Service) addInstances() {
 	on(s, "DescribeInstances", "InstanceIds Filters.* MaxResults NextToken", s.describeInstances)
 	on(s, "DescribeInstanceStatus", "InstanceIds IncludeAllInstances Filters.* MaxResults NextToken", s.describeInstanceStatus)
 	on(s, "GetConsoleOutput", "InstanceId Latest", s.getConsoleOutput)
-	on(s, "DescribeNetworkInterfaces", "NetworkInterfaceIds Filters.* MaxResults NextToken", s.describeNetworkInterfaces)
 	s.cloud.hooks.inUse = s.kindInUse
 }
 
@@ -212,6 +211,9 @@ func (s *ec2Service) showInstance(w world, row instanceRow) types.Instance {
 		i.PublicIpAddress, i.PublicDnsName = new(public.String()), new(s.publicName(w, row))
 	}
 	i.NetworkInterfaces = []types.InstanceNetworkInterface{s.showInterface(w, row)}
+	for _, nic := range s.nicsOf(w, row.ID) {
+		i.NetworkInterfaces = append(i.NetworkInterfaces, s.onInstance(w, nic))
+	}
 	for _, v := range s.volumesOf(w, row.ID) {
 		i.BlockDeviceMappings = append(i.BlockDeviceMappings, types.InstanceBlockDeviceMapping{
 			DeviceName: v.Attachment.Device, Ebs: &types.EbsInstanceBlockDevice{

@@ -25,6 +25,9 @@ func (s *ec2Service) modifyInstanceAttribute(c ec2Call, in *ec2.ModifyInstanceAt
 	if err := spellOut(in); err != nil {
 		return nil, err
 	}
+	if (in.SourceDestCheck != nil || len(in.Groups) > 0) && len(s.nicsOf(c.w, row.ID)) > 0 {
+		return nil, severalInterfaces(row.ID)
+	}
 	set := 0
 	for _, change := range []struct {
 		asked bool
@@ -63,6 +66,12 @@ func (s *ec2Service) modifyInstanceAttribute(c ec2Call, in *ec2.ModifyInstanceAt
 	}
 	s.instances.put(c.w, row.ID, row)
 	return &ec2.ModifyInstanceAttributeOutput{}, nil
+}
+
+// severalInterfaces: what is a matter of one network interface cannot be asked
+// of an instance with several.
+func severalInterfaces(id string) error {
+	return refuse("InvalidInstanceID", "There are multiple interfaces attached to instance '%s'. Please specify an interface ID for the operation instead.", id)
 }
 
 // spellOut moves an attribute that is given as a name and a value to the

@@ -82,6 +82,7 @@ func (s *ec2Service) dissolve(w world, row instanceRow) {
 			s.detachAddress(w, address)
 		}
 	}
+	s.dissolveInterfaces(w, row.ID)
 	s.gone(w, row.Interface)
 	s.hosts.kick(w, sweeping)
 }

@@ -1,11 +1,16 @@
 package emulator
 
 import (
+	"slices"
+	"strconv"
+	"strings"
+
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 )
 
-// An instance has one network interface, which comes and goes with it.
+// An instance has one network interface of its own, which comes and goes with
+// it, and may have others attached.
 
 func (s *ec2Service) instanceOfInterface(w world, id string) (instanceRow, bool) {
 	for _, row := range s.instances.all(w) {
@@ -43,48 +48,94 @@ func (s *ec2Service) describeNetworkInterfaces(c ec2Call, in *ec2.DescribeNetwor
 	if err := noPagesOfIDs(in.NetworkInterfaceIds, "networkInterfaceIds", in.MaxResults); err != nil {
 		return nil, err
 	}
-	rows := keep(s.instances.all(c.w), instanceRow.holdsNetwork)
+	id := func(n types.NetworkInterface) string { return *n.NetworkInterfaceId }
+	all := s.interfaces(c.w)
+	list := all
 	if len(in.NetworkInterfaceIds) > 0 {
-		rows = nil
-		for _, id := range in.NetworkInterfaceIds {
-			row, ok := s.instanceOfInterface(c.w, id)
-			if err := interfaceID.check(id); err != nil {
+		list = nil
+		for _, wanted := range in.NetworkInterfaceIds {
+			if err := interfaceID.check(wanted); err != nil {
 				return nil, err
 			}
-			if !ok {
-				return nil, interfaceID.missing(id)
+			one := keep(all, func(n types.NetworkInterface) bool { return id(n) == wanted && s.seen(wanted) })
+			if len(one) == 0 {
+				return nil, interfaceID.missing(wanted)
 			}
-			rows = append(rows, row)
+			list = append(list, one...)
 		}
 	}
-	id := func(r instanceRow) string { return r.Interface }
-	all := s.instanceFilters(c.w)
-	f := filters[instanceRow]{
-		"network-interface-id":            func(r instanceRow) []string { return one(r.Interface) },
-		"status":                          func(instanceRow) []string { return []string{"in-use"} },
-		"attachment.status":               func(instanceRow) []string { return []string{"attached"} },
-		"attachment.device-index":         func(instanceRow) []string { return []string{"0"} },
-		"attachment.attachment-id":        func(r instanceRow) []string { return one(r.Attachment) },
-		"attachment.instance-id":          func(r instanceRow) []string { return one(r.ID) },
-		"description":                     func(r instanceRow) []string { return one(r.InterfaceText) },
-		"mac-address":                     func(r instanceRow) []string { return one(r.MAC) },
-		"association.public-ip":           all["ip-address"],
-		"addresses.private-ip-address":    all["private-ip-address"],
-		"addresses.association.public-ip": all["ip-address"],
-	}
-	for _, name := range []string{"vpc-id", "subnet-id", "group-id", "group-name", "private-ip-address", "private-dns-name", "availability-zone", "owner-id", "source-dest-check"} {
-		f[name] = all[name]
-	}
-	rows, err := choose(s, c.w, rows, id, f, in.Filters)
+	list, err := choose(s, c.w, list, id, interfaceFilters(), in.Filters)
 	if err != nil {
 		return nil, err
 	}
-	rows, next, err := page(rows, instanceRow.id, paging{in.MaxResults, in.NextToken, 5, 1000})
-	out := &ec2.DescribeNetworkInterfacesOutput{NextToken: next}
-	for _, row := range rows {
-		out.NetworkInterfaces = append(out.NetworkInterfaces, s.wholeInterface(c.w, row))
+	list, next, err := page(list, id, paging{in.MaxResults, in.NextToken, 5, 1000})
+	return &ec2.DescribeNetworkInterfacesOutput{NextToken: next, NetworkInterfaces: list}, err
+}
+
+// interfaces are all network interfaces, in the order of their IDs.
+func (s *ec2Service) interfaces(w world) []types.NetworkInterface {
+	var all []types.NetworkInterface
+	for _, row := range s.instances.all(w) {
+		if row.holdsNetwork() {
+			all = append(all, s.wholeInterface(w, row))
+		}
 	}
-	return out, err
+	for _, row := range s.nics.all(w) {
+		all = append(all, s.shownInterface(w, row))
+	}
+	slices.SortFunc(all, func(a, b types.NetworkInterface) int {
+		return strings.Compare(*a.NetworkInterfaceId, *b.NetworkInterfaceId)
+	})
+	return all
+}
+
+func interfaceFilters() filters[types.NetworkInterface] {
+	attachment := func(n types.NetworkInterface) types.NetworkInterfaceAttachment { return deref(n.Attachment) }
+	groups := func(pick func(types.GroupIdentifier) *string) func(types.NetworkInterface) []string {
+		return func(n types.NetworkInterface) (all []string) {
+			for _, g := range n.Groups {
+				all = append(all, opt(pick(g))...)
+			}
+			return all
+		}
+	}
+	addresses := func(pick func(types.NetworkInterfacePrivateIpAddress) *string) func(types.NetworkInterface) []string {
+		return func(n types.NetworkInterface) (all []string) {
+			for _, a := range n.PrivateIpAddresses {
+				all = append(all, opt(pick(a))...)
+			}
+			return all
+		}
+	}
+	return filters[types.NetworkInterface]{
+		"network-interface-id":         func(n types.NetworkInterface) []string { return opt(n.NetworkInterfaceId) },
+		"status":                       func(n types.NetworkInterface) []string { return one(n.Status) },
+		"attachment.status":            func(n types.NetworkInterface) []string { return one(attachment(n).Status) },
+		"attachment.attachment-id":     func(n types.NetworkInterface) []string { return opt(attachment(n).AttachmentId) },
+		"attachment.instance-id":       func(n types.NetworkInterface) []string { return opt(attachment(n).InstanceId) },
+		"description":                  func(n types.NetworkInterface) []string { return opt(n.Description) },
+		"mac-address":                  func(n types.NetworkInterface) []string { return opt(n.MacAddress) },
+		"vpc-id":                       func(n types.NetworkInterface) []string { return opt(n.VpcId) },
+		"subnet-id":                    func(n types.NetworkInterface) []string { return opt(n.SubnetId) },
+		"private-ip-address":           func(n types.NetworkInterface) []string { return opt(n.PrivateIpAddress) },
+		"private-dns-name":             func(n types.NetworkInterface) []string { return opt(n.PrivateDnsName) },
+		"availability-zone":            func(n types.NetworkInterface) []string { return opt(n.AvailabilityZone) },
+		"owner-id":                     func(n types.NetworkInterface) []string { return opt(n.OwnerId) },
+		"source-dest-check":            func(n types.NetworkInterface) []string { return flag(n.SourceDestCheck) },
+		"association.public-ip":        func(n types.NetworkInterface) []string { return opt(deref(n.Association).PublicIp) },
+		"group-id":                     groups(func(g types.GroupIdentifier) *string { return g.GroupId }),
+		"group-name":                   groups(func(g types.GroupIdentifier) *string { return g.GroupName }),
+		"addresses.private-ip-address": addresses(func(a types.NetworkInterfacePrivateIpAddress) *string { return a.PrivateIpAddress }),
+		"addresses.association.public-ip": addresses(func(a types.NetworkInterfacePrivateIpAddress) *string {
+			return deref(a.Association).PublicIp
+		}),
+		"attachment.device-index": func(n types.NetworkInterface) []string {
+			if n.Attachment == nil {
+				return nil
+			}
+			return []string{strconv.Itoa(int(*n.Attachment.DeviceIndex))}
+		},
+	}
 }
 
 // wholeInterface is the interface as it's described by itself.

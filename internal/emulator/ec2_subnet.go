@@ -96,6 +96,14 @@ func (s *ec2Service) addressesIn(w world, subnet string) map[netip.Addr]bool {
 			taken[row.Private] = true
 		}
 	}
+	for _, row := range s.nics.all(w) {
+		if row.Subnet == subnet {
+			taken[row.Private] = true
+			for _, addr := range row.More {
+				taken[addr] = true
+			}
+		}
+	}
 	s.natAddressesIn(w, subnet, taken)
 	return taken
 }

@@ -142,7 +142,7 @@ func (s *ec2Service) tagTarget(c ec2Call, id string) (string, error) {
 		snapshotID:   func() bool { _, err := s.visibleSnapshot(c, id); return err == nil },
 		imageID:      func() bool { _, err := s.visibleImage(c, id); return err == nil },
 		instanceID:   func() bool { _, ok := s.shownInstance(c, id); return ok },
-		interfaceID:  func() bool { _, ok := s.instanceOfInterface(c.w, id); return ok },
+		interfaceID:  func() bool { _, ok := s.instanceOfInterface(c.w, id); return ok || has(s.nics, c.w, id) },
 		addressID:    func() bool { return has(s.addresses, c.w, id) },
 		templateID:   func() bool { return has(s.templates, c.w, id) },
 		natID:        func() bool { return has(s.nats, c.w, id) },
