@@ -30,6 +30,7 @@ func recipe() []step {
 		together{"access", []step{
 			keyPairStep{},
 			securityGroupStep{},
+			profileStep{},
 		}},
 		builderStep{}, // launch the builder, wait until it runs
 		connectStep{}, // SSH, with the host key known
@@ -74,9 +75,11 @@ type bake struct {
 	keyLine   string     // its public half as it stands in authorized_keys
 	vpcID     string     // networkStep
 	subnet    string
-	groups    []string // networkStep or securityGroupStep: what the builder gets
-	group     *shared  // the temporary one
-	host      hostKey  // builderStep
+	groups    []string  // networkStep or securityGroupStep: what the builder gets
+	group     *shared   // the temporary one
+	profile   made      // profileStep
+	profiled  time.Time // and when that was made
+	host      hostKey   // builderStep
 	builder   made
 	ending    bool // the builder is being terminated
 	spot      bool // it is a spot instance

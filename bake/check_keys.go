@@ -53,6 +53,9 @@ func checkPlacing(i *project.Image, l *diag.List) {
 			l.AddHint(i.At("spot_price"), "auto, or dollars an hour: 0.05", "spot_price: %q is not a price", p)
 		}
 	}
+	if i.TemporaryProfile != nil && i.IAMInstanceProfile != "" {
+		l.Addf(i.At("temporary_iam_instance_profile_policy_document"), "iam_instance_profile and temporary_iam_instance_profile_policy_document exclude each other")
+	}
 	if i.DisableStopInstance && i.ShutdownBehavior == "terminate" {
 		l.AddHint(i.At("shutdown_behavior"), "stop", "disable_stop_instance needs a builder that is still there when it was shut down")
 	}

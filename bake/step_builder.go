@@ -37,7 +37,7 @@ func (builderStep) run(ctx context.Context, b *bake) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := b.launch(ctx, in, offersOf(b.image)); err != nil {
+	if err := b.launchWithProfile(ctx, func() error { return b.launch(ctx, in, offersOf(b.image)) }); err != nil {
 		return err
 	}
 	return b.awaitRunning(ctx, builderStep{}.name())
@@ -108,7 +108,7 @@ func (b *bake) builderInput() (*ec2.RunInstancesInput, error) {
 	if b.image.EbsOptimized {
 		in.EbsOptimized = aws.Bool(true)
 	}
-	if profile := b.image.IAMInstanceProfile; profile != "" {
+	if profile := orText(b.image.IAMInstanceProfile, b.profile.id); profile != "" {
 		in.IamInstanceProfile = &types.IamInstanceProfileSpecification{Name: aws.String(profile)}
 	}
 	if zone, tenancy := b.image.AvailabilityZone, b.image.Tenancy; zone != "" || tenancy != "" {

@@ -76,6 +76,9 @@ func (b *bake) sourceAMI(ctx context.Context) (types.Image, error) {
 
 func (b *bake) sourceByFilter(ctx context.Context, f *project.AMIFilter) (types.Image, error) {
 	in := &ec2.DescribeImagesInput{Owners: f.Owners}
+	if f.Deprecated {
+		in.IncludeDeprecated = aws.Bool(true)
+	}
 	for _, name := range tags.Keys(f.Filters) {
 		value, err := b.render("source_ami_filter.filters."+name, f.Filters[name], nil)
 		if err != nil {

@@ -38,7 +38,22 @@ type Placing struct {
 	BootMode            string           `yaml:"boot_mode" enum:"legacy-bios,uefi,uefi-preferred" doc:"Boot mode that the AMI must have; it is the source image's, and anything else is refused."`
 	DisableStopInstance bool             `yaml:"disable_stop_instance" doc:"The provisioners shut the builder down; wait for that in place of stopping it."`
 	SkipCreateAMI       bool             `yaml:"skip_create_ami" doc:"Provision, and make no AMI."`
+	TemporaryProfile    *PolicyDocument  `yaml:"temporary_iam_instance_profile_policy_document" doc:"Policy of a role and an instance profile that are made for the builder, and removed with it."`
+	KeyPairName         string           `yaml:"temporary_key_pair_name" doc:"No effect: the temporary key pair is shared by the bakes of a run, and named after it."`
 	AWSPolling          *AWSPolling      `yaml:"aws_polling" doc:"How long waits may take."`
+}
+
+// PolicyDocument is what IAM's policy language says, as far as Packer takes it.
+type PolicyDocument struct {
+	Version   string            `yaml:"Version" json:"Version" doc:"Version of the policy language." default:"2012-10-17"`
+	Statement []PolicyStatement `yaml:"Statement" json:"Statement" required:"true" doc:"What is allowed, and what is not."`
+}
+
+// PolicyStatement is one statement of a policy.
+type PolicyStatement struct {
+	Effect   string   `yaml:"Effect" json:"Effect" required:"true" enum:"Allow,Deny" doc:"Whether it allows or denies."`
+	Action   []string `yaml:"Action" json:"Action" required:"true" doc:"The actions: s3:GetObject."`
+	Resource []string `yaml:"Resource" json:"Resource" required:"true" doc:"ARNs of the resources."`
 }
 
 type tagsOf = map[string]string

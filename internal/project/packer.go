@@ -184,6 +184,8 @@ var harmless = map[string]string{
 	"use_create_image":                          "true",
 	"ssh_file_transfer_method":                  "scp",
 	"ssh_disable_agent_forwarding":              "true",
+	"skip_ami_run_tags":                         "true",
+	"skip_save_build_region":                    "true",
 }
 
 // credentialKeys say who calls AWS, and where, which a recipe never does.
@@ -208,8 +210,8 @@ var unsupportedKeys = []string{
 	"ssh_certificate_file", "ssh_ciphers", "ssh_clear_authorized_keys", "ssh_disable_agent_forwarding", "ssh_file_transfer_method",
 	"ssh_handshake_attempts", "ssh_keep_alive_interval", "ssh_key_exchange_algorithms", "ssh_local_tunnels", "ssh_password", "ssh_private_ip",
 	"ssh_private_key", "ssh_proxy_host", "ssh_proxy_password", "ssh_proxy_port", "ssh_proxy_username", "ssh_public_key", "ssh_read_write_timeout",
-	"ssh_remote_tunnels", "ssh_wait_timeout", "tag", "temporary_iam_instance_profile_policy_document", "temporary_key_pair_bits",
-	"temporary_key_pair_name", "temporary_security_group_source_public_ip", "tpm_support", "uefi_data", "use_create_image",
+	"ssh_remote_tunnels", "ssh_wait_timeout", "tag", "temporary_key_pair_bits",
+	"temporary_security_group_source_public_ip", "tpm_support", "uefi_data", "use_create_image",
 	"windows_password_timeout", "winrm_host", "winrm_insecure", "winrm_no_proxy", "winrm_password", "winrm_port", "winrm_timeout", "winrm_use_ntlm",
 	"winrm_use_ssl", "winrm_username",
 }

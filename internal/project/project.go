@@ -301,6 +301,7 @@ type AMIFilter struct {
 	Filters    map[string]string `yaml:"filters" doc:"EC2 DescribeImages filters."`
 	Owners     []string          `yaml:"owners" required:"true" doc:"Accounts or aliases that own the AMI."`
 	MostRecent bool              `yaml:"most_recent" doc:"Take the newest of several."`
+	Deprecated bool              `yaml:"include_deprecated" doc:"Take deprecated AMIs into account."`
 }
 
 // BlockDevice is Packer's block device mapping.
