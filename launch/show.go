@@ -78,7 +78,7 @@ func (p *planner) definitions() string {
 // going to be made in the places of IDs that nobody knows yet.
 func (p *planner) stated(it *item) []FieldChange {
 	spec, err := project.Fill(it.Spec, func(ref project.Ref) (string, bool) {
-		if other := p.byAddress[ref.Address]; other == nil || other.have != nil && !other.made() || ref.Attribute != "id" {
+		if other := p.byAddress[ref.Address]; other == nil || other.have != nil && !other.made() || ref.Attribute != "id" && ref.Attribute != "versioned_id" {
 			return p.lookup(ref)
 		}
 		return ref.Address, true

@@ -18,6 +18,7 @@ import (
 type scalingService struct {
 	cloud   *Cloud
 	honours map[string]honoured // by action
+	waking  map[string]waking   // by instance; used within transactions alone
 
 	groups     *table[scalingRow]
 	members    *table[memberRow]
@@ -32,7 +33,7 @@ const scalingName = "autoscaling" // the signing name
 // loaded, after newEC2 and newELB.
 func newScaling(c *Cloud) *scalingService {
 	s := &scalingService{
-		cloud: c, honours: map[string]honoured{},
+		cloud: c, honours: map[string]honoured{}, waking: map[string]waking{},
 		groups:     newTable[scalingRow](c.store, "autoscaling-groups"),
 		members:    newTable[memberRow](c.store, "autoscaling-instances"),
 		activities: newTable[types.Activity](c.store, "autoscaling-activities"),

@@ -4,19 +4,12 @@ import (
 	"fmt"
 	"slices"
 	"sort"
-	"strings"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 )
 
 // terminationPolicies are those that scale-in knows here: AWS's own.
 var terminationPolicies = []string{"AllocationStrategy", "ClosestToNextInstanceHour", "Default", "NewestInstance", "OldestInstance", "OldestLaunchConfiguration", "OldestLaunchTemplate"}
-
-// leastGrace is how long an instance with a machine may take until it answers
-// its target groups, if its group gives it a grace period at all: machines do
-// not boot faster for a clock that runs faster.
-const leastGrace = 3 * time.Second
 
 // reconcile brings every group of a world nearer to what it should be.
 func (s *scalingService) reconcile(w world) {
@@ -100,8 +93,13 @@ func (s *scalingService) serve(c ec2Call, row scalingRow, m memberRow) {
 // lost forgets an instance that never came up.
 func (s *scalingService) lost(c ec2Call, group string, m memberRow, why string) {
 	s.ended(c, m.Activity, why)
-	s.members.remove(c.w, m.ID)
+	s.forgetMember(c.w, m.ID)
 	s.failed(c, group, why)
+}
+
+func (s *scalingService) forgetMember(w world, id string) {
+	s.members.remove(w, id)
+	delete(s.waking, id)
 }
 
 // failed notes that a launch failed: the next one waits the longer, the more
@@ -116,7 +114,7 @@ func (s *scalingService) failed(c ec2Call, group, why string) {
 
 // release lets an instance go that stays as it is.
 func (s *scalingService) release(c ec2Call, m memberRow) {
-	s.members.remove(c.w, m.ID)
+	s.forgetMember(c.w, m.ID)
 	old, _ := s.cloud.ec2.tags.get(c.w, m.ID)
 	left := tagRow{Resource: m.ID, Type: old.Type, Tags: map[string]string{}}
 	for k, v := range old.Tags {
@@ -127,62 +125,13 @@ func (s *scalingService) release(c ec2Call, m memberRow) {
 	s.cloud.ec2.tags.put(c.w, m.ID, left)
 }
 
-// graceful tells whether an instance is still too young for health checks.
-func (s *scalingService) graceful(row scalingRow, m memberRow, instance instanceRow) bool {
-	grace := s.scaled(deref(row.Group.HealthCheckGracePeriod))
-	if grace == 0 {
-		return false
-	}
-	if s.cloud.ec2.hosts.on() {
-		grace = max(grace, leastGrace)
-		if !instance.Booted && instance.State == stateRunning {
-			return true
-		}
-	}
-	return s.cloud.clock.Now().Before(m.Since.Add(grace))
-}
-
-// examine checks the health of an instance in service, and takes one out that
-// is ill or too old.
-func (s *scalingService) examine(c ec2Call, row scalingRow, m memberRow, instance instanceRow, up bool) {
-	if m.Ill == "" && !row.suspended("HealthCheck") {
-		_, ill := s.serving(c.w, row, m.ID)
-		switch life := deref(row.Group.MaxInstanceLifetime); {
-		case !up:
-			m.Ill = "an EC2 health check indicating it has been terminated or stopped."
-		case ill && healthChecked(row, "ELB") && !s.graceful(row, m, instance):
-			m.Ill = "an ELB system health check failure."
-		case life > 0 && c.now.After(m.Joined.Add(time.Duration(life)*time.Second)):
-			m.Ill = "exceeding its maximum lifetime."
-		}
-		if m.Ill != "" {
-			s.put(c.w, m)
-		}
-	}
-	switch {
-	case m.Ill == "":
-		s.register(c, row, m.ID)
-	case row.suspended("ReplaceUnhealthy") || row.suspended("Terminate"):
-	default:
-		if current, _ := s.groups.get(c.w, row.name()); s.isMarked(c.w, current, m) {
-			s.refreshFailed(c, current, "instance "+m.ID+" was unhealthy: "+m.Ill)
-		}
-		s.retire(c, row, m, "an instance was taken out of service in response to "+m.Ill)
-	}
-}
-
-// healthChecked tells whether a group asks a source of health.
-func healthChecked(row scalingRow, source string) bool {
-	return slices.Contains(strings.Split(*row.Group.HealthCheckType, ","), source)
-}
-
 // end terminates an instance once it has left its target groups and its
 // lifecycle action is over.
 func (s *scalingService) end(c ec2Call, row scalingRow, m memberRow, instance instanceRow, exists bool) {
 	switch {
 	case !exists:
 		s.ended(c, m.Activity, "")
-		s.members.remove(c.w, m.ID)
+		s.forgetMember(c.w, m.ID)
 		for _, arn := range row.Group.TargetGroupARNs {
 			s.deregister(c, arn, m.ID)
 		}

@@ -21,7 +21,8 @@ type refreshState struct {
 	r     refreshRow
 	old   []memberRow // to be replaced
 	held  []memberRow // the same, but protected or in standby, and waited for
-	young int         // replaced, and not yet in service for long enough
+	young int         // launched, and not yet in service for long enough
+	done  int         // as the refresh wants them, and of use
 	ready int         // in service and of use, old ones among them
 	size  int         // active instances
 	going int         // instances on their way out
@@ -66,7 +67,10 @@ func (s *scalingService) refreshState(c ec2Call, row scalingRow, r refreshRow) r
 				warm = warm && healthy
 			}
 			warm = warm && !c.now.Before(m.Since.Add(s.scaled(deref(p.InstanceWarmup))))
-			if !warm && !standby {
+			switch {
+			case warm:
+				st.done++
+			case !standby:
 				st.young++
 			}
 		}
@@ -211,7 +215,7 @@ func (st *refreshState) count() {
 		return
 	}
 	missing := max(0, st.row.desired()-st.size)
-	done := max(0, st.r.Total-left-st.young-missing)
+	done := max(0, min(st.done, st.r.Total-left))
 	st.r.Refresh.PercentageComplete = new(int32(100 * done / st.r.Total))
 	st.r.Refresh.StatusReason = nil
 	if st.young+missing > 0 {

@@ -56,6 +56,22 @@ const sweeping = "sweep"
 // on says whether instances run on machines here.
 func (h *hosts) on() bool { return h.s.cloud.kind != NoMachines }
 
+// booted says whether an instance's machine runs in this process and has booted.
+func (h *hosts) booted(instance string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	at := h.running[instance]
+	if at == nil {
+		return false
+	}
+	select {
+	case <-at.machine.Booted():
+		return true
+	default:
+		return false
+	}
+}
+
 func (h *hosts) machineDir(instance string) string {
 	return filepath.Join(h.s.cloud.dir, "machines", instance)
 }
