@@ -182,6 +182,28 @@ func TestAutoScalingGroupOwnership(t *testing.T) {
 	}
 }
 
+// Who uses no groups needs no permission to read them.
+func TestScalingDenied(t *testing.T) {
+	s := newScaled(t)
+	s.write(map[string]string{scalingFile: ""})
+	deny := func() {
+		s.fault("autoscaling", "DescribeAutoScalingGroups", emulator.Error, "AccessDenied", 1)
+	}
+	deny()
+	s.launch()
+	s.local.ClearFaults()
+	deny()
+	if _, err := Audit(context.Background(), s.options()); err != nil {
+		t.Errorf("audit: %v", err)
+	}
+	s.local.ClearFaults()
+	s.write(map[string]string{scalingFile: scaling()[scalingFile]})
+	deny()
+	if _, err := NewPlan(context.Background(), s.options()); err == nil || !strings.Contains(err.Error(), "auto_scaling_group") {
+		t.Errorf("plan: %v", err)
+	}
+}
+
 func TestRefreshNone(t *testing.T) {
 	s := newScaled(t)
 	s.edit(scalingFile, "refresh: {min_healthy_percentage: 50}", "refresh: none")
