@@ -24,11 +24,13 @@ import (
 type elbTraffic struct {
 	s *elbService
 
-	mu     sync.Mutex
+	mu     sync.Mutex // never taken within a transaction: listen begins one under it
 	closed bool
-	open   map[string]*port  // by the listener's ARN
-	load   map[string]int    // connections and requests under way, by target
-	turns  map[string]uint64 // how often something was chosen, by what from
+	open   map[string]*port // by the listener's ARN
+
+	books sync.Mutex        // taken within transactions, which never begin under it
+	load  map[string]int    // connections and requests under way, by target
+	turns map[string]uint64 // how often something was chosen, by what from
 }
 
 // port is an open listener.
@@ -204,20 +206,20 @@ func (t *elbTraffic) note() {
 
 // busy is how many connections and requests a target has.
 func (t *elbTraffic) busy(target string) int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	t.books.Lock()
+	defer t.books.Unlock()
 	return t.load[target]
 }
 
 func (t *elbTraffic) begin(target string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	t.books.Lock()
+	defer t.books.Unlock()
 	t.load[target]++
 }
 
 func (t *elbTraffic) done(target string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	t.books.Lock()
+	defer t.books.Unlock()
 	if t.load[target]--; t.load[target] <= 0 {
 		delete(t.load, target)
 	}
@@ -225,8 +227,8 @@ func (t *elbTraffic) done(target string) {
 
 // turn counts how often something was chosen.
 func (t *elbTraffic) turn(from string) uint64 {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	t.books.Lock()
+	defer t.books.Unlock()
 	t.turns[from]++
 	return t.turns[from] - 1
 }
