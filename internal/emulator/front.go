@@ -120,6 +120,9 @@ func (c *Cloud) perform(ctx context.Context, req *request) (a answer, err error)
 	if !ok {
 		return answer{}, req.wire.unknownAction(req.action)
 	}
+	if err := c.permitted(req); err != nil {
+		return answer{}, err
+	}
 	input := reflect.New(op.input)
 	if err = req.decode(input.Elem()); err != nil {
 		return answer{}, err

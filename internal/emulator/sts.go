@@ -105,7 +105,8 @@ func (c *Cloud) getCallerIdentity(ctx context.Context, _ *sts.GetCallerIdentityI
 }
 
 // assumeRole gives credentials of a role. Every role exists in every account,
-// and every caller may assume it: the local cloud has no IAM.
+// and every caller may assume it: the local cloud evaluates no policies, but for
+// the one that permitted knows.
 func (c *Cloud) assumeRole(_ context.Context, in *sts.AssumeRoleInput) (*sts.AssumeRoleOutput, error) {
 	role := roleARN.FindStringSubmatch(*in.RoleArn)
 	switch {
