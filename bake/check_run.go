@@ -76,21 +76,19 @@ func checkTitle(n int, c project.Check) string {
 	return fmt.Sprintf("test %d (%s)", n+1, subject)
 }
 
+// attemptTime is what each attempt of a check gets at least, however short the
+// check's own time is: the last one may begin at the end of that.
+const attemptTime = 10 * time.Second
+
 // check tries a check until it holds, or until its time is over.
 func (b *bake) check(ctx context.Context, c project.Check, limit time.Duration) error {
-	within, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	var last error
+	deadline := time.Now().Add(limit)
 	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 3*time.Second) {
+		within, cancel := context.WithTimeout(ctx, max(time.Until(deadline), attemptTime))
 		err := b.checkOnce(within, c)
-		if err == nil {
-			return nil
-		}
-		if last == nil || within.Err() == nil {
-			last = err // not that of an attempt that the end of the time cut short
-		}
-		if cloud.Sleep(within, pause) != nil {
-			return last
+		cancel()
+		if err == nil || time.Now().Add(pause).After(deadline) || cloud.Sleep(ctx, pause) != nil {
+			return err
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/goldline-dev/goldline/internal/diag"
 	"github.com/goldline-dev/goldline/internal/fail"
@@ -102,6 +103,10 @@ func (s *ShellLocal) write(one script) (string, error) {
 	if ending != "" && !strings.HasPrefix(ending, ".") {
 		ending = "." + ending
 	}
+	// A command that another bake starts meanwhile would have the file open for a
+	// moment, and what is open for writing cannot be run.
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	f, err := os.CreateTemp("", "goldline-shell-local-*"+ending)
 	if err != nil {
 		return "", fmt.Errorf("temporary script: %w", err)
