@@ -35,6 +35,7 @@ type build struct {
 	ami, version string
 	root         string // name of the root device
 	architecture string
+	revoked      string // why it may not be used; "" if it may
 }
 
 func newWorld(o Options) (*world, error) {
@@ -138,6 +139,8 @@ func (w *world) readBuilds(ctx context.Context, images, fixed []string, pointers
 			w.unbuilt[image] = fail.Inputf("image %s has no current build in %s; promote one: goldline promote %s --to %s", image, w.environment, image, w.environment)
 		case !there:
 			w.unbuilt[image] = fail.Inputf("the current build of image %s in %s is %s, which is not there; promote another: goldline promote %s --to %s", image, w.environment, p.AMI, image, w.environment)
+		case b.revoked != "":
+			w.unbuilt[image] = fail.Inputf("the current build of image %s in %s is %s, which is revoked: %s; go back, or promote another: goldline rollback %s --env %s", image, w.environment, p.AMI, b.revoked, image, w.environment)
 		default:
 			w.builds[image] = b
 		}
@@ -156,7 +159,8 @@ func (w *world) readAMIs(ctx context.Context, ids []string) error {
 		return each(ctx, ec2.NewDescribeImagesPaginator(w.Cloud.EC2, in), func(page *ec2.DescribeImagesOutput) {
 			for _, i := range page.Images {
 				id := aws.ToString(i.ImageId)
-				w.amis[id] = build{ami: id, version: cloud.TagSet(i.Tags)[tags.Version], root: aws.ToString(i.RootDeviceName), architecture: string(i.Architecture)}
+				set := cloud.TagSet(i.Tags)
+				w.amis[id] = build{ami: id, version: set[tags.Version], revoked: set[tags.Revoked], root: aws.ToString(i.RootDeviceName), architecture: string(i.Architecture)}
 			}
 		})
 	})

@@ -31,6 +31,7 @@ type BuildInfo struct {
 	Environments []string  `json:"environments"`
 	Region       string    `json:"region"`
 	Account      string    `json:"account"`
+	Revoked      string    `json:"revoked,omitempty"` // why it is used no more
 
 	at       *stock
 	promoted map[string]string // environment -> since when, from its tags
@@ -42,6 +43,10 @@ func (b BuildInfo) Ref() Ref { return Ref{AMI: b.AMI, Version: b.Version} }
 
 // usable refuses a build that nothing could be launched from.
 func (b BuildInfo) usable(in *stock) error {
+	if b.Revoked != "" {
+		err := fail.Inputf("build %s is revoked: %s", b.Ref(), b.Revoked)
+		return fail.WithHint(err, "goldline images list shows the builds that may be used")
+	}
 	if b.State == string(types.ImageStateAvailable) {
 		return nil
 	}
@@ -140,7 +145,7 @@ func (s *stock) build(image types.Image) BuildInfo {
 	b := BuildInfo{
 		Image: set[tags.Image], AMI: aws.ToString(image.ImageId), Version: set[tags.Version], Fingerprint: set[tags.Fingerprint],
 		Source: set[tags.SourceImage], Created: created, State: string(image.State), Environments: []string{},
-		Region: s.cloud.Region, Account: s.cloud.Account, promoted: map[string]string{}, image: image, at: s,
+		Region: s.cloud.Region, Account: s.cloud.Account, Revoked: set[tags.Revoked], promoted: map[string]string{}, image: image, at: s,
 	}
 	for key, since := range set {
 		if environment, ok := tags.PromotedTo(key); ok {
@@ -233,7 +238,7 @@ func noBuild(in *place, image, name string) error {
 // newest gives the newest available build of an image.
 func (p *Promoter) newest(ctx context.Context, in *place, image string) (BuildInfo, error) {
 	found, err := in.stock.search(ctx, func(b BuildInfo) bool {
-		return b.Image == image && b.State == string(types.ImageStateAvailable)
+		return b.Image == image && b.State == string(types.ImageStateAvailable) && b.Revoked == ""
 	})
 	if err != nil {
 		return BuildInfo{}, err

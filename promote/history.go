@@ -27,7 +27,8 @@ type Entry struct {
 	Action      string    `json:"action"` // promote, promote --skip-ladder, rollback, restore, other
 	Reason      string    `json:"reason"`
 	Current     bool      `json:"current"`
-	Exists      bool      `json:"exists"` // whether the build can still be launched
+	Exists      bool      `json:"exists"`            // whether the build can still be launched
+	Revoked     string    `json:"revoked,omitempty"` // why it may not be
 }
 
 // History gives every time that a build of an image became current in an
@@ -87,7 +88,8 @@ func (p *Promoter) enrich(ctx context.Context, in *place, entries []Entry) error
 		for _, b := range builds {
 			if b.AMI == entries[i].AMI {
 				entries[i].Version = b.Version
-				entries[i].Exists = b.State == string(ec2types.ImageStateAvailable)
+				entries[i].Revoked = b.Revoked
+				entries[i].Exists = b.State == string(ec2types.ImageStateAvailable) && b.Revoked == ""
 			}
 		}
 	}

@@ -260,3 +260,37 @@ func TestPresenceFaults(t *testing.T) {
 		})
 	}
 }
+
+// A revoked build is revoked wherever it is, and used nowhere.
+func TestRevoke(t *testing.T) {
+	w := wide(t)
+	v1 := w.build("web", "1")
+	v2 := w.build("web", "2")
+	for _, build := range []string{"1", "2"} {
+		for _, to := range []string{"dev", "test", "prod"} {
+			w.promote("web", to, build)
+		}
+	}
+	if _, err := w.promoter().Revoke(t.Context(), v2, " "); fail.ExitCode(err) != fail.CodeInput {
+		t.Errorf("without a reason: %v", err)
+	}
+	if _, err := w.promoter().Revoke(t.Context(), "ami-00000000000000000", "r"); fail.ExitCode(err) != fail.CodeInput {
+		t.Errorf("no such build: %v", err)
+	}
+	r, err := w.promoter().Revoke(t.Context(), v2, "CVE-2026-1234")
+	if err != nil || len(r.AMIs) != 2 || len(r.Current) != 3 || r.Version != "2" {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	for _, to := range []string{"dev", "test", "prod"} {
+		_, err := w.promoter().Promote(t.Context(), Request{Image: "web", To: to, Build: "2"})
+		if fail.ExitCode(err) != fail.CodeInput || !strings.Contains(err.Error(), "is revoked: CVE-2026-1234") {
+			t.Errorf("promotion to %s: %v", to, err)
+		}
+		if back, err := w.promoter().Rollback(t.Context(), "web", to, ""); err != nil || back.To.Version != "1" {
+			t.Errorf("back in %s: %+v, %v", to, back, err)
+		}
+	}
+	if move := w.promote("web", "dev", ""); move.To.AMI != v1 {
+		t.Errorf("the newest build that may be used is %+v", move)
+	}
+}

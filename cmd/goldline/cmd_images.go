@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,7 +21,7 @@ import (
 func newImages(p *program) *cobra.Command {
 	return newGroup("images", "Say which builds there are, where they are current, and what runs",
 		"  goldline images list --local\n  goldline images deployed prod --local",
-		newImagesList(p), newImagesShow(p), newImagesHistory(p), newImagesDeployed(p))
+		newImagesList(p), newImagesShow(p), newImagesHistory(p), newImagesDeployed(p), newImagesBoard(p), newImagesRevoke(p))
 }
 
 // asked gives the promoter of a command that only reads.
@@ -58,11 +59,30 @@ type listReport struct {
 }
 
 func (r listReport) text(t *text) {
+	header := []string{"IMAGE", "VERSION", "AMI", "FINGERPRINT", "SOURCE", "STATE", "CREATED", "CURRENT IN"}
+	wide := slices.ContainsFunc(r.Images, func(b promote.BuildInfo) bool {
+		return b.Account != r.Images[0].Account || b.Region != r.Images[0].Region
+	})
+	if wide {
+		header = append(header, "ACCOUNT", "REGION")
+	}
 	var rows [][]string
 	for _, b := range r.Images {
-		rows = append(rows, []string{b.Image, orDash(b.Version), b.AMI, short(b.Fingerprint), orDash(b.Source), b.State, moment(b.Created), orDash(strings.Join(b.Environments, ", "))})
+		row := []string{b.Image, orDash(b.Version), b.AMI, short(b.Fingerprint), orDash(b.Source), buildState(b), moment(b.Created), orDash(strings.Join(b.Environments, ", "))}
+		if wide {
+			row = append(row, b.Account, b.Region)
+		}
+		rows = append(rows, row)
 	}
-	t.table("no builds yet", []string{"IMAGE", "VERSION", "AMI", "FINGERPRINT", "SOURCE", "STATE", "CREATED", "CURRENT IN"}, rows)
+	t.table("no builds yet", header, rows)
+}
+
+// buildState is EC2's word for a build's state, unless it is used no more.
+func buildState(b promote.BuildInfo) string {
+	if b.Revoked != "" {
+		return "revoked"
+	}
+	return b.State
 }
 
 func newImagesList(p *program) *cobra.Command {
@@ -204,6 +224,8 @@ func (r historyReport) text(t *text) {
 		switch {
 		case e.Current:
 			state = "current"
+		case e.Revoked != "":
+			state = "revoked"
 		case !e.Exists:
 			state = "missing"
 		}

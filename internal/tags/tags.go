@@ -41,6 +41,7 @@ const (
 	// the AMI that was copied and holds the copy's ID.
 	CopiedFrom = "goldline:copied-from"
 	CopiedTo   = "goldline:copied-to:"
+	Revoked    = "goldline:revoked" // why a build is used no more
 	// Candidate is on an AMI that has yet to pass its tests, and holds the
 	// fingerprint that it gets then. Until then it is temporary.
 	Candidate = "goldline:candidate"

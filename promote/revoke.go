@@ -1,0 +1,112 @@
+package promote
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/goldline-dev/goldline/internal/cloud"
+	"github.com/goldline-dev/goldline/internal/event"
+	"github.com/goldline-dev/goldline/internal/fail"
+	"github.com/goldline-dev/goldline/internal/tags"
+)
+
+// longestTag is how much of a reason a tag holds, in characters:
+// https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html
+const longestTag = 255
+
+// Revocation is what became of a build that is to be used no more.
+type Revocation struct {
+	Image   string   `json:"image"`
+	Version string   `json:"version"`
+	Reason  string   `json:"reason"`
+	AMIs    []string `json:"amis"` // the build and its copies
+	// Current are the environments in which it is current, and Running what runs it.
+	Current []Standing   `json:"current"`
+	Running []Deployment `json:"running"`
+}
+
+// Revoke marks a build, with its copies in all accounts and regions that the
+// caller gets into, so that it is neither promoted nor launched any more. It
+// stops nothing that runs. Revoking again changes the reason.
+func (p *Promoter) Revoke(ctx context.Context, ami, reason string) (Revocation, error) {
+	if reason = strings.TrimSpace(reason); reason == "" {
+		return Revocation{}, fail.WithHint(fail.Inputf("revoke %s: a reason is needed", ami), `say why: --reason "..."`)
+	}
+	reason = string([]rune(reason)[:min(len([]rune(reason)), longestTag)])
+	places, err := p.reachable(ctx)
+	if err != nil {
+		return Revocation{}, err
+	}
+	b, err := p.anywhere(ctx, places, ami)
+	if err != nil {
+		return Revocation{}, fmt.Errorf("revoke: %w", err)
+	}
+	r := Revocation{Image: b.Image, Version: b.Version, Reason: reason, AMIs: []string{}, Current: []Standing{}, Running: []Deployment{}}
+	done := map[*stock]bool{}
+	for _, in := range places {
+		there, ok, err := in.stock.counterpart(ctx, b)
+		if err == nil && ok && !done[in.stock] {
+			err = p.revoke(ctx, in.stock, there, &r)
+		}
+		if err != nil {
+			return r, fail.Dirty(fmt.Errorf("revoke %s: %w", ami, err), fail.Left{What: "AMIs of " + b.Ref().String() + " that are not revoked yet", Command: "goldline images revoke " + ami})
+		}
+		done[in.stock] = true
+		if !ok {
+			continue
+		}
+		if err := p.affected(ctx, in, b.Image, there.AMI, &r); err != nil {
+			return r, err
+		}
+	}
+	return r, nil
+}
+
+func (p *Promoter) revoke(ctx context.Context, s *stock, b BuildInfo, r *Revocation) error {
+	_, err := s.cloud.EC2.CreateTags(ctx, &ec2.CreateTagsInput{Resources: []string{b.AMI}, Tags: cloud.Tags(map[string]string{tags.Revoked: r.Reason})})
+	if err != nil {
+		return fmt.Errorf("tag %s: %w", b.AMI, err)
+	}
+	s.forget()
+	if !b.foreign() {
+		r.AMIs = append(r.AMIs, b.AMI)
+	}
+	event.Scope(p.sink, "", b.Image).Emit(event.Event{Kind: event.Changed, Message: fmt.Sprintf("%s is revoked in %s of account %s", b.Ref(), s.cloud.Region, s.cloud.Account), Fields: map[string]string{"ami": b.AMI}})
+	return nil
+}
+
+// affected notes where a build is current and what runs it.
+func (p *Promoter) affected(ctx context.Context, in *place, image, ami string, r *Revocation) error {
+	s, err := in.standing(ctx, image)
+	if err != nil {
+		return err
+	}
+	if s.AMI == ami {
+		r.Current = append(r.Current, s)
+	}
+	deployed, err := p.deployed(ctx, in)
+	for _, d := range deployed {
+		if d.AMI == ami {
+			r.Running = append(r.Running, d)
+		}
+	}
+	return err
+}
+
+// anywhere finds a build by its AMI, wherever the project's environments lie.
+func (p *Promoter) anywhere(ctx context.Context, places []*place, ami string) (BuildInfo, error) {
+	for _, in := range places {
+		builds, err := in.stock.all(ctx)
+		if err != nil {
+			return BuildInfo{}, err
+		}
+		for _, b := range builds {
+			if b.AMI == ami && !b.foreign() {
+				return b, nil
+			}
+		}
+	}
+	return BuildInfo{}, fail.WithHint(fail.Inputf("project %s has no build %s", p.project.Name, ami), "goldline images list shows them all")
+}
