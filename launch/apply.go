@@ -348,7 +348,7 @@ func (e *execution) outcome(ctx context.Context, results []graph.Result) error {
 	skipped := false
 	for _, r := range results {
 		if r.Err != nil {
-			errs = append(errs, fmt.Errorf("%s: %s: %w", e.title(), e.address[r.Name], r.Err))
+			errs = append(errs, e.failure(r))
 		}
 		skipped = skipped || r.Skipped
 	}

@@ -119,9 +119,6 @@ func (elasticIPs) follows(w want[elasticIPSpec]) []string { return w.world.gatew
 
 func (k elasticIPs) create(ctx context.Context, t *task, _ want[elasticIPSpec]) (types.Address, error) {
 	out, err := k.api(t.Cloud).AllocateAddress(ctx, &ec2.AllocateAddressInput{Domain: types.DomainTypeVpc, TagSpecifications: t.birthTags(types.ResourceTypeElasticIp)})
-	if cloud.Code(err) == "AddressLimitExceeded" {
-		err = fail.WithHint(err, "the account may hold no more elastic IP addresses in %s: release some, or raise the quota \"EC2-VPC Elastic IPs\"; then run the same command again", t.region)
-	}
 	if err != nil {
 		return types.Address{}, err
 	}

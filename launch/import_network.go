@@ -207,7 +207,11 @@ func aclEntry(e types.NetworkAclEntry) (aclEntrySpec, bool) {
 			s.Protocol = p.name
 		}
 	}
-	if e.PortRange != nil && s.Protocol != "all" {
+	if i := e.IcmpTypeCode; i != nil && s.Protocol == "icmp" {
+		kind, code := int(aws.ToInt32(i.Type)), int(aws.ToInt32(i.Code))
+		s.ICMPType, s.ICMPCode = &kind, &code
+	}
+	if e.PortRange != nil && s.Protocol != "all" && s.Protocol != "icmp" {
 		from, to := int(aws.ToInt32(e.PortRange.From)), int(aws.ToInt32(e.PortRange.To))
 		s.FromPort, s.ToPort = &from, &to
 	}

@@ -119,7 +119,7 @@ func (k instances) runAll(ctx context.Context, t *task, first want[instanceSpec]
 			return err
 		})
 	}, nil)
-	return made, noCapacity(err, first.spec)
+	return made, err
 }
 
 // earlier tells whether a call's answer is that of an earlier one of the same

@@ -93,7 +93,7 @@ func (k instances) create(ctx context.Context, t *task, w want[instanceSpec]) (i
 		return err
 	})
 	if err != nil {
-		return instance{}, noCapacity(err, w.spec)
+		return instance{}, err
 	}
 	i, err := t.running(ctx, aws.ToString(out.Instances[0].InstanceId))
 	if errors.Is(err, errOver) && out.Instances[0].LaunchTime != nil && out.Instances[0].LaunchTime.Before(t.started.Add(-time.Minute)) {
@@ -105,14 +105,6 @@ func (k instances) create(ctx context.Context, t *task, w want[instanceSpec]) (i
 // asLaunched is a new instance with the attributes that it was launched with.
 func asLaunched(i types.Instance, s *instanceSpec) instance {
 	return instance{Instance: i, shutdown: cmp.Or(s.ShutdownBehavior, string(types.ShutdownBehaviorStop)), protected: aws.ToBool(s.DisableAPITermination)}
-}
-
-// noCapacity says what to do about it.
-func noCapacity(err error, s *instanceSpec) error {
-	if !cloud.NoCapacity(err) {
-		return err
-	}
-	return fail.WithHint(err, "EC2 has no %s to give here now, or the account may have no more: try later, another instance_type or another zone, or raise the limit; then run the same command again", s.InstanceType)
 }
 
 func runInput(t *task, w want[instanceSpec]) (*ec2.RunInstancesInput, error) {

@@ -32,10 +32,12 @@ type networkACLSpec struct {
 type aclEntrySpec struct {
 	RuleNumber int    `yaml:"rule_number" required:"true" min:"1" max:"32766" doc:"Place of the entry: the lowest that matches decides."`
 	RuleAction string `yaml:"rule_action" enum:"allow,deny" doc:"What becomes of the traffic." default:"allow"`
-	Protocol   string `yaml:"protocol" enum:"all,tcp,udp" doc:"Protocol of the traffic." default:"tcp with ports, all without"`
+	Protocol   string `yaml:"protocol" enum:"all,tcp,udp,icmp" doc:"Protocol of the traffic." default:"tcp with ports, icmp with an icmp_type, all without"`
 	CIDRBlock  string `yaml:"cidr_block" required:"true" doc:"The addresses at the other end."`
 	FromPort   *int   `yaml:"from_port" min:"0" max:"65535" doc:"The first port."`
 	ToPort     *int   `yaml:"to_port" min:"0" max:"65535" doc:"The last port." default:"from_port"`
+	ICMPType   *int   `yaml:"icmp_type" min:"-1" max:"255" doc:"Type of ICMP message: 8 asks for an echo, 0 is the answer; -1 is all." default:"-1"`
+	ICMPCode   *int   `yaml:"icmp_code" min:"-1" max:"255" doc:"Code of the message within its type; -1 is all." default:"-1"`
 }
 
 // aclKey is the place of an entry.
@@ -52,11 +54,13 @@ func (k aclKey) path() string {
 }
 
 // aclProtocols are EC2's numbers, which it wants in place of names.
-var aclProtocols = [...]struct{ name, number string }{{"all", "-1"}, {"tcp", "6"}, {"udp", "17"}}
+var aclProtocols = [...]struct{ name, number string }{{"all", "-1"}, {"icmp", "1"}, {"tcp", "6"}, {"udp", "17"}}
 
 func (e aclEntrySpec) entry(egress bool) types.NetworkAclEntry {
 	name := e.Protocol
-	if name == "" && e.FromPort == nil {
+	if name == "" && (e.ICMPType != nil || e.ICMPCode != nil) {
+		name = "icmp"
+	} else if name == "" && e.FromPort == nil {
 		name = "all"
 	} else if name == "" {
 		name = "tcp"
@@ -70,7 +74,11 @@ func (e aclEntrySpec) entry(egress bool) types.NetworkAclEntry {
 			out.Protocol = aws.String(p.number)
 		}
 	}
-	if name == "all" {
+	switch name {
+	case "all":
+		return out
+	case "icmp":
+		out.IcmpTypeCode = &types.IcmpTypeCode{Type: aws.Int32(orAll(e.ICMPType)), Code: aws.Int32(orAll(e.ICMPCode))}
 		return out
 	}
 	from, to := 0, 65535
@@ -84,6 +92,14 @@ func (e aclEntrySpec) entry(egress bool) types.NetworkAclEntry {
 	return out
 }
 
+// orAll is a type or a code of ICMP; EC2 writes all of them as -1.
+func orAll(n *int) int32 {
+	if n == nil {
+		return -1
+	}
+	return int32(*n)
+}
+
 // aclText is an entry for people, and for comparing.
 func aclText(e types.NetworkAclEntry) string {
 	name := aws.ToString(e.Protocol)
@@ -93,7 +109,10 @@ func aclText(e types.NetworkAclEntry) string {
 		}
 	}
 	text := fmt.Sprintf("%s %s %s", e.RuleAction, name, aws.ToString(e.CidrBlock)+aws.ToString(e.Ipv6CidrBlock))
-	if e.PortRange != nil && name != "all" {
+	if i := e.IcmpTypeCode; i != nil && name == "icmp" {
+		text += fmt.Sprintf(" type %d code %d", aws.ToInt32(i.Type), aws.ToInt32(i.Code))
+	}
+	if e.PortRange != nil && (name == "tcp" || name == "udp") {
 		text += fmt.Sprintf(" %d-%d", aws.ToInt32(e.PortRange.From), aws.ToInt32(e.PortRange.To))
 	}
 	return text
@@ -142,6 +161,12 @@ func (networkACLs) check(c *checker, d definition[networkACLSpec]) {
 			seen[e.RuleNumber] = true
 			c.block(d.Resource, path+".cidr_block", e.CIDRBlock, 0, 32)
 			switch {
+			case e.Protocol == "icmp" && (e.FromPort != nil || e.ToPort != nil):
+				c.problems.AddHint(d.At(path+".protocol"), "give icmp_type and icmp_code", "icmp has no ports")
+			case (e.ICMPType != nil || e.ICMPCode != nil) && (e.Protocol != "" && e.Protocol != "icmp" || e.FromPort != nil || e.ToPort != nil):
+				c.problems.Addf(d.At(path), "icmp_type and icmp_code are for protocol icmp, which has no ports")
+			case e.ICMPCode != nil && *e.ICMPCode >= 0 && orAll(e.ICMPType) < 0:
+				c.problems.Addf(d.At(path+".icmp_code"), "a code is one of a type: give icmp_type, too")
 			case e.Protocol == "all" && (e.FromPort != nil || e.ToPort != nil):
 				c.problems.Addf(d.At(path+".protocol"), "all protocols have no ports")
 			case e.ToPort != nil && (e.FromPort == nil || *e.FromPort > *e.ToPort):
@@ -271,14 +296,14 @@ func (k networkACLs) entry(ctx context.Context, t *task, id *string, key aclKey,
 	}
 	replace := func() error {
 		_, err := k.api(t.Cloud).ReplaceNetworkAclEntry(ctx, &ec2.ReplaceNetworkAclEntryInput{
-			NetworkAclId: id, Egress: e.Egress, RuleNumber: e.RuleNumber, Protocol: e.Protocol, RuleAction: e.RuleAction, CidrBlock: e.CidrBlock, PortRange: e.PortRange})
+			NetworkAclId: id, Egress: e.Egress, RuleNumber: e.RuleNumber, Protocol: e.Protocol, RuleAction: e.RuleAction, CidrBlock: e.CidrBlock, PortRange: e.PortRange, IcmpTypeCode: e.IcmpTypeCode})
 		return err
 	}
 	if was {
 		return replace()
 	}
 	_, err := k.api(t.Cloud).CreateNetworkAclEntry(ctx, &ec2.CreateNetworkAclEntryInput{
-		NetworkAclId: id, Egress: e.Egress, RuleNumber: e.RuleNumber, Protocol: e.Protocol, RuleAction: e.RuleAction, CidrBlock: e.CidrBlock, PortRange: e.PortRange})
+		NetworkAclId: id, Egress: e.Egress, RuleNumber: e.RuleNumber, Protocol: e.Protocol, RuleAction: e.RuleAction, CidrBlock: e.CidrBlock, PortRange: e.PortRange, IcmpTypeCode: e.IcmpTypeCode})
 	if cloud.AlreadyExists(err) {
 		return replace() // a try whose answer was lost has made it
 	}

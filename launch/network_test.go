@@ -144,9 +144,10 @@ func TestNetworkChanges(t *testing.T) {
 			[]string{"delete dhcp_options.own: no definition has it"}},
 		{"entries and subnets of a network ACL", func(s *site) {
 			s.edit("topology/network_acls/private.yaml", "from_port: 1024", "from_port: 2048")
+			s.edit("topology/network_acls/private.yaml", "egress:\n", "  - {rule_number: 120, cidr_block: 0.0.0.0/0, icmp_type: 3, icmp_code: 4}\n  - {rule_number: 130, cidr_block: 10.0.0.0/8, protocol: icmp}\negress:\n")
 			s.edit("topology/network_acls/private.yaml", "rule_number: 100, cidr_block: 10.0.0.0/8", "rule_number: 90, rule_action: deny, cidr_block: 10.0.0.0/8")
 			s.edit("topology/network_acls/private.yaml", "[private]", "[public]")
-		}, []string{"change network_acl.private: ingress[90]; ingress[100]; ingress[110]; subnets"}},
+		}, []string{"change network_acl.private: ingress[90]; ingress[100]; ingress[110]; ingress[120]; ingress[130]; subnets"}},
 		{"no network ACL", func(s *site) { s.write(map[string]string{"topology/network_acls/private.yaml": ""}) },
 			[]string{"delete network_acl.private: no definition has it"}},
 		{"instances with addresses are replaced", func(s *site) { s.promote("web", "2.0.0") }, []string{
@@ -241,3 +242,12 @@ func TestNetworkCallsFail(t *testing.T) {
 // networkStride is the part of the calls that fail: coprime to the kinds of
 // faults, so that each action meets some of them.
 const networkStride = 13
+
+func TestNetworkACLMistakes(t *testing.T) {
+	const file = "topology/network_acls/a.yaml"
+	f := map[string]string{"topology/vpcs/main.yaml": "cidr_block: 10.0.0.0/16\n", file: "vpc: main\ningress:\n  - {rule_number: 1, cidr_block: 0.0.0.0/0, icmp_type: 8}\n"}
+	mistaken(t, f, file, "icmp_type: 8", "icmp_code: 4", "a.yaml:3:56: a code is one of a type")
+	mistaken(t, f, file, "icmp_type: 8", "protocol: tcp, icmp_type: 8", "icmp_type and icmp_code are for protocol icmp")
+	mistaken(t, f, file, "icmp_type: 8", "protocol: icmp, from_port: 8", "icmp has no ports")
+	mistaken(t, f, file, "icmp_type: 8", "icmp_type: 256", "256 is too large: at most 255")
+}
