@@ -162,7 +162,7 @@ func (attachments) startAgain(ctx context.Context, t *task, id string) error {
 	if err != nil {
 		return err
 	}
-	if s := stateOf(now); s == types.InstanceStateNameStopped || s == types.InstanceStateNameStopping {
+	if s := stateSeen(now); s == types.InstanceStateNameStopped || s == types.InstanceStateNameStopping {
 		return instances{}.start(ctx, t, id)
 	}
 	return nil

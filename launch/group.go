@@ -19,8 +19,9 @@ type grouper[S, R any] interface {
 	// createAll makes all, in the order of their indices, which have no gap. The
 	// task is the first one's.
 	createAll(ctx context.Context, t *task, all []want[S]) ([]R, error)
-	// nameMember gives one that createAll has made the tags of its own.
-	nameMember(ctx context.Context, t *task, have R) (R, error)
+	// nameMember gives one that createAll has made the tags of its own, and takes
+	// in what it has become. Thousands wait in it at a time: it gets no copy.
+	nameMember(ctx context.Context, t *task, have *R) error
 }
 
 func (a adapter[S, R]) together(r *project.Resource) string {
@@ -49,11 +50,12 @@ func (a adapter[S, R]) createAll(ctx context.Context, t *task, items []*item, sp
 }
 
 func (a adapter[S, R]) nameMember(ctx context.Context, t *task, have *found) (*found, error) {
-	r, err := a.h.(grouper[S, R]).nameMember(ctx, t, have.raw.(R))
-	if err != nil {
+	r := new(R)
+	*r = have.raw.(R)
+	if err := a.h.(grouper[S, R]).nameMember(ctx, t, r); err != nil {
 		return have, err
 	}
-	return a.found(r), nil
+	return a.found(*r), nil
 }
 
 // group is a number of items that are made in one call.

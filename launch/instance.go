@@ -73,6 +73,15 @@ func stateOf(i types.Instance) types.InstanceStateName {
 	return i.State.Name
 }
 
+// stateSeen is the state of an instance that was waited for; "" if it was never
+// seen.
+func stateSeen(i *types.Instance) types.InstanceStateName {
+	if i == nil {
+		return ""
+	}
+	return stateOf(*i)
+}
+
 func (instances) read(i instance) state {
 	s := state{
 		id: aws.ToString(i.InstanceId), tags: cloud.TagSet(i.Tags), gone: over(i.Instance),

@@ -151,17 +151,17 @@ func identify(q query, i types.Instance) identity {
 
 // nameMember gives a member of a group tags of its own, and the volumes that
 // came with it.
-func (k instances) nameMember(ctx context.Context, t *task, i instance) (instance, error) {
+func (k instances) nameMember(ctx context.Context, t *task, i *instance) error {
 	now, err := t.running(ctx, aws.ToString(i.InstanceId))
 	if err != nil {
-		return i, err
+		return err
 	}
-	i.Instance = now
+	i.Instance = *now
 	own := map[string]string{tags.Name: t.tags[tags.Name], tags.Address: t.tags[tags.Address], tags.UUID: t.tags[tags.UUID]}
-	if err := createTags(ctx, t.Cloud, append([]string{aws.ToString(now.InstanceId)}, volumesWith(now)...), own); err != nil {
-		return i, fmt.Errorf("tags: %w", err)
+	if err := createTags(ctx, t.Cloud, append([]string{aws.ToString(now.InstanceId)}, volumesWith(i.Instance)...), own); err != nil {
+		return fmt.Errorf("tags: %w", err)
 	}
-	return i, nil
+	return nil
 }
 
 // volumesWith are the volumes that came with an instance and go with it.

@@ -97,9 +97,12 @@ func (k instances) create(ctx context.Context, t *task, w want[instanceSpec]) (i
 	}
 	i, err := t.running(ctx, aws.ToString(out.Instances[0].InstanceId))
 	if errors.Is(err, errOver) && out.Instances[0].LaunchTime != nil && out.Instances[0].LaunchTime.Before(t.started.Add(-time.Minute)) {
-		return instance{Instance: i}, nil // the token's earlier instance, which is terminated
+		return instance{Instance: *i}, nil // the token's earlier instance, which is terminated
 	}
-	return asLaunched(i, w.spec), err
+	if err != nil {
+		return instance{}, err
+	}
+	return asLaunched(*i, w.spec), nil
 }
 
 // asLaunched is a new instance with the attributes that it was launched with.
@@ -166,7 +169,7 @@ var errOver = errors.New("it is terminated")
 
 // running waits until an instance runs. One that ends instead is an error with
 // the reason that EC2 gives.
-func (t *task) running(ctx context.Context, id string) (types.Instance, error) {
+func (t *task) running(ctx context.Context, id string) (*types.Instance, error) {
 	return t.instance(ctx, id, "run", runDeadline, func(i types.Instance, found bool) (bool, error) {
 		if found && over(i) {
 			reason := aws.ToString(i.StateTransitionReason)
@@ -179,9 +182,10 @@ func (t *task) running(ctx context.Context, id string) (types.Instance, error) {
 	})
 }
 
-// instance waits for an instance.
-func (t *task) instance(ctx context.Context, id, what string, deadline time.Duration, done func(i types.Instance, found bool) (bool, error)) (types.Instance, error) {
-	return t.Cloud.Instances.Wait(ctx, cloud.Wait[types.Instance]{
+// instance waits for an instance, and gives it as it was seen last: nil if it
+// was not.
+func (t *task) instance(ctx context.Context, id, what string, deadline time.Duration, done func(i types.Instance, found bool) (bool, error)) (*types.Instance, error) {
+	return t.Cloud.Instances.See(ctx, cloud.Wait[types.Instance]{
 		ID: id, For: "instance " + id + " to " + what, Deadline: deadline, Done: done,
 		Show: func(i types.Instance) string { return string(stateOf(i)) }, Progress: t.waiting("instance " + id),
 	})
@@ -195,7 +199,7 @@ func (k instances) settle(ctx context.Context, t *task, i instance) (instance, e
 		if err != nil {
 			return i, err
 		}
-		i.Instance = now
+		i.Instance = *now
 	}
 	if err := k.answers(ctx, t, id); err != nil {
 		return i, err

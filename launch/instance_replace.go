@@ -97,7 +97,7 @@ func (k instances) restore(ctx context.Context, t *task) error {
 		return nil
 	}
 	now, err := t.instance(ctx, aws.ToString(old.InstanceId), "be seen", stopDeadline, func(i types.Instance, found bool) (bool, error) { return found, nil })
-	if err == nil && stateOf(now) != types.InstanceStateNameRunning {
+	if err == nil && stateSeen(now) != types.InstanceStateNameRunning {
 		err = k.start(ctx, t, aws.ToString(old.InstanceId))
 	}
 	if err != nil {

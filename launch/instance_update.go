@@ -296,7 +296,7 @@ func (k instances) stopEach(ctx context.Context, t *task, ids []string) error {
 		if err != nil {
 			return err
 		}
-		if stateOf(now) != types.InstanceStateNameRunning {
+		if stateSeen(now) != types.InstanceStateNameRunning {
 			continue
 		}
 		if _, err := k.api(t.Cloud).StopInstances(ctx, &ec2.StopInstancesInput{InstanceIds: []string{id}}); err != nil && cloud.Code(err) != "IncorrectInstanceState" {

@@ -47,14 +47,32 @@ func bucketOf(service, action string) bucket {
 		return bucket{10, 1}
 	case "CreateVpcEndpoint":
 		return bucket{4, 0.3}
-	case "TerminateInstances", "CreateSnapshot", "DeregisterImage", "DeleteSnapshot", "ModifyImageAttribute", "ModifySnapshotAttribute",
-		"CreateVolume", "DeleteVolume", "CreateNetworkInterface", "CreateLaunchTemplateVersion", "ModifyLaunchTemplate", "ModifyInstanceMetadataOptions":
+	case "TerminateInstances", "CreateSnapshot", "CreateSnapshots", "DeregisterImage", "DeleteSnapshot", "ModifyImageAttribute", "ModifySnapshotAttribute",
+		"CreateVolume", "DeleteVolume", "CreateNetworkInterface", "AssociateIamInstanceProfile", "CreateLaunchTemplateVersion", "ModifyLaunchTemplate", "ModifyInstanceMetadataOptions":
 		return bucket{100, 5}
+	case "DescribeInstanceStatus":
+		return bucket{50, 10} // asked by ID, which neither filters nor paginates
 	}
 	if len(action) > 8 && action[:8] == "Describe" || len(action) > 3 && action[:3] == "Get" {
 		return readBucket
 	}
 	return mutateBucket
+}
+
+// resourceBucketOf is the second bucket of the actions that EC2 also limits by
+// how many instances they are about, whatever the calls:
+// https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html
+func resourceBucketOf(service, action string) (bucket, bool) {
+	if service != "ec2" {
+		return bucket{}, false
+	}
+	switch action {
+	case "RunInstances", "StartInstances":
+		return bucket{1000, 2}, true
+	case "TerminateInstances", "StopInstances":
+		return bucket{1000, 20}, true
+	}
+	return bucket{}, false
 }
 
 // limiter keeps calls within EC2's buckets. Where those are known to hold it
@@ -77,6 +95,8 @@ type allowance struct {
 	last     time.Time
 	slowed   time.Time
 	enforced bool
+	// instances is what is left of the action's second bucket; nil for none.
+	instances *allowance
 }
 
 func newLimiter(paced bool) *limiter {
@@ -90,11 +110,17 @@ func (l *limiter) of(service, action string) *allowance {
 	}
 	a, ok := l.actions[key]
 	if !ok {
-		b := bucketOf(service, action)
-		a = &allowance{bucket: b, tokens: b.size, factor: 1, last: l.now(), enforced: l.paced}
+		a = l.full(bucketOf(service, action))
+		if b, ok := resourceBucketOf(service, action); ok {
+			a.instances = l.full(b)
+		}
 		l.actions[key] = a
 	}
 	return a
+}
+
+func (l *limiter) full(b bucket) *allowance {
+	return &allowance{bucket: b, tokens: b.size, factor: 1, last: l.now(), enforced: l.paced}
 }
 
 // whose is the limiter that a service's calls draw from.
@@ -105,36 +131,30 @@ func (l *limiter) whose(service string) *limiter {
 	return l
 }
 
-// take waits until a call may be sent.
-func (l *limiter) take(ctx context.Context, service, action string) error {
-	wait := l.reserve(service, action)
-	if wait <= 0 {
-		return ctx.Err()
-	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
+// take waits until a call about so many instances may be sent.
+func (l *limiter) take(ctx context.Context, service, action string, instances int) error {
+	return Sleep(ctx, l.reserve(service, action, instances))
 }
 
-// reserve takes a token, going into debt where there is none, and says how long
-// it takes until that debt is paid.
-func (l *limiter) reserve(service, action string) time.Duration {
+// reserve takes a call's tokens, going into debt where there are none, and says
+// how long it takes until that debt is paid.
+func (l *limiter) reserve(service, action string, instances int) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	a := l.of(service, action)
-	now := l.now()
+	a, now := l.of(service, action), l.now()
+	wait := a.draw(now, 1)
+	if a.instances != nil {
+		wait = max(wait, a.instances.draw(now, float64(instances)))
+	}
+	return wait
+}
+
+func (a *allowance) draw(now time.Time, tokens float64) time.Duration {
 	rate := a.rate * a.factor
-	a.tokens = min(a.size, a.tokens+now.Sub(a.last).Seconds()*rate)
+	a.tokens = min(a.size, a.tokens+now.Sub(a.last).Seconds()*rate) - tokens
 	a.last = now
-	a.tokens--
 	if !a.enforced {
 		a.tokens = max(a.tokens, 0)
-		return 0
 	}
 	if a.tokens >= 0 {
 		return 0
@@ -143,7 +163,7 @@ func (l *limiter) reserve(service, action string) time.Duration {
 }
 
 // saw takes in how an attempt ended.
-func (l *limiter) saw(service, action string, err error) {
+func (l *limiter) saw(service, action string, instances int, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	a := l.of(service, action)
@@ -154,6 +174,13 @@ func (l *limiter) saw(service, action string, err error) {
 		return
 	}
 	a.enforced = true
+	if a.instances != nil {
+		// A refused call takes nothing from either bucket, and does not say which of
+		// them was empty. How many instances were asked for is known exactly, so that
+		// bucket is believed as it stands.
+		a.instances.enforced = true
+		a.instances.tokens = min(a.instances.size, a.instances.tokens+float64(instances))
+	}
 	now := l.now()
 	if now.Sub(a.slowed) < time.Second {
 		return // others of the same burst: slow down once

@@ -26,7 +26,7 @@ func TestBuckets(t *testing.T) {
 			l.now = func() time.Time { return now }
 			var wait time.Duration
 			for range test.calls {
-				wait = l.reserve("ec2", test.action)
+				wait = l.reserve("ec2", test.action, 1)
 			}
 			if wait != test.want {
 				t.Errorf("call %d waits %v, want %v", test.calls, wait, test.want)
@@ -45,7 +45,7 @@ func TestRoute53Bucket(t *testing.T) {
 	for i := range 10 {
 		region := newLimiter(true)
 		region.global = global
-		wait = region.whose(serviceRoute53).reserve(serviceRoute53, []string{"ListHostedZones", "ChangeResourceRecordSets"}[i%2])
+		wait = region.whose(serviceRoute53).reserve(serviceRoute53, []string{"ListHostedZones", "ChangeResourceRecordSets"}[i%2], 1)
 		if region.whose("ec2") != region {
 			t.Error("EC2's buckets are the region's")
 		}
@@ -61,17 +61,17 @@ func TestThrottlingSlowsDownOnce(t *testing.T) {
 	l.now = func() time.Time { return now }
 	throttled := &smithy.GenericAPIError{Code: "RequestLimitExceeded"}
 	for range 40 { // forty callers of one burst
-		l.saw("ec2", "RunInstances", throttled)
+		l.saw("ec2", "RunInstances", 1, throttled)
 	}
 	a := l.of("ec2", "RunInstances")
 	if a.factor != 0.5 {
 		t.Errorf("factor %v after one burst, want 0.5", a.factor)
 	}
-	if wait := l.reserve("ec2", "RunInstances"); wait != time.Second {
+	if wait := l.reserve("ec2", "RunInstances", 1); wait != time.Second {
 		t.Errorf("the next call waits %v, want 1s: one token at half of 2 a second", wait)
 	}
 	for range 25 {
-		l.saw("ec2", "RunInstances", nil)
+		l.saw("ec2", "RunInstances", 1, nil)
 	}
 	if a.factor < 0.99 {
 		t.Errorf("factor %v after 25 good calls, want full speed", a.factor)
@@ -101,7 +101,7 @@ func TestBurstWithinBuckets(t *testing.T) {
 			tokens, filled, refused := 5.0, now, 0
 			for call := range 60 {
 				for sent := false; !sent; {
-					now = now.Add(l.reserve("ec2", "RunInstances"))
+					now = now.Add(l.reserve("ec2", "RunInstances", 1))
 					tokens = min(5, tokens+now.Sub(filled).Seconds()*2)
 					filled = now
 					var err error
@@ -111,7 +111,7 @@ func TestBurstWithinBuckets(t *testing.T) {
 						refused++
 						err = throttled
 					}
-					l.saw("ec2", "RunInstances", err)
+					l.saw("ec2", "RunInstances", 1, err)
 					if refused > 1000 {
 						t.Fatalf("call %d never gets through", call)
 					}

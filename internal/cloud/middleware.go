@@ -6,33 +6,76 @@ import (
 	"net"
 	"strings"
 	"syscall"
+	"time"
 
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/middleware"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
-// instrument returns the SDK option that puts one middleware below the SDK's
-// retries, so that it sees every attempt: it draws from the limiter, counts,
-// and keeps the SDK from blindly repeating what may already be done.
+// instrument returns the SDK option that puts two middlewares into every call.
+// The outer one lets only so many calls of an action begin at a time. The inner
+// one is below the SDK's retries, so that it sees every attempt: it draws from
+// the limiter, counts, sends what was throttled again, and keeps the SDK from
+// blindly repeating what may already be done.
 func instrument(calls *Calls, limit *limiter) func(*middleware.Stack) error {
+	gates := newGates()
 	return func(stack *middleware.Stack) error {
+		enter := middleware.InitializeMiddlewareFunc("GoldlineGate", func(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
+			leave, err := gates.enter(ctx, awsmiddleware.GetServiceID(ctx)+":"+awsmiddleware.GetOperationName(ctx))
+			if err != nil {
+				return middleware.InitializeOutput{}, middleware.Metadata{}, err
+			}
+			defer leave()
+			return next.HandleInitialize(middleware.WithStackValue(ctx, aboutKey{}, about(in.Parameters)), in)
+		})
 		attempt := middleware.FinalizeMiddlewareFunc("GoldlineAttempt", func(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (middleware.FinalizeOutput, middleware.Metadata, error) {
 			service := strings.ToLower(awsmiddleware.GetServiceID(ctx))
 			action := awsmiddleware.GetOperationName(ctx)
-			limit := limit.whose(service)
-			if err := limit.take(ctx, service, action); err != nil {
-				return middleware.FinalizeOutput{}, middleware.Metadata{}, err
-			}
-			calls.add(service + ":" + action)
-			out, metadata, err := next.HandleFinalize(ctx, in)
-			limit.saw(service, action, err)
+			out, metadata, err := patiently(ctx, limit.whose(service), calls, service, action, in, next)
 			if err != nil && !repeatable(action) && unanswered(err) {
 				err = &ambiguous{err}
 			}
 			return out, metadata, err
 		})
+		if err := stack.Initialize.Add(enter, middleware.After); err != nil {
+			return err
+		}
 		return stack.Finalize.Insert(attempt, "Retry", middleware.After)
+	}
+}
+
+// throttledFor bounds how long a call is sent again and again because it is
+// throttled. What is queued up for a bucket goes through at the bucket's pace:
+// a thousand calls of the slowest refill that a launch makes many of, 5 a second
+// and at worst a tenth of that, take half an hour.
+const throttledFor = 30 * time.Minute
+
+// patiently sends a call until it is no longer throttled. The SDK's retries are
+// for other failures: however many wait for one bucket, none of them may be
+// given up after a number of attempts that says nothing about its turn.
+func patiently(ctx context.Context, limit *limiter, calls *Calls, service, action string, in middleware.FinalizeInput, next middleware.FinalizeHandler) (out middleware.FinalizeOutput, metadata middleware.Metadata, err error) {
+	instances, _ := middleware.GetStackValue(ctx, aboutKey{}).(int)
+	request, _ := in.Request.(*smithyhttp.Request)
+	end := limit.now().Add(throttledFor)
+	for {
+		if err := limit.take(ctx, service, action, instances); err != nil {
+			return out, metadata, err
+		}
+		attempt := in
+		if request != nil {
+			attempt.Request = request.Clone() // signing writes to it
+		}
+		calls.add(service + ":" + action)
+		out, metadata, err = next.HandleFinalize(ctx, attempt)
+		limit.saw(service, action, instances, err)
+		if !Throttled(err) || ctx.Err() != nil || request == nil || limit.now().After(end) {
+			return out, metadata, err
+		}
+		if rewindErr := request.RewindStream(); rewindErr != nil {
+			return out, metadata, err
+		}
 	}
 }
 

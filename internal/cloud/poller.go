@@ -24,7 +24,7 @@ type Poller[T any] struct {
 	polling  bool
 	round    int
 	changed  chan struct{} // closed after each round
-	seen     map[string]T
+	seen     map[string]*T
 	asked    map[string]bool // what the last round asked for
 	err      error
 }
@@ -55,14 +55,21 @@ type Wait[T any] struct {
 
 // Wait waits until done says so, and returns what was seen last.
 func (p *Poller[T]) Wait(ctx context.Context, w Wait[T]) (T, error) {
+	thing, err := p.See(ctx, w)
+	return valueOf(thing), err
+}
+
+// See is Wait for those who wait by the thousand: all share what was seen, which
+// none of them may change. It is nil when nothing was.
+func (p *Poller[T]) See(ctx context.Context, w Wait[T]) (*T, error) {
 	deadline := time.NewTimer(w.Deadline)
 	defer deadline.Stop()
 	first := p.enter(w.ID)
 	defer p.leave(w.ID)
-	var last T
+	var last *T
 	shown := "nothing"
 	for round := -1; ; {
-		thing, found, current, asked, err := p.look(ctx, w.ID, round)
+		thing, current, asked, err := p.look(ctx, w.ID, round)
 		round = current
 		if current < first {
 			asked, err = false, nil // what was seen before the wait began says nothing about it
@@ -71,17 +78,11 @@ func (p *Poller[T]) Wait(ctx context.Context, w Wait[T]) (T, error) {
 			return last, fmt.Errorf("wait for %s: %w", w.For, err)
 		}
 		if asked {
-			if found {
+			if thing != nil {
 				last = thing
-				if s := show(w, thing); s != shown {
-					shown = s
-					if w.Progress != nil {
-						w.Progress(s)
-					}
-				}
+				w.tell(thing, &shown)
 			}
-			done, err := w.Done(thing, found)
-			if err != nil || done {
+			if done, err := w.done(thing); err != nil || done {
 				return last, err
 			}
 		}
@@ -94,11 +95,33 @@ func (p *Poller[T]) Wait(ctx context.Context, w Wait[T]) (T, error) {
 	}
 }
 
-func show[T any](w Wait[T], thing T) string {
-	if w.Show == nil {
-		return "it exists"
+// done asks with a copy of its own: waiters keep none on their stacks while
+// they wait.
+//
+//go:noinline
+func (w *Wait[T]) done(thing *T) (bool, error) { return w.Done(valueOf(thing), thing != nil) }
+
+// tell says what is seen, when that changes.
+func (w *Wait[T]) tell(thing *T, shown *string) {
+	s := "it exists"
+	if w.Show != nil {
+		s = w.Show(*thing)
 	}
-	return w.Show(thing)
+	if s == *shown {
+		return
+	}
+	*shown = s
+	if w.Progress != nil {
+		w.Progress(s)
+	}
+}
+
+// valueOf is what there is, or the zero value.
+func valueOf[T any](thing *T) (value T) {
+	if thing != nil {
+		value = *thing
+	}
+	return value
 }
 
 var errDeadline = fmt.Errorf("deadline")
@@ -132,21 +155,20 @@ func (p *Poller[T]) leave(id string) {
 }
 
 // look gives the newest round's answer, polling itself when a round is due and
-// nobody else polls.
-func (p *Poller[T]) look(ctx context.Context, id string, seen int) (thing T, found bool, round int, asked bool, err error) {
+// nobody else polls. thing is nil for what is not there.
+func (p *Poller[T]) look(ctx context.Context, id string, seen int) (thing *T, round int, asked bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.polling && !time.Now().Before(p.next) {
 		p.poll(ctx)
 	}
 	if p.round == seen {
-		return thing, false, p.round, false, nil
+		return nil, p.round, false, nil
 	}
 	if p.err != nil && p.asked[id] {
-		return thing, false, p.round, true, p.err
+		return nil, p.round, true, p.err
 	}
-	thing, found = p.seen[id]
-	return thing, found, p.round, p.asked[id], nil
+	return p.seen[id], p.round, p.asked[id], nil
 }
 
 // poll makes one round. It is called, and returns, with the lock held.
@@ -168,7 +190,12 @@ func (p *Poller[T]) poll(ctx context.Context) {
 		p.next = time.Time{}
 	} else {
 		p.round++
-		p.seen, p.err = seen, err
+		// A thousand waiters share one copy of what was seen: an instance is a
+		// kilobyte, and each of them would have several on its stack.
+		p.seen, p.err = make(map[string]*T, len(seen)), err
+		for id, thing := range seen {
+			p.seen[id] = &thing
+		}
 		p.asked = make(map[string]bool, len(ids))
 		for _, id := range ids {
 			p.asked[id] = true
