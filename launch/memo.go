@@ -9,7 +9,7 @@ type memo struct {
 }
 
 type remembered struct {
-	once  sync.Once
+	done  chan struct{} // closed when it has been read
 	value any
 	err   error
 }
@@ -20,13 +20,20 @@ func recall[T any](m *memo, name string, read func() (T, error)) (T, error) {
 	if m.things == nil {
 		m.things = map[string]*remembered{}
 	}
-	r := m.things[name]
-	if r == nil {
-		r = &remembered{}
+	r, known := m.things[name]
+	if !known {
+		r = &remembered{done: make(chan struct{})}
 		m.things[name] = r
 	}
 	m.mu.Unlock()
-	r.once.Do(func() { r.value, r.err = read() })
+	if known {
+		<-r.done // whoever reads it gives up when the plan is given up
+	} else {
+		func() {
+			defer close(r.done)
+			r.value, r.err = read()
+		}()
+	}
 	value, _ := r.value.(T)
 	return value, r.err
 }

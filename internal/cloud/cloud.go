@@ -49,6 +49,9 @@ type Config struct {
 	// With it the caller is account 000000000000, and no configuration of AWS is
 	// read.
 	Transport http.RoundTripper
+	// Paced says that EC2's buckets hold behind Transport as they do on AWS, so that
+	// calls are paced before one is refused.
+	Paced bool
 	// Dial opens connections to instances; net.Dialer when nil.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// PollMin and PollMax are the first and the longest interval between two
@@ -245,7 +248,7 @@ func (p *Provider) configFor(ctx context.Context, t Target) (aws.Config, error) 
 // paced tells whether EC2's documented buckets hold at the endpoint. Elsewhere
 // the limiter only answers to throttling.
 func (p *Provider) paced(base *aws.Config) bool {
-	return p.config.Transport == nil && base.BaseEndpoint == nil
+	return p.config.Paced || p.config.Transport == nil && base.BaseEndpoint == nil
 }
 
 func (p *Provider) load(ctx context.Context) (*aws.Config, error) {

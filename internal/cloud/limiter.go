@@ -149,6 +149,11 @@ func (l *limiter) reserve(service, action string, instances int) time.Duration {
 	return wait
 }
 
+// tick is what a wait is longer than the bucket takes, which counts in floating
+// point as the limiter does: a token that is there but for a billionth of it is
+// not there.
+const tick = time.Microsecond
+
 func (a *allowance) draw(now time.Time, tokens float64) time.Duration {
 	rate := a.rate * a.factor
 	a.tokens = min(a.size, a.tokens+now.Sub(a.last).Seconds()*rate) - tokens
@@ -159,7 +164,7 @@ func (a *allowance) draw(now time.Time, tokens float64) time.Duration {
 	if a.tokens >= 0 {
 		return 0
 	}
-	return time.Duration(-a.tokens / rate * float64(time.Second))
+	return time.Duration(-a.tokens/rate*float64(time.Second)) + tick
 }
 
 // saw takes in how an attempt ended.

@@ -28,7 +28,7 @@ func TestBuckets(t *testing.T) {
 			for range test.calls {
 				wait = l.reserve("ec2", test.action, 1)
 			}
-			if wait != test.want {
+			if wait.Round(time.Millisecond) != test.want {
 				t.Errorf("call %d waits %v, want %v", test.calls, wait, test.want)
 			}
 		})
@@ -50,7 +50,7 @@ func TestRoute53Bucket(t *testing.T) {
 			t.Error("EC2's buckets are the region's")
 		}
 	}
-	if wait != time.Second {
+	if wait.Round(time.Millisecond) != time.Second {
 		t.Errorf("the tenth call waits %v, want 1s", wait)
 	}
 }
@@ -67,7 +67,7 @@ func TestThrottlingSlowsDownOnce(t *testing.T) {
 	if a.factor != 0.5 {
 		t.Errorf("factor %v after one burst, want 0.5", a.factor)
 	}
-	if wait := l.reserve("ec2", "RunInstances", 1); wait != time.Second {
+	if wait := l.reserve("ec2", "RunInstances", 1); wait.Round(time.Millisecond) != time.Second {
 		t.Errorf("the next call waits %v, want 1s: one token at half of 2 a second", wait)
 	}
 	for range 25 {
