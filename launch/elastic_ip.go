@@ -144,10 +144,10 @@ func (k elasticIPs) associate(ctx context.Context, t *task, allocation, instance
 	}
 	// It has several interfaces: its own is meant.
 	i, lookErr := t.instance(ctx, instance, "be seen", runDeadline, func(_ types.Instance, found bool) (bool, error) { return found, nil })
-	if lookErr != nil || ownInterface(i) == "" {
+	if lookErr != nil || ownInterface(*i) == "" {
 		return err
 	}
-	return k.associateWith(ctx, t, &ec2.AssociateAddressInput{AllocationId: aws.String(allocation), NetworkInterfaceId: aws.String(ownInterface(i))})
+	return k.associateWith(ctx, t, &ec2.AssociateAddressInput{AllocationId: aws.String(allocation), NetworkInterfaceId: aws.String(ownInterface(*i))})
 }
 
 func (k elasticIPs) associateWith(ctx context.Context, t *task, in *ec2.AssociateAddressInput) error {
