@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/goldline-dev/goldline/internal/emulator"
 )
@@ -56,7 +55,7 @@ func stories() []story {
 // platform a sample; how each goes wrong is chosen by a seed, which GOLDLINE_SEED
 // sets.
 func TestCallsGoWrong(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
+	seed := uint64(1)
 	if text := os.Getenv("GOLDLINE_SEED"); text != "" {
 		var err error
 		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {

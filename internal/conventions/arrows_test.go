@@ -15,7 +15,7 @@ var arrows = map[string][]string{
 	"promote":   {"userdata", "internal"},
 	"launch":    {"userdata", "internal"},
 	"userdata":  {},
-	"bench":     {"internal"},
+	"bench":     {"bake", "launch", "internal"},
 
 	"internal/diag":        {},
 	"internal/event":       {},
