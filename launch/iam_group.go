@@ -25,7 +25,7 @@ type iamGroupAPI interface {
 }
 
 type iamGroupSpec struct {
-	GroupName       string `yaml:"group_name" doc:"The group's name in the account." default:"PROJECT-ENVIRONMENT-NAME"`
+	GroupName       string `yaml:"group_name" change:"replaces" doc:"The group's name in the account." default:"PROJECT-ENVIRONMENT-NAME"`
 	Path            string `yaml:"path" doc:"The group's path, below /goldline/PROJECT/ENVIRONMENT/."`
 	permissionsSpec `yaml:",inline"`
 }

@@ -22,7 +22,7 @@ type iamPolicyAPI interface {
 }
 
 type iamPolicySpec struct {
-	PolicyName  string `yaml:"policy_name" doc:"The policy's name in the account." default:"PROJECT-ENVIRONMENT-NAME"`
+	PolicyName  string `yaml:"policy_name" change:"replaces" doc:"The policy's name in the account." default:"PROJECT-ENVIRONMENT-NAME"`
 	Path        string `yaml:"path" change:"replaces" doc:"The policy's path, below /goldline/PROJECT/ENVIRONMENT/."`
 	Description string `yaml:"description" change:"replaces" doc:"What the policy is for."`
 	Document    any    `yaml:"document" required:"true" doc:"What is allowed and what is not, in IAM's words. Another one becomes a new version; the oldest goes when there are five."`

@@ -27,7 +27,7 @@ type iamRoleAPI interface {
 }
 
 type iamRoleSpec struct {
-	RoleName           string `yaml:"role_name" doc:"The role's name in the account." default:"PROJECT-ENVIRONMENT-NAME"`
+	RoleName           string `yaml:"role_name" change:"replaces" doc:"The role's name in the account." default:"PROJECT-ENVIRONMENT-NAME"`
 	Path               string `yaml:"path" change:"replaces" doc:"The role's path, below /goldline/PROJECT/ENVIRONMENT/."`
 	Description        string `yaml:"description" doc:"What the role is for."`
 	AssumeRolePolicy   any    `yaml:"assume_role_policy" required:"true" doc:"Who may assume the role, in IAM's words."`

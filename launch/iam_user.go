@@ -30,7 +30,7 @@ type iamUserAPI interface {
 }
 
 type iamUserSpec struct {
-	UserName        string   `yaml:"user_name" doc:"The user's name in the account." default:"PROJECT-ENVIRONMENT-NAME"`
+	UserName        string   `yaml:"user_name" change:"replaces" doc:"The user's name in the account." default:"PROJECT-ENVIRONMENT-NAME"`
 	Path            string   `yaml:"path" doc:"The user's path, below /goldline/PROJECT/ENVIRONMENT/."`
 	Groups          []string `yaml:"groups" ref:"iam_group" doc:"The groups that the user is in, all of them: of this topology, or ARNs."`
 	boundarySpec    `yaml:",inline"`

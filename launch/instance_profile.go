@@ -21,7 +21,7 @@ type instanceProfileAPI interface {
 }
 
 type instanceProfileSpec struct {
-	InstanceProfileName string `yaml:"instance_profile_name" doc:"The profile's name in the account." default:"PROJECT-ENVIRONMENT-NAME"`
+	InstanceProfileName string `yaml:"instance_profile_name" change:"replaces" doc:"The profile's name in the account." default:"PROJECT-ENVIRONMENT-NAME"`
 	Path                string `yaml:"path" change:"replaces" doc:"The profile's path, below /goldline/PROJECT/ENVIRONMENT/."`
 	Role                string `yaml:"role" ref:"iam_role" required:"true" doc:"The role that instances with the profile take on."`
 }
