@@ -56,7 +56,7 @@ func (w *world) readAdopted(ctx context.Context) error {
 // adoptable lists what the definitions of a kind may mean, in one call where
 // the kind asks nothing beyond it.
 func (w *world) adoptable(ctx context.Context, k kind, definitions []*project.Resource) ([]*found, error) {
-	q := query{cloud: w.Cloud, world: w, memo: &memo{}, filters: narrowed(k, definitions), adopting: definitions}
+	q := query{cloud: w.Cloud, world: w, memo: &memo{}, shared: w.reading, filters: narrowed(k, definitions), adopting: definitions}
 	list, err := k.list(ctx, q)
 	if err != nil {
 		return nil, fmt.Errorf("describe every %s to adopt: %w", k.definition().Name, err)

@@ -292,7 +292,7 @@ func (s *site) inventory() map[string][]string {
 	return all
 }
 
-var anyID = regexp.MustCompile(`\b[a-z]+-[0-9a-f]{17}\b`)
+var anyID = regexp.MustCompile(`\b[a-z]+-[0-9a-f]{17}\b|\bZ[0-9A-Z]{20}\b|\bns-\d+\.awsdns-\d+\b`)
 
 // shape is the inventory without what differs from one launch to the next.
 func (s *site) shape() map[string][]string {

@@ -20,6 +20,7 @@ var instanceType = regexp.MustCompile(`^[a-z0-9-]+\.[a-z0-9-]+$`)
 func (instances) check(c *checker, d definition[instanceSpec]) {
 	s := d.spec
 	checkRuns(c, d.Resource, s.Image, s.AMI, s.InstanceType)
+	c.checkDomains(d)
 	if s.KeyPair != "" && s.KeyName != "" {
 		c.problems.AddHint(d.At("key_pair"), "key_pair names a definition, key_name a key pair that the account has", "an instance takes one of key_name and key_pair")
 	}

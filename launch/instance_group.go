@@ -53,7 +53,7 @@ func (instances) together(r *project.Resource, s *instanceSpec) string {
 		return ""
 	}
 	same := *s
-	same.Volumes, same.NetworkInterfaces = nil, nil
+	same.Volumes, same.NetworkInterfaces, same.Domain = nil, nil, nil // each its own
 	text, err := json.Marshal([]any{same, r.Tags})
 	if err != nil {
 		return "" // user data that is no JSON is refused elsewhere

@@ -9,6 +9,7 @@ type instanceSpec struct {
 	PrivateIP                string           `yaml:"private_ip" change:"replaces" doc:"Its private address; by default a free one of the subnet."`
 	AssociatePublicIPAddress *bool            `yaml:"associate_public_ip_address" change:"replaces" doc:"Whether it gets a public address; by default what the subnet says."`
 	ElasticIP                string           `yaml:"elastic_ip" ref:"elastic_ip" doc:"The elastic_ip that it has, or an address that the account holds: 203.0.113.7. A successor takes it over as soon as it runs; where it should answer its status checks before, say instance in the elastic_ip."`
+	Domain                   []string         `yaml:"domain" doc:"Names that lead to the instance, one or a list: an A record of each in that zone of the topology which holds it, of two the longer one. In a private zone it leads to the private address; in a public one to the instance's elastic IP, if it has one. A successor takes the names over."`
 	SourceDestCheck          *bool            `yaml:"source_dest_check" doc:"Whether traffic must be from or to the instance itself." default:"true"`
 	KeyName                  string           `yaml:"key_name" alias:"keypair" change:"replaces" doc:"EC2 key pair for logging in."`
 	KeyPair                  string           `yaml:"key_pair" ref:"key_pair" attribute:"key_name" doc:"The key pair for logging in, where the topology defines it. The instance keeps the key that it was launched with."`

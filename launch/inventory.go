@@ -102,12 +102,15 @@ type query struct {
 	cloud   *cloud.Cloud
 	world   *world
 	memo    *memo
+	shared  *memo // what the inventory and adoption read of one place
 	filters []types.Filter
 	// specs are the definitions by UUID, for kinds that ask more about what a
 	// definition states.
 	specs map[string]any
 	// identify gives the UUID of an address, also of one that no definition has.
 	identify func(address string) string
+	// exact looks for what is as a definition wants it, not for what it replaces.
+	exact bool
 	// adopting are definitions whose resources carry none of Goldline's tags.
 	adopting []*project.Resource
 	// attachments are the definitions of attachments by their volumes' addresses.
@@ -183,7 +186,7 @@ const pageSize = 1000
 
 // scope is the query for everything that carries the environment's tags.
 func (w *world) scope() query {
-	q := query{cloud: w.Cloud, world: w, memo: &memo{}, specs: map[string]any{}, attachments: w.attachmentsDefined(), filters: []types.Filter{
+	q := query{cloud: w.Cloud, world: w, memo: &memo{}, shared: &memo{}, specs: map[string]any{}, attachments: w.attachmentsDefined(), filters: []types.Filter{
 		cloud.Filter("tag:"+tags.Project, w.Project),
 		cloud.Filter("tag:"+tags.Environment, w.environment),
 	}}
@@ -220,6 +223,7 @@ func (w *world) readKinds(ctx context.Context, names []string) error {
 	}
 	lists := make([][]*found, len(all))
 	q := w.scope()
+	q.shared = w.reading
 	w.memo = q.memo
 	err = graph.Each(ctx, 0, len(all), func(ctx context.Context, i int) error {
 		var err error

@@ -152,6 +152,7 @@ func kinds() []kind {
 		of(targetGroups{}), of(loadBalancers{}), of(listeners{}), of(listenerRules{}),
 		of(volumes{}), of(snapshots{}), of(instances{}), of(attachments{}), of(launchTemplates{}),
 		of(autoScalingGroups{}),
+		of(zones{}), of(records{}),
 	}
 }
 

@@ -42,6 +42,11 @@ func TestMoto(t *testing.T) {
 		"environments/dev.yaml": "account: \"123456789012\"\nregion: " + testRegion + "\n",
 	})
 	s.write(platform())
+	s.write(map[string]string{
+		zoneFile:   "domain: shop.internal\ncomment: ours\nvpcs: [main]\n",
+		recordFile: "name: db\nzone: internal\ndomain: db\nvalues: [\"${instance.db.private_ip}\"]\n---\nname: text\nzone: internal\ndomain: \"@\"\ntype: TXT\nvalues: [hello]\n",
+	})
+	s.edit("topology/instances/web.yaml", "count: 2", "count: 2\ndomain: web-${index}.shop.internal")
 	provider := cloud.NewProvider(cloud.Config{PollMin: 10 * time.Millisecond, PollMax: 50 * time.Millisecond})
 	if s.cloud, err = provider.For(context.Background(), cloud.Target{Account: "123456789012", Region: testRegion}); err != nil {
 		t.Fatal(err)

@@ -21,7 +21,12 @@ func (w *world) selected(r *project.Resource) bool {
 func selects(pattern string, r *project.Resource) bool {
 	file := fileOf(r)
 	base := r.Kind + "." + r.Name
-	for _, name := range []string{file, r.Address, base} {
+	names := []string{file, r.Address, base}
+	if r.From != "" { // what it follows from takes it along
+		definition, _, _ := strings.Cut(r.From, "[")
+		names = append(names, r.From, definition)
+	}
+	for _, name := range names {
 		if pattern == name {
 			return true
 		}

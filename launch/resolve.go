@@ -67,7 +67,7 @@ func (w *world) resolve(ctx context.Context) error {
 	if err := problems.Err(); err != nil {
 		return err
 	}
-	w.Topology = w.Topology.Resolve(values, zones)
+	w.Topology = withDomains(w.Project, w.Topology.Resolve(values, zones))
 	return nil
 }
 

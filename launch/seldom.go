@@ -33,7 +33,7 @@ var seldom = map[string]string{
 // unseen are the kinds of other services, where DescribeTags does not see them.
 // A launch reads those of a service while the topology has any; an audit and a
 // destruction always do.
-var unseen = [][]string{{"iam_policy", "iam_group", "iam_user", "iam_role", "instance_profile"}, frontKinds}
+var unseen = [][]string{{"iam_policy", "iam_group", "iam_user", "iam_role", "instance_profile"}, frontKinds, dnsKinds}
 
 // present leaves out the seldom kinds that no definition is of and nothing in
 // the environment is of. What a definition states is always looked for itself:

@@ -62,6 +62,7 @@ func (t *task) birthTagsOf(of types.ResourceType, own map[string]string) []types
 // query is the scope of everything that was made for the task's definition.
 func (t *task) query() query {
 	q := t.scope()
+	q.exact = true
 	q.filters = []types.Filter{cloud.Filter("tag:"+tags.UUID, t.uuid)}
 	return q
 }

@@ -28,6 +28,8 @@ type world struct {
 	amis                map[string]build  // by AMI
 	unbuilt             map[string]error  // images without a build that can be launched
 	adopted             map[string]*found // what definitions adopt, by their UUID
+	book                *nameBook
+	reading             *memo // what the inventory and adoption read of one place
 }
 
 // build is an AMI as far as a launch cares.
@@ -43,7 +45,8 @@ func newWorld(o Options) (*world, error) {
 		return nil, errors.New("launch: no topology")
 	}
 	env := o.Topology.Environment
-	w := &world{Options: o, environment: env.Name, region: env.Region, inventory: newInventory(nil)}
+	o.Topology = withDomains(o.Project, o.Topology)
+	w := &world{Options: o, environment: env.Name, region: env.Region, inventory: newInventory(nil), book: newNameBook(), reading: &memo{}}
 	if o.Cloud != nil && o.Cloud.Region != "" {
 		w.region = o.Cloud.Region
 	}

@@ -2,8 +2,9 @@
 // one environment: for each customer a VPC with public and private subnets in
 // two zones, an internet and a NAT gateway, route tables, three security groups
 // whose ten rules name each other, a role and an instance profile, instances with
-// user data in both zones, a volume on every third, and a bastion with an elastic
-// IP. It is what bench/measure launches.
+// user data in both zones, a volume on every third, a bastion with an elastic IP,
+// and a private zone with a record of every instance. It is what bench/measure
+// launches.
 package main
 
 import (
@@ -137,6 +138,11 @@ routes:
   - destination_cidr_block: 0.0.0.0/0
     nat_gateway: CUSTOMER
 subnets: [CUSTOMER-private-a, CUSTOMER-private-b]
+---
+kind: zone
+name: CUSTOMER
+domain: CUSTOMER.internal
+vpcs: [CUSTOMER]
 `
 
 // groups are three security groups with ten rules that name each other.
@@ -190,6 +196,7 @@ instance_type: t3.micro
 subnet: CUSTOMER-public-a
 security_groups: [CUSTOMER-bastion]
 iam_instance_profile: ${instance_profile.CUSTOMER.name}
+domain: bastion.CUSTOMER.internal
 user_data:
   extra: {customer: CUSTOMER, service: bastion}
 ---
@@ -209,6 +216,7 @@ instance_type: t3.micro
 subnet: CUSTOMER-private-%[2]s
 security_groups: [CUSTOMER-%[1]s]
 iam_instance_profile: ${instance_profile.CUSTOMER.name}
+domain: %[1]s-%[2]s-${index}.CUSTOMER.internal
 user_data:
   extra: {customer: CUSTOMER, service: %[1]s}
 `, service, zone, count)

@@ -129,6 +129,10 @@ type Resource struct {
 	// that is made.
 	Adopt *Adopt
 
+	// From is the address of the resource that this one follows from; empty for
+	// one that has a definition of its own.
+	From string
+
 	// Counted tells that a count repeats the definition: Index is a number.
 	Counted bool
 
