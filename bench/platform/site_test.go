@@ -163,7 +163,12 @@ func (s *site) promote(image, version string) {
 	}
 }
 
-var anyID = regexp.MustCompile(`\b[a-z]+-[0-9a-f]{17}\b`)
+var (
+	anyID = regexp.MustCompile(`\b[a-z]+-[0-9a-f]{17}\b|\bZ[0-9A-Z]{20}\b|\bns-\d+\.awsdns-\d+\b`)
+	// anyAddress is what a record says of an instance: which free address that got
+	// is EC2's choice.
+	anyAddress = regexp.MustCompile(`( A  \d+ \d+) [\d.]+`)
+)
 
 // shape is everything that exists, without what differs from one launch to the
 // next.
@@ -176,7 +181,7 @@ func (s *site) shape() string {
 	var lines []string
 	for kind, list := range all {
 		for _, line := range list {
-			lines = append(lines, kind+" "+anyID.ReplaceAllString(line, "ID"))
+			lines = append(lines, kind+" "+anyAddress.ReplaceAllString(anyID.ReplaceAllString(line, "ID"), "$1 IP"))
 		}
 	}
 	slices.Sort(lines)
