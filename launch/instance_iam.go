@@ -74,15 +74,19 @@ func (t *task) isFresh(ctx context.Context, name string) bool {
 var errAssociating = errors.New("its association has not come into effect")
 
 // giveProfile gives an instance another profile, or none, while it runs.
-func (k instances) giveProfile(ctx context.Context, t *task, id, name string) error {
-	err := t.knownProfile(ctx, name, func() error {
-		now, err := k.association(ctx, t, id)
-		if err != nil {
-			return err
+func (k instances) giveProfile(ctx context.Context, t *task, i instance, name string) error {
+	id, done := aws.ToString(i.InstanceId), false
+	err := t.knownProfile(ctx, name, func() (err error) {
+		var now *types.IamInstanceProfileAssociation
+		if i.IamInstanceProfile != nil {
+			if now, err = k.association(ctx, t, id); err != nil {
+				return err
+			}
 		}
-		return k.associate(ctx, t, id, name, now)
+		done, err = k.associate(ctx, t, id, name, now)
+		return err
 	})
-	if err != nil {
+	if err != nil || done {
 		return err
 	}
 	return repeat(ctx, profileDeadline, func() error {
@@ -97,28 +101,33 @@ func (k instances) giveProfile(ctx context.Context, t *task, id, name string) er
 	}, func(err error) bool { return errors.Is(err, errAssociating) })
 }
 
-// associate makes the one call that leads from an association to another.
-func (k instances) associate(ctx context.Context, t *task, id, name string, now *types.IamInstanceProfileAssociation) error {
+// associate makes the one call that leads from an association to another. It is
+// done when that is in effect at once.
+func (k instances) associate(ctx context.Context, t *task, id, name string, now *types.IamInstanceProfileAssociation) (done bool, err error) {
 	api, wanted := k.profileAPI(t.Cloud), &types.IamInstanceProfileSpecification{Name: aws.String(name)}
-	var err error
 	switch {
 	case now == nil && name == "":
 	case now == nil:
-		_, err = api.AssociateIamInstanceProfile(ctx, &ec2.AssociateIamInstanceProfileInput{InstanceId: aws.String(id), IamInstanceProfile: wanted})
+		out, err := api.AssociateIamInstanceProfile(ctx, &ec2.AssociateIamInstanceProfileInput{InstanceId: aws.String(id), IamInstanceProfile: wanted})
 		if cloud.InUse(err) { // an earlier try, whose answer was lost
 			if now, lookErr := k.association(ctx, t, id); lookErr == nil && now != nil && arnName(aws.ToString(now.IamInstanceProfile.Arn)) == name {
-				return nil
+				return false, nil
 			}
 		}
+		return err == nil && inEffect(out.IamInstanceProfileAssociation), err
 	case name == "":
 		_, err = api.DisassociateIamInstanceProfile(ctx, &ec2.DisassociateIamInstanceProfileInput{AssociationId: now.AssociationId})
 		if cloud.NotFound(err) {
-			return nil
+			return false, nil
 		}
 	case arnName(aws.ToString(now.IamInstanceProfile.Arn)) != name:
 		_, err = api.ReplaceIamInstanceProfileAssociation(ctx, &ec2.ReplaceIamInstanceProfileAssociationInput{AssociationId: now.AssociationId, IamInstanceProfile: wanted})
 	}
-	return err
+	return false, err
+}
+
+func inEffect(a *types.IamInstanceProfileAssociation) bool {
+	return a != nil && a.State == types.IamInstanceProfileAssociationStateAssociated
 }
 
 // association is that of an instance with its profile; nil for none.

@@ -42,7 +42,7 @@ func (k instances) update(ctx context.Context, t *task, w want[instanceSpec], i 
 		}
 	}
 	if d.has("iam_instance_profile") {
-		if err := k.giveProfile(ctx, t, id, w.spec.IAMInstanceProfile); err != nil {
+		if err := k.giveProfile(ctx, t, i, w.spec.IAMInstanceProfile); err != nil {
 			return fmt.Errorf("iam_instance_profile: %w", err)
 		}
 	}
