@@ -68,10 +68,7 @@ func (k autoScalingGroups) list(ctx context.Context, q query) ([]types.AutoScali
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			if q.unlessUnused(err, "auto_scaling_group") == errUnused {
-				return nil, nil
-			}
-			return nil, err
+			return nil, q.unlessUnused(err, "auto_scaling_group")
 		}
 		all = append(all, page.AutoScalingGroups...)
 	}

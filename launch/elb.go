@@ -133,8 +133,8 @@ func (q query) covers(set map[string]string) bool {
 	return len(q.adopting) > 0 || set[tags.Project] == q.world.Project && set[tags.Environment] == q.world.environment
 }
 
-// frontOf reads load balancers and target groups; nil where no definition is
-// about them and the caller may not.
+// frontOf reads load balancers and target groups, none where no definition is
+// about them and the caller may not: instances are listed all the same.
 func (q query) frontOf(ctx context.Context) (*front, error) {
 	f, err := q.front(ctx)
 	if errors.Is(err, errUnused) {
@@ -210,8 +210,12 @@ type elbTagAPI interface {
 	AddTags(context.Context, *elb.AddTagsInput, ...func(*elb.Options)) (*elb.AddTagsOutput, error)
 }
 
-func elbRetag(ctx context.Context, c *cloud.Cloud, arns []string, set map[string]string) error {
+func elbRetag[R any](ctx context.Context, c *cloud.Cloud, have []R, arn func(R) *string, set map[string]string) error {
 	var api elbTagAPI = c.ELB
+	var arns []string
+	for _, r := range have {
+		arns = append(arns, aws.ToString(arn(r)))
+	}
 	return cloud.Batches(arns, maxELBTagged, func(arns []string) error {
 		_, err := api.AddTags(ctx, &elb.AddTagsInput{ResourceArns: arns, Tags: elbTagList(set)})
 		return err

@@ -301,10 +301,11 @@ func below[T any](list []T, prefix string, path func(T) *string) []T {
 	return some
 }
 
-// errUnused says that a service may not be read that no definition uses.
+// errUnused says that a service may not be read that no definition uses: of its
+// kinds there is then nothing to list.
 var errUnused = fmt.Errorf("not read, since no definition is about it")
 
-// unlessUnused passes a refusal over where no definition is of one of the
+// unlessUnused makes errUnused of a refusal where no definition is of one of the
 // kinds: whoever uses none of a service needs no permission for it.
 func (q query) unlessUnused(err error, kinds ...string) error {
 	if !cloud.Denied(err) {

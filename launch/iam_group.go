@@ -2,7 +2,6 @@ package launch
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -68,9 +67,6 @@ func (iamGroups) foresee(w want[iamGroupSpec]) map[string]string {
 
 func (iamGroups) list(ctx context.Context, q query) ([]iamGroup, error) {
 	details, err := q.details(ctx)
-	if errors.Is(err, errUnused) {
-		return nil, nil
-	}
 	if err != nil {
 		return nil, err
 	}

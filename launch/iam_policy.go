@@ -2,7 +2,6 @@ package launch
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sort"
 
@@ -73,9 +72,6 @@ func (iamPolicies) foresee(w want[iamPolicySpec]) map[string]string {
 
 func (iamPolicies) list(ctx context.Context, q query) ([]policy, error) {
 	details, err := q.details(ctx)
-	if errors.Is(err, errUnused) {
-		return nil, nil
-	}
 	if err != nil {
 		return nil, err
 	}

@@ -2,7 +2,6 @@ package launch
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 
@@ -77,9 +76,6 @@ func (iamRoles) foresee(w want[iamRoleSpec]) map[string]string {
 
 func (k iamRoles) list(ctx context.Context, q query) ([]role, error) {
 	details, err := q.details(ctx)
-	if errors.Is(err, errUnused) {
-		return nil, nil
-	}
 	if err != nil {
 		return nil, err
 	}

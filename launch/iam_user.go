@@ -2,7 +2,6 @@ package launch
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -82,9 +81,6 @@ func (iamUsers) foresee(w want[iamUserSpec]) map[string]string {
 
 func (iamUsers) list(ctx context.Context, q query) ([]iamUser, error) {
 	details, err := q.details(ctx)
-	if errors.Is(err, errUnused) {
-		return nil, nil
-	}
 	if err != nil {
 		return nil, err
 	}

@@ -69,10 +69,7 @@ func (k instanceProfiles) list(ctx context.Context, q query) ([]profile, error) 
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			if q.unlessUnused(err, "instance_profile") == errUnused {
-				return nil, nil
-			}
-			return nil, err
+			return nil, q.unlessUnused(err, "instance_profile")
 		}
 		for _, p := range page.InstanceProfiles {
 			all = append(all, profile{p, iamIdentity(q, "instance_profile", aws.ToString(p.InstanceProfileName), func(s *instanceProfileSpec) string { return s.InstanceProfileName })})

@@ -2,6 +2,7 @@ package launch
 
 import (
 	"context"
+	"errors"
 
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/goldline-dev/goldline/internal/cloud"
@@ -199,6 +200,9 @@ func (a adapter[S, R]) check(c *checker, r *project.Resource) {
 
 func (a adapter[S, R]) list(ctx context.Context, q query) ([]*found, error) {
 	list, err := a.h.list(ctx, q)
+	if errors.Is(err, errUnused) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -2,7 +2,6 @@ package launch
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sort"
@@ -91,9 +90,6 @@ func (listeners) check(c *checker, d definition[listenerSpec]) {
 
 func (k listeners) list(ctx context.Context, q query) ([]listener, error) {
 	all, err := q.listeners(ctx)
-	if errors.Is(err, errUnused) {
-		return nil, nil
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -211,11 +207,7 @@ func (k listeners) update(ctx context.Context, t *task, w want[listenerSpec], l 
 }
 
 func (listeners) retag(ctx context.Context, c *cloud.Cloud, have []listener, set map[string]string) error {
-	var arns []string
-	for _, l := range have {
-		arns = append(arns, aws.ToString(l.ListenerArn))
-	}
-	return elbRetag(ctx, c, arns, set)
+	return elbRetag(ctx, c, have, func(l listener) *string { return l.ListenerArn }, set)
 }
 
 func (k listeners) remove(ctx context.Context, t *task, l listener) error {

@@ -2,7 +2,6 @@ package launch
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 
@@ -54,9 +53,6 @@ func (listenerRules) about() project.Kind {
 
 func (listenerRules) list(ctx context.Context, q query) ([]listenerRule, error) {
 	all, err := q.listeners(ctx)
-	if errors.Is(err, errUnused) {
-		return nil, nil
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -180,11 +176,7 @@ func (listenerRules) priorities(t *task, of listenerRule) []types.RulePriorityPa
 }
 
 func (listenerRules) retag(ctx context.Context, c *cloud.Cloud, have []listenerRule, set map[string]string) error {
-	var arns []string
-	for _, r := range have {
-		arns = append(arns, aws.ToString(r.RuleArn))
-	}
-	return elbRetag(ctx, c, arns, set)
+	return elbRetag(ctx, c, have, func(r listenerRule) *string { return r.RuleArn }, set)
 }
 
 func (k listenerRules) remove(ctx context.Context, t *task, r listenerRule) error {

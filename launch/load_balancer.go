@@ -101,7 +101,7 @@ func (loadBalancers) about() project.Kind {
 }
 
 func (k loadBalancers) list(ctx context.Context, q query) ([]loadBalancer, error) {
-	f, err := q.frontOf(ctx)
+	f, err := q.front(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -294,11 +294,7 @@ func (loadBalancers) fresh(b loadBalancer) bool {
 }
 
 func (loadBalancers) retag(ctx context.Context, c *cloud.Cloud, have []loadBalancer, set map[string]string) error {
-	var arns []string
-	for _, b := range have {
-		arns = append(arns, aws.ToString(b.LoadBalancerArn))
-	}
-	return elbRetag(ctx, c, arns, set)
+	return elbRetag(ctx, c, have, func(b loadBalancer) *string { return b.LoadBalancerArn }, set)
 }
 
 func (k loadBalancers) remove(ctx context.Context, t *task, b loadBalancer) error {

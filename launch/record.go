@@ -2,7 +2,6 @@ package launch
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -174,9 +173,6 @@ func (records) refuse(w want[recordSpec]) error {
 // adopt, those of the zones that the definitions name, whosever they are.
 func (records) list(ctx context.Context, q query) ([]record, error) {
 	all, err := q.hostedZones(ctx)
-	if errors.Is(err, errUnused) {
-		return nil, nil
-	}
 	if err != nil {
 		return nil, err
 	}

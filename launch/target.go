@@ -121,10 +121,7 @@ func (q query) registrations(ctx context.Context) (map[string][]target, error) {
 			}
 			return nil
 		})
-		if err != nil {
-			return nil, q.unlessUnused(err, frontKinds...)
-		}
-		return all, nil
+		return all, err
 	})
 }
 

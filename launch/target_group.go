@@ -114,7 +114,7 @@ func (targetGroups) about() project.Kind {
 }
 
 func (k targetGroups) list(ctx context.Context, q query) ([]targetGroup, error) {
-	f, err := q.frontOf(ctx)
+	f, err := q.front(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -280,11 +280,7 @@ func (k targetGroups) update(ctx context.Context, t *task, w want[targetGroupSpe
 }
 
 func (targetGroups) retag(ctx context.Context, c *cloud.Cloud, have []targetGroup, set map[string]string) error {
-	var arns []string
-	for _, g := range have {
-		arns = append(arns, aws.ToString(g.TargetGroupArn))
-	}
-	return elbRetag(ctx, c, arns, set)
+	return elbRetag(ctx, c, have, func(g targetGroup) *string { return g.TargetGroupArn }, set)
 }
 
 func (k targetGroups) remove(ctx context.Context, t *task, g targetGroup) error {

@@ -2,7 +2,6 @@ package launch
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -98,9 +97,6 @@ func (zones) foresee(w want[zoneSpec]) map[string]string {
 // list gives the environment's zones, or those that definitions may adopt.
 func (zones) list(ctx context.Context, q query) ([]hostedZone, error) {
 	all, err := q.hostedZones(ctx)
-	if errors.Is(err, errUnused) {
-		return nil, nil
-	}
 	return slices.DeleteFunc(slices.Clone(all), func(z hostedZone) bool { return len(q.adopting) == 0 && z.reference.uuid == "" }), err
 }
 
