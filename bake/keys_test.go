@@ -68,7 +68,7 @@ func TestPublish(t *testing.T) {
 		if err != nil || len(out.LaunchPermissions) != 2 {
 			t.Errorf("%s: permissions %+v, %v", c.Region, out, err)
 		}
-		snapshot := snapshotsOf(ami)[0]
+		snapshot := cloud.SnapshotsOf(ami)[0]
 		may, err := there.EC2.DescribeSnapshotAttribute(context.Background(), &ec2.DescribeSnapshotAttributeInput{SnapshotId: aws.String(snapshot), Attribute: types.SnapshotAttributeNameCreateVolumePermission})
 		if err != nil || len(may.CreateVolumePermissions) != 1 {
 			t.Errorf("%s: permissions of %s %+v, %v", c.Region, snapshot, may, err)

@@ -91,7 +91,7 @@ func (m maker) image(instance, name string, set map[string]string) (id, snapshot
 	ami := must[types.Image](m.t, name)(m.Images.Wait(context.Background(), cloud.Wait[types.Image]{ID: id, For: id, Deadline: time.Minute, Done: func(i types.Image, found bool) (bool, error) {
 		return found && i.State == types.ImageStateAvailable, nil
 	}}))
-	return id, snapshotsOf(ami)[0]
+	return id, cloud.SnapshotsOf(ami)[0]
 }
 
 // sweepable makes one of each that may be removed, and of what may not, and

@@ -46,7 +46,7 @@ func (s *sweeper) addFailed(ctx context.Context, all []Orphan) ([]Orphan, error)
 		case !dead && time.Since(created) < failedTime:
 			o.keep("%s, but its run may go on elsewhere", o.Why)
 		}
-		for _, snapshot := range snapshotsOf(ami) {
+		for _, snapshot := range cloud.SnapshotsOf(ami) {
 			of := o
 			of.Kind, of.ID = "snapshot", snapshot
 			if !known[snapshot] {
@@ -328,7 +328,7 @@ func (l *lookout) snapshots(ctx context.Context, ids []string) error {
 	})
 	for _, ami := range users {
 		id := aws.ToString(ami.ImageId)
-		for _, snapshot := range snapshotsOf(ami) {
+		for _, snapshot := range cloud.SnapshotsOf(ami) {
 			switch o := l.byID[snapshot]; {
 			case o == nil:
 			case l.removable(id):

@@ -67,7 +67,7 @@ func (finishStep) run(ctx context.Context, b *bake) error {
 // tagSnapshots tags the snapshots of an AMI where that was not done as they
 // were made.
 func (b *bake) tagSnapshots(ctx context.Context, ami types.Image) error {
-	snapshots := snapshotsOf(ami)
+	snapshots := cloud.SnapshotsOf(ami)
 	if len(b.untagged) == 0 || len(snapshots) == 0 {
 		return nil
 	}
@@ -90,7 +90,7 @@ func (b *bake) awaitSnapshots(ctx context.Context) (types.Image, error) {
 			case ami.State != types.ImageStatePending:
 				return true, nil
 			}
-			begun := snapshotsOf(ami)
+			begun := cloud.SnapshotsOf(ami)
 			return len(begun) > 0 && len(begun) >= len(b.instance.BlockDeviceMappings), nil
 		},
 		Show: func(ami types.Image) string { return string(ami.State) },

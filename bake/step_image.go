@@ -250,7 +250,7 @@ func (b *bake) removeAMI(ctx context.Context, ami types.Image, withSnapshots boo
 // removeAMIFrom is removeAMI in any region.
 func (b *bake) removeAMIFrom(ctx context.Context, c *cloud.Cloud, ami types.Image, withSnapshots bool) error {
 	id := aws.ToString(ami.ImageId)
-	snapshots := snapshotsOf(ami)
+	snapshots := cloud.SnapshotsOf(ami)
 	if withSnapshots {
 		mark := map[string]string{tags.Expires: time.Now().UTC().Format(time.RFC3339)}
 		if _, err := c.EC2.CreateTags(ctx, &ec2.CreateTagsInput{Resources: append([]string{id}, snapshots...), Tags: cloud.Tags(mark)}); err != nil && !cloud.NotFound(err) {
@@ -289,15 +289,4 @@ func deleteSnapshot(ctx context.Context, c *cloud.Cloud, id string) error {
 			return err
 		}
 	}
-}
-
-// snapshotsOf lists the snapshots of an AMI that are known yet.
-func snapshotsOf(ami types.Image) []string {
-	var ids []string
-	for _, m := range ami.BlockDeviceMappings {
-		if m.Ebs != nil && aws.ToString(m.Ebs.SnapshotId) != "" {
-			ids = append(ids, aws.ToString(m.Ebs.SnapshotId))
-		}
-	}
-	return ids
 }

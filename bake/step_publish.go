@@ -199,7 +199,7 @@ func (b *bake) share(ctx context.Context, c *cloud.Cloud, ami types.Image) error
 		}
 	}
 	if users, groups := b.image.SnapshotUsers, b.image.SnapshotGroups; len(users)+len(groups) > 0 {
-		for _, snapshot := range snapshotsOf(ami) {
+		for _, snapshot := range cloud.SnapshotsOf(ami) {
 			_, err := c.EC2.ModifySnapshotAttribute(ctx, &ec2.ModifySnapshotAttributeInput{
 				SnapshotId: aws.String(snapshot), Attribute: types.SnapshotAttributeNameCreateVolumePermission,
 				OperationType: types.OperationTypeAdd, UserIds: users, GroupNames: groups,

@@ -132,7 +132,7 @@ func (b *bake) refute(ctx context.Context, err error) error {
 		return fail.WithHint(err, "--keep-failed keeps the image, marked as failed, so that it can be looked into")
 	}
 	_, markErr := b.cloud.EC2.CreateTags(ctx, &ec2.CreateTagsInput{
-		Resources: append([]string{id}, snapshotsOf(b.candidate)...), Tags: cloud.Tags(map[string]string{tags.Failed: time.Now().UTC().Format(time.RFC3339)}),
+		Resources: append([]string{id}, cloud.SnapshotsOf(b.candidate)...), Tags: cloud.Tags(map[string]string{tags.Failed: time.Now().UTC().Format(time.RFC3339)}),
 	})
 	if markErr == nil {
 		markErr = b.unmark(ctx, b.candidate, tags.Candidate, tags.Expires)

@@ -75,7 +75,7 @@ func (b *bake) accept(ctx context.Context, ami types.Image) error {
 	if b.tests != "" {
 		marks[tags.Tested] = b.tests
 	}
-	all := append([]string{id}, snapshotsOf(ami)...)
+	all := append([]string{id}, cloud.SnapshotsOf(ami)...)
 	if _, err := b.cloud.EC2.CreateTags(ctx, &ec2.CreateTagsInput{Resources: all, Tags: cloud.Tags(marks)}); err != nil {
 		return fmt.Errorf("mark %s as a build: %w", id, err)
 	}
@@ -100,7 +100,7 @@ func (b *bake) unmark(ctx context.Context, ami types.Image, keys ...string) erro
 	for _, key := range keys {
 		going = append(going, types.Tag{Key: aws.String(key)})
 	}
-	_, err := b.cloud.EC2.DeleteTags(ctx, &ec2.DeleteTagsInput{Resources: append([]string{id}, snapshotsOf(ami)...), Tags: going})
+	_, err := b.cloud.EC2.DeleteTags(ctx, &ec2.DeleteTagsInput{Resources: append([]string{id}, cloud.SnapshotsOf(ami)...), Tags: going})
 	if err != nil {
 		return fmt.Errorf("take the marks of a candidate off %s: %w", id, err)
 	}

@@ -225,7 +225,7 @@ func (l *local) everythingGoesWrong(server sshServer, how string, n int) {
 		}
 		of := 0
 		for _, ami := range found {
-			for _, s := range snapshotsOf(ami) {
+			for _, s := range cloud.SnapshotsOf(ami) {
 				known[s] = true
 			}
 			set := cloud.TagSet(ami.Tags)

@@ -193,7 +193,7 @@ func (p *Promoter) beside(of *stock, region string) *stock {
 // shared, nothing was changed.
 func (p *Promoter) permit(ctx context.Context, b BuildInfo, account string) error {
 	c := b.at.cloud
-	for _, snapshot := range snapshots(b.image) {
+	for _, snapshot := range cloud.SnapshotsOf(b.image) {
 		_, err := c.EC2.ModifySnapshotAttribute(ctx, &ec2.ModifySnapshotAttributeInput{
 			SnapshotId: aws.String(snapshot), Attribute: types.SnapshotAttributeNameCreateVolumePermission,
 			OperationType: types.OperationTypeAdd, UserIds: []string{account},
@@ -213,16 +213,6 @@ func (p *Promoter) permit(ctx context.Context, b BuildInfo, account string) erro
 		return fmt.Errorf("share %s with account %s: %w", b.AMI, account, err)
 	}
 	return nil
-}
-
-func snapshots(image types.Image) []string {
-	var ids []string
-	for _, m := range image.BlockDeviceMappings {
-		if m.Ebs != nil && aws.ToString(m.Ebs.SnapshotId) != "" {
-			ids = append(ids, *m.Ebs.SnapshotId)
-		}
-	}
-	return ids
 }
 
 // share lets an environment's account use a build, and tells that account what

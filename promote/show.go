@@ -85,16 +85,10 @@ func (p *Promoter) meant(builds []BuildInfo, name string) (BuildInfo, error) {
 }
 
 func (b BuildInfo) detail() Detail {
-	d := Detail{
+	return Detail{
 		BuildInfo: b, Name: aws.ToString(b.image.Name), Description: aws.ToString(b.image.Description), Architecture: string(b.image.Architecture),
-		RootDevice: aws.ToString(b.image.RootDeviceName), Snapshots: []string{}, Promoted: b.promoted, Tags: cloud.TagSet(b.image.Tags),
+		RootDevice: aws.ToString(b.image.RootDeviceName), Snapshots: cloud.SnapshotsOf(b.image), Promoted: b.promoted, Tags: cloud.TagSet(b.image.Tags),
 	}
-	for _, m := range b.image.BlockDeviceMappings {
-		if m.Ebs != nil && aws.ToString(m.Ebs.SnapshotId) != "" {
-			d.Snapshots = append(d.Snapshots, aws.ToString(m.Ebs.SnapshotId))
-		}
-	}
-	return d
 }
 
 // ancestry follows what builds say of their source, as far as that is known.

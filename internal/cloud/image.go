@@ -25,3 +25,14 @@ func (c *Cloud) RequireIMDSv2(ctx context.Context, ami *types.Image) error {
 	ami.ImdsSupport = types.ImdsSupportValuesV20
 	return nil
 }
+
+// SnapshotsOf lists the snapshots of an AMI that are known yet.
+func SnapshotsOf(ami types.Image) []string {
+	ids := []string{}
+	for _, m := range ami.BlockDeviceMappings {
+		if m.Ebs != nil && aws.ToString(m.Ebs.SnapshotId) != "" {
+			ids = append(ids, aws.ToString(m.Ebs.SnapshotId))
+		}
+	}
+	return ids
+}
