@@ -1,7 +1,6 @@
 package emulator
 
 import (
-	"context"
 	"fmt"
 	"regexp"
 	"strings"
@@ -55,17 +54,7 @@ func newScaling(c *Cloud) *scalingService {
 
 // scalingOn adds an action, as on does for EC2.
 func scalingOn[I, O any](s *scalingService, action, honours string, f func(ec2Call, *I) (*O, error)) {
-	known := parseHonoured(honours)
-	s.honours[action] = known
-	handle(s.cloud.registry, scalingName, action, func(ctx context.Context, in *I) (*O, error) {
-		if err := known.check(in); err != nil {
-			return nil, err
-		}
-		who := callerOf(ctx)
-		c := ec2Call{caller: who, w: who.world(), now: s.cloud.clock.Now()}
-		s.cloud.ec2.furnish(c)
-		return f(c, in)
-	})
+	offer(s.cloud.ec2, scalingName, s.honours, action, honours, f)
 }
 
 // scalingRow is a group. Its Instances are rows of their own.

@@ -121,9 +121,14 @@ func (c ec2Call) shared() world { return world{Region: c.Region} }
 // on adds an action. honours lists the parameters that the handler knows how
 // to carry out (see honoured); others are refused before the handler runs.
 func on[I, O any](s *ec2Service, action, honours string, f func(ec2Call, *I) (*O, error)) {
+	offer(s, "ec2", s.honours, action, honours, f)
+}
+
+// offer adds an action of a service whose worlds are EC2's.
+func offer[I, O any](s *ec2Service, service string, all map[string]honoured, action, honours string, f func(ec2Call, *I) (*O, error)) {
 	known := parseHonoured(honours)
-	s.honours[action] = known
-	handle(s.cloud.registry, "ec2", action, func(ctx context.Context, in *I) (*O, error) {
+	all[action] = known
+	handle(s.cloud.registry, service, action, func(ctx context.Context, in *I) (*O, error) {
 		if err := known.check(in); err != nil {
 			return nil, err
 		}

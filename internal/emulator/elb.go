@@ -1,7 +1,6 @@
 package emulator
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
@@ -70,17 +69,7 @@ func newELB(c *Cloud) *elbService {
 
 // elbOn adds an action, as on does for EC2.
 func elbOn[I, O any](s *elbService, action, honours string, f func(ec2Call, *I) (*O, error)) {
-	known := parseHonoured(honours)
-	s.honours[action] = known
-	handle(s.cloud.registry, elbName, action, func(ctx context.Context, in *I) (*O, error) {
-		if err := known.check(in); err != nil {
-			return nil, err
-		}
-		who := callerOf(ctx)
-		c := ec2Call{caller: who, w: who.world(), now: s.cloud.clock.Now()}
-		s.cloud.ec2.furnish(c)
-		return f(c, in)
-	})
+	offer(s.cloud.ec2, elbName, s.honours, action, honours, f)
 }
 
 // later is how long a change of state takes.
