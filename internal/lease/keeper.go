@@ -56,9 +56,10 @@ type holding struct {
 	taken chan struct{} // closed when taking it has ended
 
 	// Set before taken is closed.
-	err    error
-	record Record
-	before Record // the generation before
+	err     error
+	stopped bool // who was taking it was told to stop
+	record  Record
+	before  Record // the generation before
 
 	lost context.Context // ends when the lease is lost, with the reason as its cause
 	lose context.CancelCauseFunc
@@ -88,25 +89,38 @@ func (k *Keeper) Hold(ctx context.Context, c *cloud.Cloud, environment string, s
 	if k == nil {
 		return ctx, false, nil
 	}
-	h, first := k.join(c, environment)
-	if first {
-		h.err = k.take(ctx, h)
-		if h.err != nil {
-			k.forget(environment)
-		}
-		close(h.taken)
-	}
-	select {
-	case <-h.taken:
-	case <-ctx.Done():
-		return ctx, false, ctx.Err()
-	}
-	if h.err != nil {
-		return ctx, false, h.err
+	h, err := k.holding(ctx, c, environment)
+	if err != nil {
+		return ctx, false, err
 	}
 	held, cancel := context.WithCancelCause(ctx)
 	context.AfterFunc(h.lost, func() { cancel(context.Cause(h.lost)) })
 	return held, h.movedSince(since), nil
+}
+
+// holding takes a lease, or waits for who is taking it. Where that one is told
+// to stop meanwhile, it is for who waits to take it.
+func (k *Keeper) holding(ctx context.Context, c *cloud.Cloud, environment string) (*holding, error) {
+	for {
+		h, first := k.join(c, environment)
+		if first {
+			h.err = k.take(ctx, h)
+			if h.err != nil {
+				k.forget(environment)
+			}
+			h.stopped = ctx.Err() != nil
+			close(h.taken)
+			return h, h.err
+		}
+		select {
+		case <-h.taken:
+		case <-ctx.Done():
+			return h, ctx.Err()
+		}
+		if h.err == nil || !h.stopped {
+			return h, h.err
+		}
+	}
 }
 
 // clockError is how far the clocks of this machine and of Parameter Store are

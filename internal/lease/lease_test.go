@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/emulator"
+	"github.com/goldline-dev/goldline/internal/event"
 	"github.com/goldline-dev/goldline/internal/fail"
 	"github.com/goldline-dev/goldline/internal/graph"
 )
@@ -170,6 +171,46 @@ func TestSilentHolder(t *testing.T) {
 	})
 	if _, _, err := k.Hold(ctx, c, "dev", time.Now()); err == nil {
 		t.Error("a lease that may still be held was taken")
+	}
+}
+
+// Of two that want a lease for one run, the first is told to stop while it waits:
+// the other goes on waiting, and takes it.
+func TestWhoWaitsIsNotStoppedWithAnother(t *testing.T) {
+	_, c := open(t)
+	a := keeper(t, "a", nil)
+	if _, _, err := a.Hold(t.Context(), c, "dev", time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	waiting := make(chan struct{}, 2)
+	b := keeper(t, "b", func(k *Keeper) {
+		k.options.Sink = event.Func(func(e event.Event) {
+			if e.Kind == event.Waiting {
+				waiting <- struct{}{}
+			}
+		})
+	})
+	stopped, stop := context.WithCancel(t.Context())
+	err := graph.Each(t.Context(), 3, 3, func(ctx context.Context, i int) error {
+		switch i {
+		case 0:
+			if _, _, err := b.Hold(stopped, c, "dev", time.Now()); !errors.Is(err, context.Canceled) {
+				t.Errorf("the first: %v", err)
+			}
+		case 1:
+			<-waiting // the first holds the place
+			stop()
+			if _, _, err := b.Hold(ctx, c, "dev", time.Now()); err != nil {
+				t.Errorf("the other: %v", err)
+			}
+		case 2:
+			<-stopped.Done()
+			a.Close(ctx)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }
 
