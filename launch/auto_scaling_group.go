@@ -51,7 +51,7 @@ func (autoScalingGroups) api(c *cloud.Cloud) autoScalingAPI { return c.AutoScali
 func (autoScalingGroups) about() project.Kind {
 	return project.Kind{
 		Name: "auto_scaling_group", Doc: "Instances of a launch template, as many as are wanted, replaced when they fail and when the template changes.",
-		Attributes: []string{"id", "arn", "name"},
+		Attributes: []string{"id", "arn", "name"}, Rolls: true,
 	}
 }
 

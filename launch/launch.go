@@ -41,6 +41,11 @@ type Options struct {
 	Elsewhere func(ctx context.Context, environment string) (*project.Topology, *cloud.Cloud, error)
 	// Run is the ID of the run, for the tag that says which run made a thing.
 	Run string
+	// Rollout is the roll-out of the pipeline's stage, which holds in place of the
+	// definitions' and the environment's; nil for none.
+	Rollout *project.Rollout
+	// Dir is the project's folder, where the local commands of a roll-out run.
+	Dir string
 	// Lease keeps other runs out of the environment; nil keeps none out.
 	Lease *lease.Keeper
 }

@@ -57,7 +57,7 @@ func Rollback(ctx context.Context, o RollbackOptions) (promote.Move, launch.Resu
 	b := &goBack{
 		promoter: promote.New(promote.Options{Project: o.Project, Provider: o.Provider, Sink: o.Sink, Run: o.Run, Lease: o.Lease}).Telling(sink),
 		options: launch.Options{
-			Project: o.Project.Name, Tags: o.Project.Tags, Topology: topology, Cloud: c, Sink: sink, Run: o.Run, Lease: o.Lease, LoseContents: o.LoseContents,
+			Project: o.Project.Name, Tags: o.Project.Tags, Topology: topology, Dir: o.Project.Dir, Cloud: c, Sink: sink, Run: o.Run, Lease: o.Lease, LoseContents: o.LoseContents,
 			Elsewhere: launch.Elsewhere(o.Project, o.Provider, o.Vars),
 		},
 		environment: o.Environment,

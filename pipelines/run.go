@@ -203,8 +203,15 @@ func (r *run) moved(m promote.Move) {
 
 // launchOptions are what launch works with in a stage.
 func (r *run) launchOptions(s PlannedStage, sink event.Sink) launch.Options {
+	var rollout *project.Rollout
+	switch {
+	case s.stage.Launch != nil:
+		rollout = s.stage.Launch.Rollout
+	case s.stage.Rollback != nil:
+		rollout = s.stage.Rollback.Rollout
+	}
 	return launch.Options{
-		Project: r.options.Project.Name, Tags: r.options.Project.Tags, Topology: r.plan.definitions[s.Name].topology,
+		Project: r.options.Project.Name, Tags: r.options.Project.Tags, Topology: r.plan.definitions[s.Name].topology, Rollout: rollout, Dir: r.options.Project.Dir,
 		Cloud: r.clouds[s.Environment], Sink: sink, Run: r.options.Run, Lease: r.options.Lease, LoseContents: r.options.LoseContents,
 		Elsewhere: launch.Elsewhere(r.options.Project, r.options.Provider, r.options.Vars),
 	}

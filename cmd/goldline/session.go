@@ -216,6 +216,6 @@ func (p *program) topology(ctx context.Context, name string, values vars, sink e
 	if err != nil {
 		return launch.Options{}, err
 	}
-	return launch.Options{Project: loaded.Name, Tags: loaded.Tags, Topology: topology, Cloud: c, Sink: sink, Run: run, Lease: p.lease,
+	return launch.Options{Project: loaded.Name, Tags: loaded.Tags, Topology: topology, Dir: loaded.Dir, Cloud: c, Sink: sink, Run: run, Lease: p.lease,
 		Elsewhere: launch.Elsewhere(loaded, p.provider, values)}, nil
 }

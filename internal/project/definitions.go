@@ -24,6 +24,7 @@ type commonKeys struct {
 	Tags         map[string]string `yaml:"tags" tags:"true" doc:"Tags of the resource, with the environment's and the project's."`
 	Protect      bool              `yaml:"protect" doc:"Never deleted and never replaced: a plan that would do so is refused."`
 	Adopt        map[string]any    `yaml:"adopt" doc:"Ties the definition to a resource that exists and that something else made, by its tags, its name or other values that tell it apart. It is changed where the definition says so, and never deleted."`
+	Rollout      *Rollout          `yaml:"rollout" doc:"How the instances take up a new build, for kinds that run instances; by default the environment's."`
 	Count        int               `yaml:"count" min:"0" doc:"Repeats the definition: NAME[0], NAME[1], ... with ${index}."`
 	Each         any               `yaml:"each" doc:"Repeats the definition for every key of a mapping or item of a list: NAME[KEY], with ${each.key} and ${each.value}. {az: zones(2)} takes the region's first two zones, in ${each.az}."`
 }
@@ -38,7 +39,7 @@ type definition struct {
 	name         string
 	environments []string // nil: all
 	count, each  *yaml.Node
-	common       []entry // uuid, tags, protect and adopt
+	common       []entry // uuid, tags, protect, adopt and rollout
 	own          []entry // the kind's keys
 }
 
@@ -126,7 +127,7 @@ func (p *Project) definition(s *source, n *yaml.Node, folder string) *definition
 		p.problems.Addf(s.at(f.each), "count and each repeat the definition both: give one of them")
 		f.count = nil
 	}
-	_, f.common = split(common, []string{"uuid", "tags", "protect", "adopt"})
+	_, f.common = split(common, []string{"uuid", "tags", "protect", "adopt", "rollout"})
 	// A kind may have a key of its own by the name of a common one.
 	kinds := keysOf(fieldsOf(reflect.TypeOf(f.kind.New()).Elem()))
 	for _, e := range common {
@@ -213,6 +214,9 @@ func (p *Project) resource(f *definition, index string, sc *scope, problems *dia
 	var common commonKeys
 	d.structure(f.pos, f.common, reflect.ValueOf(&common).Elem(), "")
 	d.refuseReferences(common.Tags)
+	d.refuseRollout(f, p.vocabulary.Resources)
+	d.checkRollout(common.Rollout, r.At("rollout"), "rollout")
+	r.Rollout = common.Rollout
 	var outer map[string]string
 	environment := ""
 	if sc.env != nil {

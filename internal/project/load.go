@@ -173,7 +173,9 @@ func (p *Project) loadEnvironments() {
 			continue
 		}
 		d := p.decoder(s)
+		d.positions = map[string]diag.Pos{}
 		d.structure(s.at(n), d.entries(n), reflect.ValueOf(env).Elem(), "")
+		d.checkRollout(env.Rollout, env.Pos, "rollout")
 		env.src = s
 	}
 }

@@ -231,6 +231,7 @@ func (c *pipelineCheck) names(i int, s *Stage) {
 	}
 	if s.Launch != nil {
 		c.environment(i, "launch.environment", s.Launch.Environment)
+		c.d.checkRollout(s.Launch.Rollout, c.at(i, "launch"), fmt.Sprintf("stages[%d].launch.rollout", i))
 	}
 	if s.Destroy != nil {
 		c.environment(i, "destroy.environment", s.Destroy.Environment)
@@ -238,6 +239,7 @@ func (c *pipelineCheck) names(i int, s *Stage) {
 	if s.Rollback != nil {
 		c.images(s.Rollback.Images)
 		c.environment(i, "rollback.environment", s.Rollback.Environment)
+		c.d.checkRollout(s.Rollback.Rollout, c.at(i, "rollback"), fmt.Sprintf("stages[%d].rollback.rollout", i))
 	}
 	if s.Check != nil {
 		c.images(s.Check.Images)

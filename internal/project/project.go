@@ -57,6 +57,9 @@ type Kind struct {
 	// Attributes are what `${kind.name.attribute}` may ask of a resource of this
 	// kind: "id", "private_ip".
 	Attributes []string
+	// Rolls tells that its definitions run instances, and may say how these take up
+	// a new build.
+	Rolls bool
 	// Example is a definition of the kind, for the reference. It names what the
 	// examples of the other kinds define.
 	Example string
@@ -93,6 +96,8 @@ type Environment struct {
 	// ImageAccess is ImageShare, ImageCopy, or empty, which is ImageShare.
 	ImageAccess   string `yaml:"image_access" enum:"share,copy" doc:"How builds of another account come here: shared by it, or copied by this environment's account." default:"share"`
 	ImageKMSKeyID string `yaml:"image_kms_key_id" doc:"The KMS key of this account that copied builds are encrypted with."`
+	// Rollout is nil where the environment has none.
+	Rollout *Rollout `yaml:"rollout" doc:"How instances take up a new build, where their definition does not say it."`
 
 	src *source
 }
@@ -128,6 +133,8 @@ type Resource struct {
 	// Adopt says which existing resource the definition is tied to; nil for one
 	// that is made.
 	Adopt *Adopt
+	// Rollout is the definition's own; Topology.Effective tells which one holds.
+	Rollout *Rollout
 
 	// From is the address of the resource that this one follows from; empty for
 	// one that has a definition of its own.
@@ -392,7 +399,8 @@ type PromoteStage struct {
 
 // LaunchStage launches an environment.
 type LaunchStage struct {
-	Environment string `yaml:"environment" required:"true" short:"true" doc:"The environment."`
+	Environment string   `yaml:"environment" required:"true" short:"true" doc:"The environment."`
+	Rollout     *Rollout `yaml:"rollout" doc:"How instances take up a new build, whatever their definitions say."`
 }
 
 // DestroyStage destroys an environment.
@@ -402,8 +410,9 @@ type DestroyStage struct {
 
 // RollbackStage rolls images back in an environment.
 type RollbackStage struct {
-	Images      Names  `yaml:"images" required:"true" doc:"Images to roll back."`
-	Environment string `yaml:"environment" required:"true" doc:"The environment."`
+	Images      Names    `yaml:"images" required:"true" doc:"Images to roll back."`
+	Environment string   `yaml:"environment" required:"true" doc:"The environment."`
+	Rollout     *Rollout `yaml:"rollout" doc:"How instances take up the build, whatever their definitions say."`
 }
 
 // RunStage runs a local command in the project's folder with the run's
@@ -426,8 +435,8 @@ type CheckStage struct {
 
 // HTTPCheck is a probe that must answer.
 type HTTPCheck struct {
-	Port     int    `yaml:"port" doc:"Port of the instance." default:"80"`
+	Port     int    `yaml:"port" min:"1" max:"65535" doc:"Port of the instance." default:"80"`
 	Path     string `yaml:"path" doc:"Path of the URL." default:"/"`
-	Status   int    `yaml:"status" doc:"Status that must come back." default:"200"`
+	Status   int    `yaml:"status" min:"100" max:"599" doc:"Status that must come back." default:"200"`
 	Contains string `yaml:"contains" doc:"Text that the body must hold."`
 }

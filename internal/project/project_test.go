@@ -23,7 +23,7 @@ func testVocabulary() Vocabulary {
 			{Name: "subnet", Doc: "A part of a network.", New: func() any { return new(testSubnet) }, Attributes: []string{"id"}},
 			{Name: "security_group", Doc: "Who may reach what.", New: func() any { return new(testGroup) }, Attributes: []string{"id"}},
 			{Name: "volume", Doc: "A disk.", New: func() any { return new(testVolume) }, Attributes: []string{"id"}},
-			{Name: "instance", Doc: "A machine.", New: func() any { return new(testInstance) }, Attributes: []string{"id", "private_ip"}},
+			{Name: "instance", Doc: "A machine.", Rolls: true, New: func() any { return new(testInstance) }, Attributes: []string{"id", "private_ip"}},
 		},
 		Provisioners: []Kind{
 			{Name: "shell", Doc: "Runs a script.", New: func() any { return new(testShell) }},

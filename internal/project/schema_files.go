@@ -41,7 +41,7 @@ func (b *schemas) topology(v Vocabulary) object {
 		schema := b.structure(reflect.TypeOf(k.New()).Elem())
 		properties := schema["properties"].(object)
 		for key, s := range common {
-			if _, own := properties[key]; !own {
+			if _, own := properties[key]; !own && (key != "rollout" || k.Rolls) {
 				properties[key] = s
 			}
 		}

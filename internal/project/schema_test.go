@@ -78,6 +78,22 @@ account: 123456789012
 region: us-gov-west-1
 protected: true
 vars: {a: 1, b: x}
+---
+account: 123456789012
+region: us-gov-west-1
+rollout:
+  minimum_healthy: 75%
+  canary: {instances: 10%, bake_time: 10m}
+  replace: root-volume
+  health: {status: false, http: {port: 8080, path: /health}, tcp: 22, console: "^ready", command: ./check.sh}
+  hooks: {before_replace: "echo $GOLDLINE_ADDRESS", after_replace: [make, x], after_rollout: "true"}
+  healthy_after: 3
+  deadline: 5m
+  on_failure: stop
+---
+account: 123456789012
+region: us-gov-west-1
+rollout: {strategy: BlueGreen, keep: 1h, steps: [10%, 100%]}
 `, `
 account: "1"
 region: eu-central-1
@@ -88,6 +104,22 @@ region: x
 account: "000000000000"
 region: eu-central-1
 protected: "yes"
+---
+account: "000000000000"
+region: eu-central-1
+rollout: {strategy: blue-green}
+---
+account: "000000000000"
+region: eu-central-1
+rollout: {minimum_healthy: 101%}
+---
+account: "000000000000"
+region: eu-central-1
+rollout: {canary: {instances: 0}}
+---
+account: "000000000000"
+region: eu-central-1
+rollout: {health: {tcp: 0}}
 ---
 account: "000000000000"
 region: eu-central-1
@@ -187,6 +219,7 @@ each: {a: {b: c}}
 kind: instance
 subnet: subnet-12345678
 grace: 1h30m
+rollout: {canary: 2}
 user_data: {extra: [1, {a: null}]}
 security_groups: sg-12345678
 ---
@@ -197,6 +230,10 @@ ingress: [{protocol: tcp, from_port: 80}, {protocol: "${var.p}"}]
 kind: vcp
 ---
 kind: vpc
+---
+kind: vpc
+cidr_block: a
+rollout: {strategy: AllAtOnce}
 ---
 kind: vpc
 cidr_block: [a]
@@ -265,7 +302,7 @@ stages:
   - {name: d, run: {command: [make], env: {A: 1}}}
   - {name: e, check: {environment: dev, http: {port: 80}, interval: 1s}}
   - {name: f, promote: {images: all, to: dev}}
-  - {name: g, rollback: {images: all, environment: dev}}
+  - {name: g, rollback: {images: all, environment: dev, rollout: {strategy: AllAtOnce}}}
   - {name: h, bake: {images: all, rebake: true}}
 `, `
 description: x
