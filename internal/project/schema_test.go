@@ -115,7 +115,7 @@ rollout: {minimum_healthy: 101%}
 ---
 account: "000000000000"
 region: eu-central-1
-rollout: {canary: {instances: 0}}
+rollout: {canary: {instances: 0%}}
 ---
 account: "000000000000"
 region: eu-central-1
