@@ -28,7 +28,7 @@ var differs = map[string]string{
 	"ssh_interface":           "the four addresses; no session_manager",
 	"ssh_bastion_host":        "the bastion's host key is checked: ssh_bastion_host_public_key or ~/.ssh/known_hosts",
 	"temporary_key_pair_name": "no effect: the pair is shared by the bakes of a run, and named after it",
-	"temporary_iam_instance_profile_policy_document": "what a killed bake leaves of it, the next bake with one removes",
+	"temporary_iam_instance_profile_policy_document": "what a killed bake leaves of it, the next bake with one or goldline sweep removes",
 	"temporary_key_pair_type":                        "ed25519 by default; the pair is shared by the bakes of a run",
 	"enable_t2_unlimited":                            "the same as enable_unlimited_credits",
 	"snapshot_tags":                                  "beside the AMI's own tags, which the snapshots get too",

@@ -18,11 +18,11 @@ import (
 // Orphan is something temporary that a bake made and that is still there, and
 // whether it may be removed.
 type Orphan struct {
-	Kind    string    `json:"kind"` // EC2's resource type: instance, volume, key-pair, ...
+	Kind    string    `json:"kind"` // EC2's resource type: instance, volume, key-pair, ...; or iam-role, iam-instance-profile
 	ID      string    `json:"id"`
 	Account string    `json:"account"`
-	Region  string    `json:"region"`
-	Image   string    `json:"image"` // the recipe whose bake made it
+	Region  string    `json:"region"` // "global" of what IAM holds
+	Image   string    `json:"image"`  // the recipe whose bake made it
 	Run     string    `json:"run"`
 	Created time.Time `json:"created"` // zero where EC2 doesn't say
 	Expires time.Time `json:"expires"` // zero where no tag says
@@ -30,6 +30,7 @@ type Orphan struct {
 	Why     string    `json:"why"`     // that it counts as an orphan, or that it is left
 	Removed bool      `json:"removed"`
 
+	arn  string // of an instance profile
 	tags map[string]string
 	seen bool // it is still there
 	// users are orphans that use it, and that have to go first.
@@ -199,7 +200,7 @@ func (o *Orphan) keep(format string, args ...any) {
 // sortOrphans puts them in the order in which they are removed, and shown.
 func sortOrphans(all []Orphan) {
 	rank := map[string]int{}
-	for i, kind := range sweptKinds {
+	for i, kind := range append(slices.Clone(sweptKinds), profileKind, roleKind) {
 		rank[kind] = i
 	}
 	sort.SliceStable(all, func(i, j int) bool {

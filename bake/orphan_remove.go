@@ -20,7 +20,7 @@ const sweepTime = 90 * time.Second
 
 // removals are the kinds of what goes at the same time: what uses other things
 // goes first.
-var removals = [][]string{{"instance"}, {"volume", "key-pair", "security-group", "image"}, {"snapshot"}}
+var removals = [][]string{{"instance"}, {"volume", "key-pair", "security-group", "image", profileKind}, {"snapshot", roleKind}}
 
 // remove removes the orphans that may be removed, and notes in them that it
 // did. What cannot be removed keeps nothing from it but what that uses; the
@@ -84,6 +84,8 @@ func (s *sweeper) removeOne(ctx context.Context, o Orphan) error {
 	case "image":
 		_, err := s.cloud.EC2.DeregisterImage(ctx, &ec2.DeregisterImageInput{ImageId: id})
 		return err
+	case profileKind, roleKind:
+		return removeIdentity(ctx, s.cloud, o.Kind, o.ID)
 	case "snapshot":
 		return deleteSnapshot(ctx, s.cloud, o.ID)
 	}

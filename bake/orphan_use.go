@@ -105,11 +105,17 @@ func (l *lookout) saw(id *string, created *time.Time) *Orphan {
 		return &Orphan{} // not asked for
 	}
 	o.seen = true
+	l.aged(o, created)
+	return o
+}
+
+// aged notes the age of something, and leaves what is too young.
+func (s *sweeper) aged(o *Orphan, created *time.Time) {
 	if created != nil {
 		o.Created = created.UTC()
 	}
-	if l.olderThan <= 0 {
-		return o
+	if s.olderThan <= 0 {
+		return
 	}
 	since := o.Created
 	if since.IsZero() {
@@ -117,10 +123,9 @@ func (l *lookout) saw(id *string, created *time.Time) *Orphan {
 	}
 	if since.IsZero() {
 		o.keep("its age is not known")
-	} else if age := time.Since(since); age < l.olderThan {
-		o.keep("younger than %s", l.olderThan)
+	} else if age := time.Since(since); age < s.olderThan {
+		o.keep("younger than %s", s.olderThan)
 	}
-	return o
 }
 
 // begun is when a run began, which its ID says.

@@ -44,21 +44,44 @@ func FindOrphans(ctx context.Context, o SweepOptions) (*Sweep, error) {
 			},
 		})
 	}
-	found := make([][]Orphan, len(s.places))
+	found, identities := make([][]Orphan, len(s.places)), make([][]Orphan, len(s.places))
 	err := graph.Each(ctx, 0, len(s.places), func(ctx context.Context, i int) (err error) {
-		if found[i], err = s.places[i].find(ctx); err != nil {
-			return fmt.Errorf("look for left-overs in %s of account %s: %w", s.places[i].cloud.Region, s.places[i].cloud.Account, err)
+		p := s.places[i]
+		if found[i], err = p.find(ctx); err == nil && s.hasIAM(i) {
+			if identities[i], err = p.identities(ctx); cloud.Denied(err) {
+				o.Sink.Emit(event.Event{Kind: event.Warning, Item: p.cloud.Region, Message: fmt.Sprintf("temporary roles and instance profiles of account %s are not looked for: %v", p.cloud.Account, err)})
+				identities[i], err = nil, nil
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("look for left-overs in %s of account %s: %w", p.cloud.Region, p.cloud.Account, err)
 		}
 		return nil
 	})
-	for i, list := range found {
+	held := slices.Concat(identities...)
+	for i := 0; err == nil && i < len(s.places); i++ {
+		if err = s.places[i].launchedWith(ctx, found[i], held); err != nil {
+			err = fmt.Errorf("look for instances with temporary profiles in %s of account %s: %w", s.places[i].cloud.Region, s.places[i].cloud.Account, err)
+		}
+	}
+	sortOrphans(held)
+	for i, list := range append(found, held) {
 		s.Orphans = append(s.Orphans, list...)
+		if i == len(s.places) {
+			break
+		}
 		s.Others += s.places[i].others
 	}
 	if err != nil && ctx.Err() == nil {
 		err = fail.Clean(err)
 	}
 	return s, err
+}
+
+// hasIAM tells whether a place is the one of its account where IAM is asked,
+// which is the same in every region.
+func (s *Sweep) hasIAM(i int) bool {
+	return !slices.ContainsFunc(s.places[:i], func(p *sweeper) bool { return p.cloud.Account == s.places[i].cloud.Account })
 }
 
 // Removable counts the orphans that Remove removes.
@@ -78,7 +101,7 @@ func (s *Sweep) Remove(ctx context.Context) error {
 	lists := make([][]Orphan, len(s.places))
 	for i, p := range s.places {
 		for _, o := range s.Orphans {
-			if o.Account == p.cloud.Account && o.Region == p.cloud.Region {
+			if o.Account == p.cloud.Account && (o.Region == p.cloud.Region || o.Region == everywhere && s.hasIAM(i)) {
 				lists[i] = append(lists[i], o)
 			}
 		}

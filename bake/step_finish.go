@@ -81,15 +81,17 @@ func (b *bake) tagSnapshots(ctx context.Context, ami types.Image) error {
 // volumes that it shows, or is available.
 func (b *bake) awaitSnapshots(ctx context.Context) (types.Image, error) {
 	what := "snapshots of image " + b.ami.id
+	known := sighting{id: b.ami.id}
 	return b.cloud.Images.Wait(ctx, cloud.Wait[types.Image]{
 		ID: b.ami.id, For: what, Deadline: b.deadline(imageTime),
 		Done: func(ami types.Image, found bool) (bool, error) {
 			switch {
 			case !found:
-				return false, nil
+				return false, known.lost(found)
 			case ami.State != types.ImageStatePending:
 				return true, nil
 			}
+			_ = known.lost(found) // which notes that it was seen
 			begun := cloud.SnapshotsOf(ami)
 			return len(begun) > 0 && len(begun) >= len(b.instance.BlockDeviceMappings), nil
 		},

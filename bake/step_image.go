@@ -180,7 +180,6 @@ func (b *bake) nameOfAMI() (string, error) {
 
 // buildTags are the AMI's, by which it is found, recognised and promoted.
 func (b *bake) buildTags(own map[string]string) map[string]string {
-	identity := b.options.Project + "/" + b.image.Name + "/" + b.amiName
 	set := tags.Merge(map[string]string{tags.Name: b.amiName}, b.options.Tags, own, map[string]string{
 		tags.Project:     b.options.Project,
 		tags.Environment: b.options.Environment,
@@ -189,7 +188,7 @@ func (b *bake) buildTags(own map[string]string) map[string]string {
 		tags.Fingerprint: b.fingerprint,
 		tags.SourceImage: aws.ToString(b.source.ImageId),
 		tags.Run:         b.options.Run,
-		tags.UUID:        uuid.NewSHA1(uuid.NameSpaceURL, []byte("goldline image "+identity)).String(),
+		tags.UUID:        b.buildUUID(),
 		tags.AutoCleanup: "true",
 	})
 	if b.image.Tests != nil {
@@ -197,6 +196,12 @@ func (b *bake) buildTags(own map[string]string) map[string]string {
 		set[tags.Candidate], set[tags.Expires] = b.fingerprint, b.expiry().Format(time.RFC3339)
 	}
 	return set
+}
+
+// buildUUID is the identity of the build, which its AMI and snapshots carry.
+func (b *bake) buildUUID() string {
+	identity := b.options.Project + "/" + b.image.Name + "/" + b.amiName
+	return uuid.NewSHA1(uuid.NameSpaceURL, []byte("goldline image "+identity)).String()
 }
 
 // imageDevices are what the AMI says of volumes besides what the builder has:
@@ -229,8 +234,11 @@ func (imageStep) undo(ctx context.Context, b *bake) error {
 	if err == nil && b.ami.id != "" && len(found) == 0 { // made moments ago, and not to be seen by name yet
 		found, err = describeAMIs(ctx, b.cloud, &ec2.DescribeImagesInput{ImageIds: []string{b.ami.id}})
 	}
-	if err == nil && len(found) > 0 && b.ownAMI(found[0]) {
+	switch {
+	case err == nil && len(found) > 0 && b.ownAMI(found[0]):
 		err = b.removeAMI(ctx, found[0], true)
+	case (err == nil || cloud.NotFound(err)) && len(found) == 0 && b.ami.id != "":
+		err = b.removeSnapshots(ctx)
 	}
 	if err != nil && !cloud.NotFound(err) {
 		what := orText(b.ami.id, "perhaps image "+b.amiName)
@@ -273,6 +281,25 @@ func (b *bake) removeAMIFrom(ctx context.Context, c *cloud.Cloud, ami types.Imag
 			return fmt.Errorf("delete %s: %w", snapshot, err)
 		}
 		b.tell(event.Removed, snapshot, "snapshot %s", snapshot)
+	}
+	return nil
+}
+
+// removeSnapshots deletes the snapshots of this bake's AMI after somebody else
+// has deregistered it.
+func (b *bake) removeSnapshots(ctx context.Context) error {
+	found, err := b.cloud.EC2.DescribeSnapshots(ctx, &ec2.DescribeSnapshotsInput{
+		OwnerIds: []string{"self"}, Filters: append(b.mine(), cloud.Filter("tag:"+tags.UUID, b.buildUUID())),
+	})
+	if err != nil {
+		return err
+	}
+	for _, s := range found.Snapshots {
+		id := aws.ToString(s.SnapshotId)
+		if err := deleteSnapshot(ctx, b.cloud, id); err != nil {
+			return fmt.Errorf("delete %s: %w", id, err)
+		}
+		b.tell(event.Removed, id, "snapshot %s", id)
 	}
 	return nil
 }

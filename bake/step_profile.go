@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -69,15 +70,13 @@ func policyText(document *project.PolicyDocument) (string, error) {
 	return string(text), err
 }
 
-func (b *bake) profilePath() string { return "/goldline-bake/" + b.options.Project + "/" }
-
 func (b *bake) makeProfile(ctx context.Context, name, policy string) error {
 	var set []iamtypes.Tag
 	all := b.temporary(nil)
 	for _, key := range tags.Keys(all) {
 		set = append(set, iamtypes.Tag{Key: aws.String(key), Value: aws.String(all[key])})
 	}
-	client, role, path := b.cloud.IAM, aws.String(name), aws.String(b.profilePath())
+	client, role, path := b.cloud.IAM, aws.String(name), aws.String(profilePath(b.options.Project))
 	return inTurn(
 		func() error {
 			_, err := client.CreateRole(ctx, &iam.CreateRoleInput{RoleName: role, Path: path, AssumeRolePolicyDocument: aws.String(assumeByEC2), Tags: set})
@@ -116,47 +115,13 @@ func inTurn(calls ...func() error) error {
 	return nil
 }
 
-// removeProfile removes a profile and the role of the same name, as far as they
-// are there.
-func (b *bake) removeProfile(ctx context.Context, name string) error {
-	client, role := b.cloud.IAM, aws.String(name)
-	calls := []func() error{
-		func() error {
-			_, err := client.RemoveRoleFromInstanceProfile(ctx, &iam.RemoveRoleFromInstanceProfileInput{InstanceProfileName: role, RoleName: role})
-			return err
-		},
-		func() error {
-			_, err := client.DeleteInstanceProfile(ctx, &iam.DeleteInstanceProfileInput{InstanceProfileName: role})
-			return err
-		},
-		func() error {
-			_, err := client.DeleteRolePolicy(ctx, &iam.DeleteRolePolicyInput{RoleName: role, PolicyName: aws.String(policyName)})
-			return err
-		},
-		func() error {
-			_, err := client.DeleteRole(ctx, &iam.DeleteRoleInput{RoleName: role})
-			return err
-		},
-	}
-	for _, call := range calls {
-		err := call()
-		if cloud.Ambiguous(err) {
-			err = call()
-		}
-		if err != nil && !cloud.NotFound(err) {
-			return err
-		}
-	}
-	return nil
-}
-
 func (profileStep) undo(ctx context.Context, b *bake) error {
 	if !b.profile.tried {
 		return nil
 	}
-	if err := b.removeProfile(ctx, b.profile.id); err != nil {
+	if err := removeIdentity(ctx, b.cloud, roleKind, b.profile.id); err != nil {
 		return fail.Dirty(fmt.Errorf("remove instance profile %s: %w", b.profile.id, err), fail.Left{
-			What: "instance profile and role " + b.profile.id + ", which the next bake of an image with a policy document removes", Command: "goldline bake " + b.image.Name,
+			What: "instance profile and role " + b.profile.id, Command: "goldline sweep",
 		})
 	}
 	b.tell(event.Removed, b.profile.id, "instance profile %s", b.profile.id)
@@ -164,39 +129,14 @@ func (profileStep) undo(ctx context.Context, b *bake) error {
 	return nil
 }
 
-// sweepProfiles removes the roles and profiles of bakes that are over. The path
-// tells the project's; the role comes first and goes last, so that it stands for
-// both.
+// sweepProfiles removes the roles and profiles of bakes that are over.
 func (b *bake) sweepProfiles(ctx context.Context) error {
-	pages := iam.NewListRolesPaginator(b.cloud.IAM, &iam.ListRolesInput{PathPrefix: aws.String(b.profilePath())})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
-		if err != nil {
-			return err
-		}
-		for _, role := range page.Roles {
-			name := aws.ToString(role.RoleName)
-			out, err := b.cloud.IAM.ListRoleTags(ctx, &iam.ListRoleTagsInput{RoleName: role.RoleName})
-			if err != nil {
-				return err
-			}
-			set := map[string]string{}
-			for _, t := range out.Tags {
-				set[aws.ToString(t.Key)] = aws.ToString(t.Value)
-			}
-			run := set[tags.Run]
-			expires, err := time.Parse(time.RFC3339, set[tags.Expires])
-			over := err == nil && time.Now().After(expires) || b.options.DeadRun != nil && run != "" && b.options.DeadRun(run)
-			if !over || run == b.options.Run || set[tags.Project] != b.options.Project {
-				continue
-			}
-			if err := b.removeProfile(ctx, name); err != nil {
-				return err
-			}
-			b.tell(event.Removed, name, "instance profile %s, left by an earlier run", name)
-		}
+	s := b.sweeper()
+	roles, err := s.identities(ctx)
+	if err != nil {
+		return err
 	}
-	return nil
+	return s.remove(ctx, roles)
 }
 
 // Instance profiles take a while to be known to EC2.
@@ -206,11 +146,13 @@ const (
 )
 
 // launchWithProfile launches the builder, again as long as EC2 does not know its
-// temporary profile yet, for which it has no code of its own.
+// temporary profile yet, for which it has no code of its own: what tells it from
+// any other wrong value is that the refusal names the profile, whose name is this
+// bake's alone.
 func (b *bake) launchWithProfile(ctx context.Context, launch func() error) error {
 	for pause := profilePause; ; pause = min(2*pause, 5*time.Second) {
 		err := launch()
-		if b.profiled.IsZero() || cloud.Code(err) != "InvalidParameterValue" || time.Since(b.profiled) > profileTime {
+		if b.profiled.IsZero() || cloud.Code(err) != "InvalidParameterValue" || !strings.Contains(err.Error(), b.profile.id) || time.Since(b.profiled) > profileTime {
 			return err
 		}
 		b.say(event.Waiting, "instance profile %s to be known to EC2", b.profile.id)

@@ -147,7 +147,7 @@ func (b *bake) copyTo(ctx context.Context, there *cloud.Cloud, ami types.Image) 
 	if err != nil {
 		return types.Image{}, fmt.Errorf("copy %s: %w", aws.ToString(ami.ImageId), err)
 	}
-	copied, err := awaitAMIOf(ctx, b, there, publishStep{}.name(), id)
+	copied, err := awaitAMIOf(ctx, b, there, publishStep{}.name(), id, sighting{id: id})
 	if err != nil {
 		return copied, err
 	}

@@ -95,13 +95,13 @@ func (b *bake) reuse(ctx context.Context, ami types.Image) error {
 	return errDone
 }
 
-// awaitAMI waits until an AMI is available.
+// awaitAMI waits until an AMI that was seen already is available.
 func (b *bake) awaitAMI(ctx context.Context, step, id string) (types.Image, error) {
-	return awaitAMIOf(ctx, b, b.cloud, step, id)
+	return awaitAMIOf(ctx, b, b.cloud, step, id, sighting{id: id, seen: true})
 }
 
-// awaitAMIOf is awaitAMI in any region.
-func awaitAMIOf(ctx context.Context, b *bake, c *cloud.Cloud, step, id string) (types.Image, error) {
+// awaitAMIOf is awaitAMI in any region, of an AMI of which so much is known.
+func awaitAMIOf(ctx context.Context, b *bake, c *cloud.Cloud, step, id string, known sighting) (types.Image, error) {
 	began := time.Now()
 	what := "image " + id + " to be available"
 	defer func() { b.waitedFor(step, what, began) }()
@@ -110,7 +110,7 @@ func awaitAMIOf(ctx context.Context, b *bake, c *cloud.Cloud, step, id string) (
 		Done: func(ami types.Image, found bool) (bool, error) {
 			switch {
 			case !found || ami.State == types.ImageStatePending:
-				return false, nil
+				return false, known.lost(found)
 			case ami.State == types.ImageStateAvailable:
 				return true, nil
 			}
@@ -119,6 +119,32 @@ func awaitAMIOf(ctx context.Context, b *bake, c *cloud.Cloud, step, id string) (
 		Show:     func(ami types.Image) string { return string(ami.State) },
 		Progress: func(shown string) { b.say(event.Waiting, "image %s is %s", id, shown) },
 	})
+}
+
+// sighting tells an AMI that is not there yet from one that is there no more.
+type sighting struct {
+	id     string
+	seen   bool
+	misses int // looks in a row that did not find it since
+}
+
+// enoughMisses is how many looks in a row must miss what was seen before: one may
+// have been answered by a part of EC2 that doesn't know of it yet.
+const enoughMisses = 3
+
+// lost is an error once an AMI that was seen is gone.
+func (s *sighting) lost(found bool) error {
+	if found {
+		s.seen, s.misses = true, 0
+		return nil
+	}
+	if s.seen {
+		s.misses++
+	}
+	if s.misses < enoughMisses {
+		return nil
+	}
+	return &brokenAMI{id: s.id, state: "gone: somebody deregistered it while AWS was making it"}
 }
 
 // brokenAMI is an AMI that AWS gave up on.

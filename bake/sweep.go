@@ -27,14 +27,19 @@ func (sweepStep) run(ctx context.Context, b *bake) error {
 }
 
 func (b *bake) sweep(ctx context.Context) error {
-	s := &sweeper{
-		cloud: b.cloud, project: b.options.Project, dead: b.options.DeadRun, finishing: true,
-		alive: func(run string) bool { return run == b.options.Run },
-		told:  func(o Orphan) { b.tell(event.Removed, o.ID, "%s, left by an earlier run", o) },
-	}
+	s := b.sweeper()
 	orphans, err := s.find(ctx)
 	if err != nil {
 		return fmt.Errorf("look for left-overs: %w", err)
 	}
 	return s.remove(ctx, orphans)
+}
+
+// sweeper is one that removes what is known to be over, and looks for no more.
+func (b *bake) sweeper() *sweeper {
+	return &sweeper{
+		cloud: b.cloud, project: b.options.Project, dead: b.options.DeadRun, finishing: true,
+		alive: func(run string) bool { return run == b.options.Run },
+		told:  func(o Orphan) { b.tell(event.Removed, o.ID, "%s, left by an earlier run", o) },
+	}
 }

@@ -89,9 +89,9 @@ func newSweep(p *program) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "sweep [ENV...]",
 		Short: "Find and remove what bakes left that were killed",
-		Long: `Finds builders, volumes, key pairs, security groups, images and snapshots that a
-bake of this project made for itself and did not come to remove, in the accounts
-and regions of the environments (all of them without arguments) and the regions
+		Long: `Finds builders, volumes, key pairs, security groups, images, snapshots and
+temporary roles with their instance profiles that a bake of this project made for
+itself and did not come to remove, in the accounts and regions of the environments (all of them without arguments) and the regions
 that recipes copy images to.
 
 Removes only what is proved to be nobody's: its tags name this project, an image
