@@ -25,7 +25,7 @@ type autoScalingAPI interface {
 
 type autoScalingGroupSpec struct {
 	AutoScalingGroupName             string              `yaml:"auto_scaling_group_name" doc:"The group's name in the region." default:"PROJECT-ENVIRONMENT-NAME" change:"replaces"`
-	LaunchTemplate                   string              `yaml:"launch_template" ref:"launch_template" attribute:"versioned_id" required:"true" doc:"What its instances are launched with: always the latest version."`
+	LaunchTemplate                   string              `yaml:"launch_template" ref:"launch_template" attribute:"versioned_id" required:"true" doc:"What its instances are launched with: always the default version."`
 	MinSize                          *int                `yaml:"min_size" min:"0" required:"true" doc:"How many instances it has at least."`
 	MaxSize                          *int                `yaml:"max_size" min:"0" required:"true" doc:"How many it has at most."`
 	DesiredCapacity                  *int                `yaml:"desired_capacity" min:"0" doc:"How many it should have. Where it is left out it begins with min_size, and scaling policies own it."`

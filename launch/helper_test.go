@@ -260,7 +260,12 @@ func (s *site) build(image, version string) string {
 // promote makes a new build of an image current.
 func (s *site) promote(image, version string) string {
 	s.t.Helper()
-	ami := s.build(image, version)
+	return s.point(image, s.build(image, version))
+}
+
+// point makes a build that is there the current one.
+func (s *site) point(image, ami string) string {
+	s.t.Helper()
 	_, err := s.cloud.SSM.PutParameter(context.Background(), &ssm.PutParameterInput{
 		Name: aws.String(tags.Pointer("shop", "dev", image)), Value: aws.String(ami), Type: ssmtypes.ParameterTypeString,
 		DataType: aws.String("aws:ec2:image"), Overwrite: aws.Bool(true),

@@ -160,7 +160,7 @@ func natural(f *found) map[string]string {
 	for _, k := range f.kind.definition().Attributes {
 		v := f.attributes[k]
 		switch {
-		case k == "id" || k == "arn" || k == "latest_version" || k == "fingerprint" || v == "":
+		case k == "id" || k == "arn" || k == "default_version" || k == "latest_version" || k == "fingerprint" || v == "":
 		case k == "public_ip" && f.kindName() != "elastic_ip", k == "size" && f.kindName() != "snapshot":
 		case holdsID.MatchString(v) || strings.Contains(v, "${"):
 		default:

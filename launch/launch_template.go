@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 
@@ -48,7 +49,9 @@ func (s *launchTemplateSpec) runs() *instanceSpec {
 	return &instanceSpec{Image: s.Image, AMI: s.AMI, UserData: s.UserData, MetadataOptions: s.MetadataOptions}
 }
 
-// launchTemplate is a template with the data of its latest version.
+// launchTemplate is a template with the data of its default version, which is
+// the one that counts: going back to what there was before makes an earlier
+// version the default one again.
 type launchTemplate struct {
 	types.LaunchTemplate
 	data types.ResponseLaunchTemplateData
@@ -60,8 +63,8 @@ func (launchTemplates) api(c *cloud.Cloud) launchTemplateAPI { return c.EC2 }
 
 func (launchTemplates) about() project.Kind {
 	return project.Kind{
-		Name: "launch_template", Doc: "What the instances of an Auto Scaling group are launched with. Each change is a new version, which becomes the default one.",
-		Attributes: []string{"id", "name", "latest_version", "versioned_id"},
+		Name: "launch_template", Doc: "What the instances of an Auto Scaling group are launched with. A change makes a new version the default one, or an earlier one that is equal.",
+		Attributes: []string{"id", "name", "default_version", "latest_version", "versioned_id"},
 	}
 }
 
@@ -86,16 +89,16 @@ func (launchTemplates) list(ctx context.Context, q query) ([]launchTemplate, err
 	if err != nil || len(all) == 0 {
 		return nil, err
 	}
-	// The latest versions of all templates come in one call, if none is named.
-	in := &ec2.DescribeLaunchTemplateVersionsInput{Versions: []string{"$Latest"}, MaxResults: aws.Int32(templatePage)}
+	// The default versions of all templates come in one call, if none is named.
+	in := &ec2.DescribeLaunchTemplateVersionsInput{Versions: []string{"$Default"}, MaxResults: aws.Int32(templatePage)}
 	if len(all) == 1 {
 		in.LaunchTemplateId = all[0].LaunchTemplateId
 	}
-	latest := map[string]types.ResponseLaunchTemplateData{}
+	current := map[string]types.ResponseLaunchTemplateData{}
 	err = each(ctx, ec2.NewDescribeLaunchTemplateVersionsPaginator(q.cloud.EC2, in), func(page *ec2.DescribeLaunchTemplateVersionsOutput) {
 		for _, v := range page.LaunchTemplateVersions {
 			if v.LaunchTemplateData != nil {
-				latest[aws.ToString(v.LaunchTemplateId)] = *v.LaunchTemplateData
+				current[aws.ToString(v.LaunchTemplateId)] = *v.LaunchTemplateData
 			}
 		}
 	})
@@ -103,28 +106,28 @@ func (launchTemplates) list(ctx context.Context, q query) ([]launchTemplate, err
 		return nil, err
 	}
 	for i := range all {
-		all[i].data = latest[aws.ToString(all[i].LaunchTemplateId)]
+		all[i].data = current[aws.ToString(all[i].LaunchTemplateId)]
 	}
 	return all, nil
 }
 
 func (launchTemplates) read(t launchTemplate) state {
-	id, latest := aws.ToString(t.LaunchTemplateId), strconv.FormatInt(aws.ToInt64(t.LatestVersionNumber), 10)
+	id, current := aws.ToString(t.LaunchTemplateId), versionText(t.DefaultVersionNumber)
 	return state{
 		id: id, tags: cloud.TagSet(t.Tags), uses: templateGroups(t.data),
-		attributes: map[string]string{"name": aws.ToString(t.LaunchTemplateName), "latest_version": latest, "versioned_id": id + ":" + latest},
+		attributes: map[string]string{"name": aws.ToString(t.LaunchTemplateName), "default_version": current, "latest_version": versionText(t.LatestVersionNumber), "versioned_id": id + ":" + current},
 	}
 }
 
-// moves: any change but that of the default is a new version.
+func versionText(n *int64) string { return strconv.FormatInt(aws.ToInt64(n), 10) }
+
+// moves: any change makes another version the default one.
 func (launchTemplates) moves(d differences) []string {
-	if newVersion(d) {
-		return []string{"latest_version", "versioned_id"}
+	if len(d) > 0 {
+		return []string{"default_version", "latest_version", "versioned_id"}
 	}
 	return nil
 }
-
-func newVersion(d differences) bool { return len(d) > 1 || len(d) == 1 && !d.has("default_version") }
 
 // settle: what refers to the template's version takes the one that update has
 // noted, which EC2's describes may not show for a while.
@@ -145,9 +148,6 @@ func (k launchTemplates) compare(w want[launchTemplateSpec], t launchTemplate) (
 	have, wanted := describeTemplate(t.data), describeTemplate(k.data(w))
 	for _, path := range union(have, wanted) {
 		d.set(path, have[path], wanted[path])
-	}
-	if latest, current := aws.ToInt64(t.LatestVersionNumber), aws.ToInt64(t.DefaultVersionNumber); latest != current {
-		d.set("default_version", strconv.FormatInt(current, 10), strconv.FormatInt(latest, 10))
 	}
 	return d
 }
@@ -206,7 +206,7 @@ func documentDigest(encoded string) string {
 	return strings.TrimPrefix(digestOf(encoded), "user_data=")
 }
 
-// data is what the latest version should hold.
+// data is what the default version should hold.
 func (k launchTemplates) data(w want[launchTemplateSpec]) types.ResponseLaunchTemplateData {
 	var d types.ResponseLaunchTemplateData
 	text, _ := json.Marshal(k.request(w)) // the SDK's own fields: it cannot fail
@@ -294,27 +294,58 @@ func (k launchTemplates) create(ctx context.Context, t *task, w want[launchTempl
 	return launchTemplate{LaunchTemplate: *out.LaunchTemplate, data: k.data(w)}, nil
 }
 
-func (k launchTemplates) update(ctx context.Context, t *task, w want[launchTemplateSpec], have launchTemplate, d differences) error {
-	latest := aws.ToInt64(have.LatestVersionNumber)
-	if newVersion(d) {
-		request := k.request(w)
-		text, _ := json.Marshal(request) // the SDK's own fields: it cannot fail
-		// Tried again, the same change of the same version makes no second one.
-		sum := sha256.Sum256(fmt.Appendf(nil, "%s %s %d %s", *t.token(), aws.ToString(have.LaunchTemplateId), latest, text))
-		out, err := k.api(t.Cloud).CreateLaunchTemplateVersion(ctx, &ec2.CreateLaunchTemplateVersionInput{
-			LaunchTemplateId: have.LaunchTemplateId, LaunchTemplateData: request,
-			ClientToken: aws.String("goldline-" + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:24]))),
-		})
-		if err != nil {
-			return fmt.Errorf("new version: %w", err)
-		}
-		latest = aws.ToInt64(out.LaunchTemplateVersion.VersionNumber)
-		*have.LatestVersionNumber = latest // for settle
+func (k launchTemplates) update(ctx context.Context, t *task, w want[launchTemplateSpec], have launchTemplate, _ differences) error {
+	version, err := k.equal(ctx, t, w, have)
+	if err == nil && version == 0 {
+		version, err = k.newVersion(ctx, t, w, have)
 	}
-	_, err := k.api(t.Cloud).ModifyLaunchTemplate(ctx, &ec2.ModifyLaunchTemplateInput{
-		LaunchTemplateId: have.LaunchTemplateId, DefaultVersion: aws.String(strconv.FormatInt(latest, 10))})
 	if err != nil {
-		return fmt.Errorf("make version %d the default: %w", latest, err)
+		return err
+	}
+	*have.DefaultVersionNumber = version // for settle
+	return k.makeDefault(ctx, t, have.LaunchTemplateId, version)
+}
+
+// equal is the newest version that holds what is wanted, 0 for none: what runs
+// it already, or is kept, need not be replaced for a version that says the
+// same.
+func (k launchTemplates) equal(ctx context.Context, t *task, w want[launchTemplateSpec], have launchTemplate) (int64, error) {
+	wanted := describeTemplate(k.data(w))
+	pages := ec2.NewDescribeLaunchTemplateVersionsPaginator(t.Cloud.EC2, &ec2.DescribeLaunchTemplateVersionsInput{LaunchTemplateId: have.LaunchTemplateId, MaxResults: aws.Int32(templatePage)})
+	var newest int64
+	err := each(ctx, pages, func(page *ec2.DescribeLaunchTemplateVersionsOutput) {
+		for _, v := range page.LaunchTemplateVersions {
+			if v.LaunchTemplateData != nil && maps.Equal(describeTemplate(*v.LaunchTemplateData), wanted) {
+				newest = max(newest, aws.ToInt64(v.VersionNumber))
+			}
+		}
+	})
+	if err != nil {
+		return 0, fmt.Errorf("describe its versions: %w", err)
+	}
+	return newest, nil
+}
+
+func (k launchTemplates) newVersion(ctx context.Context, t *task, w want[launchTemplateSpec], have launchTemplate) (int64, error) {
+	request := k.request(w)
+	text, _ := json.Marshal(request) // the SDK's own fields: it cannot fail
+	// Tried again, the same change of the same version makes no second one.
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %s %d %s", *t.token(), aws.ToString(have.LaunchTemplateId), aws.ToInt64(have.LatestVersionNumber), text))
+	out, err := k.api(t.Cloud).CreateLaunchTemplateVersion(ctx, &ec2.CreateLaunchTemplateVersionInput{
+		LaunchTemplateId: have.LaunchTemplateId, LaunchTemplateData: request,
+		ClientToken: aws.String("goldline-" + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:24]))),
+	})
+	if err != nil {
+		return 0, fmt.Errorf("new version: %w", err)
+	}
+	*have.LatestVersionNumber = aws.ToInt64(out.LaunchTemplateVersion.VersionNumber) // for settle
+	return *have.LatestVersionNumber, nil
+}
+
+func (k launchTemplates) makeDefault(ctx context.Context, t *task, id *string, version int64) error {
+	_, err := k.api(t.Cloud).ModifyLaunchTemplate(ctx, &ec2.ModifyLaunchTemplateInput{LaunchTemplateId: id, DefaultVersion: aws.String(strconv.FormatInt(version, 10))})
+	if err != nil {
+		return fmt.Errorf("make version %d the default: %w", version, err)
 	}
 	return nil
 }

@@ -79,7 +79,7 @@ func TestLaunchTemplate(t *testing.T) {
 				LaunchTemplateId: made.LaunchTemplateId, DefaultVersion: aws.String("1")}); err != nil {
 				t.Fatal(err)
 			}
-		}, "default_version"},
+		}, "ami; instance_type"},
 		{"a tag", func() { s.edit("goldline.yaml", "{team: shop}", "{team: shop, cost: \"7\"}") }, ""},
 	} {
 		change.do()
@@ -97,6 +97,27 @@ func TestLaunchTemplate(t *testing.T) {
 	sameInventory(t, "destroyed", before, s.platformOnly())
 	s.launch()
 	s.settled()
+}
+
+// TestLaunchTemplateBack: what there was before is an earlier version, which
+// becomes the default one again.
+func TestLaunchTemplateBack(t *testing.T) {
+	s := newSite(t, templated())
+	first := s.promote("web", "1.0.0")
+	s.launch()
+	second := s.promote("web", "2.0.0")
+	s.launch()
+	for _, want := range []struct {
+		ami     string
+		version int64
+	}{{first, 1}, {second, 2}, {first, 1}} {
+		s.point("web", want.ami)
+		s.launch()
+		s.settled()
+		if now, version := s.template(t); *version.VersionNumber != want.version || *now.LatestVersionNumber != 2 {
+			t.Errorf("%s: default version %d, latest %d", want.ami, *version.VersionNumber, *now.LatestVersionNumber)
+		}
+	}
 }
 
 func TestLaunchTemplateDefinitions(t *testing.T) {

@@ -59,7 +59,7 @@ func (t *elbTraffic) choose(w world, from string, a types.Action, stay func(key 
 		if len(well) == 0 {
 			return errNoTargets
 		}
-		x := well[t.turn(arn)%uint64(len(well))]
+		x := t.fair(arn, well, t.s.slowStart(row), t.s.cloud.clock.Now())
 		for _, other := range well {
 			if row.Attributes["stickiness.enabled"] == "true" && stay != nil && stay(other.key()) {
 				x = other
@@ -90,7 +90,7 @@ func (t *elbTraffic) weighed(from string, a types.Action) string {
 	if total == 0 {
 		return ""
 	}
-	n := t.turn(from) % total
+	n := spread(t.turn(from), total)
 	for _, g := range a.ForwardConfig.TargetGroups {
 		if n < weight(g) {
 			return deref(g.TargetGroupArn)
@@ -98,6 +98,47 @@ func (t *elbTraffic) weighed(from string, a types.Action) string {
 		n -= weight(g)
 	}
 	return ""
+}
+
+// spread is a number below total for every turn, each as often as any other in
+// total turns. One that has a share of them has it all along, and not at a
+// stretch.
+func spread(turn, total uint64) uint64 {
+	step := total*618/1000 + 1 // about the golden section
+	for common(step, total) != 1 {
+		step++
+	}
+	return turn % total * step % total
+}
+
+func common(a, b uint64) uint64 {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
+}
+
+// fair is the target whose turn it is. One that starts slowly leaves turns to
+// the next, the fewer the longer it has been there.
+func (t *elbTraffic) fair(arn string, list []targetRow, slow time.Duration, now time.Time) targetRow {
+	turn := t.turn(arn)
+	for skip := range uint64(len(list)) {
+		x := list[(turn+skip)%uint64(len(list))]
+		share := 100 * now.Sub(x.Well)
+		if slow == 0 || x.Well.IsZero() || share >= 100*slow {
+			return x
+		}
+		if n := t.turn("slow start of " + x.key()); spread(n, 100) < uint64(max(1, share/slow)) {
+			return x
+		}
+	}
+	return list[turn%uint64(len(list))]
+}
+
+// slowStart is how long new targets of a group get less than their share.
+func (s *elbService) slowStart(row targetGroupRow) time.Duration {
+	seconds, _ := strconv.Atoi(row.Attributes["slow_start.duration_seconds"]) // checked when it was given
+	return s.cloud.scaling.scaled(int32(seconds))
 }
 
 // hostOf is the address at which a target is reached here: its machine's own.

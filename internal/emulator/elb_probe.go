@@ -169,6 +169,9 @@ func (s *elbService) judge(q question) {
 	_ = s.cloud.store.transact(func() error { // it fails when the cloud is closed
 		if row, ok := s.targets.get(q.w, q.row.key()); ok && row.Registered.Equal(q.row.Registered) {
 			row.State, row.Reason = state, reason
+			if state == types.TargetHealthStateEnumHealthy {
+				row.Well = s.cloud.clock.Now()
+			}
 			s.targets.put(q.w, row.key(), row)
 		}
 		return nil

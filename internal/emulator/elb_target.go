@@ -18,6 +18,7 @@ type targetRow struct {
 	Group, Instance string // Instance is the address in a group of addresses
 	Port            int32
 	Registered      time.Time
+	Well            time.Time // since when it has been healthy
 	Ends            time.Time // set while it drains: not before
 	Latest          time.Time // and not after
 	State           types.TargetHealthStateEnum
