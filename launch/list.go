@@ -72,3 +72,15 @@ func notInstance(p *planner, address string) error {
 	}
 	return err
 }
+
+// Addresses are the IP addresses at which an instance may be reached: the
+// private one first.
+func (i Instance) Addresses() []string {
+	var ips []string
+	for _, ip := range []string{i.PrivateIP, i.PublicIP} {
+		if ip != "" {
+			ips = append(ips, ip)
+		}
+	}
+	return ips
+}

@@ -7,13 +7,13 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/event"
 	"github.com/goldline-dev/goldline/internal/fail"
 	"github.com/goldline-dev/goldline/internal/graph"
+	"github.com/goldline-dev/goldline/internal/probe"
 	"github.com/goldline-dev/goldline/internal/project"
 	"github.com/goldline-dev/goldline/launch"
 )
@@ -116,22 +116,17 @@ type checking struct {
 	spec     *project.CheckStage
 	cloud    *cloud.Cloud
 	deadline time.Duration
-	plain    atomic.Bool // the console as it is now is not to be had
 }
-
-// probe looks once. It says what it saw when that is not yet what it should
-// be; an error ends the check.
-type probe func(context.Context) (ok bool, saw string, err error)
 
 // instance checks one instance.
 func (c *checking) instance(ctx context.Context, i launch.Instance, sink event.Sink) error {
-	var probes []probe
+	var probes []probe.Probe
 	if c.spec.Console != "" {
-		probe, err := c.console(i)
+		console, err := c.console(i)
 		if err != nil {
 			return err
 		}
-		probes = append(probes, probe)
+		probes = append(probes, console)
 	}
 	if c.spec.HTTP != nil {
 		probes = append(probes, c.http(i))
@@ -148,7 +143,7 @@ func (c *checking) instance(ctx context.Context, i launch.Instance, sink event.S
 }
 
 // until looks again and again.
-func (c *checking) until(ctx context.Context, look probe, sink event.Sink) error {
+func (c *checking) until(ctx context.Context, look probe.Probe, sink event.Sink) error {
 	interval := c.spec.Interval.Or(checkInterval)
 	began, told := time.Now(), time.Now()
 	saw := "nothing"

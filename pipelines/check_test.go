@@ -141,13 +141,3 @@ func TestAnInterruptedCheckSaysSo(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
-
-func TestTail(t *testing.T) {
-	for _, test := range []struct{ text, want string }{
-		{"", "it is empty"}, {"\n\n", "it is empty"}, {"a\nb\n", "its last lines:\n  a\n  b"}, {"a\nb\nc", "its last lines:\n  b\n  c"},
-	} {
-		if got := tail(test.text, 2); got != test.want {
-			t.Errorf("tail of %q: %q", test.text, got)
-		}
-	}
-}

@@ -129,6 +129,7 @@ type Cloud struct {
 	Terminations *Gather
 
 	targets  gathers
+	kept     sync.Map      // IDs of instances of whose consoles AWS has only what it last kept
 	patience time.Duration // the unit of Once's pauses
 }
 
