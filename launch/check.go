@@ -44,9 +44,7 @@ func CheckTopology(t *project.Topology) diag.List {
 		c.at = i
 		if k, ok := byName[r.Kind]; ok {
 			c.checkOne(k, r)
-		}
-		if len(r.Tags) > maxTags {
-			c.problems.Addf(r.At("tags"), "%d tags: EC2 takes 50, and Goldline needs some of its own, so at most %d", len(r.Tags), maxTags)
+			c.checkTags(k, r)
 		}
 	}
 	return c.problems
@@ -63,7 +61,7 @@ func (c *checker) checkOne(k kind, r *project.Resource) {
 	}
 }
 
-// maxTags leaves room for Goldline's own among EC2's 50.
+// maxTags leaves room for Goldline's own among the 50 that AWS takes.
 const maxTags = 39
 
 // before are the resources of the same kind that stand before one.

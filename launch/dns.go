@@ -15,6 +15,7 @@ import (
 	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/graph"
 	"github.com/goldline-dev/goldline/internal/project"
+	"github.com/goldline-dev/goldline/internal/tags"
 )
 
 // Route 53 finds nothing by tags and takes none in the call that makes a zone,
@@ -183,6 +184,7 @@ func (q query) zoneTags(ctx context.Context, list []hostedZone) error {
 			for _, t := range set.Tags {
 				z.tags[aws.ToString(t.Key)] = aws.ToString(t.Value)
 			}
+			z.tags = tags.FromPlain(z.tags)
 		}
 		return nil
 	})

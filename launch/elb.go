@@ -159,34 +159,23 @@ func statedWith[S any](q query, set map[string]string, name string) *S {
 	return new(S)
 }
 
-// elbTagForm is what Elastic Load Balancing takes in the keys and values of
-// tags: brackets, as in the address of a repeated definition, are not in it.
-// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_Tag.html
-var elbTagForm = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$`)
-
 // elbTagList is a set of tags as Elastic Load Balancing takes it.
 func elbTagList(set map[string]string) []types.Tag {
+	set = tags.Plain(set)
 	var list []types.Tag
 	for _, k := range tags.Keys(set) {
-		value := set[k]
-		if k == tags.Address {
-			value = strings.TrimSuffix(strings.ReplaceAll(value, "[", ":"), "]")
-		}
-		list = append(list, types.Tag{Key: aws.String(k), Value: aws.String(value)})
+		list = append(list, types.Tag{Key: aws.String(k), Value: aws.String(set[k])})
 	}
 	return list
 }
 
-// elbTagSet is the reverse. No part of an address has a colon of its own.
+// elbTagSet is the reverse.
 func elbTagSet(list []types.Tag) map[string]string {
 	set := map[string]string{}
 	for _, t := range list {
 		set[aws.ToString(t.Key)] = aws.ToString(t.Value)
 	}
-	if name, index, ok := strings.Cut(set[tags.Address], ":"); ok {
-		set[tags.Address] = name + "[" + index + "]"
-	}
-	return set
+	return tags.FromPlain(set)
 }
 
 // elbBirth are the tags for a call that makes something there.
@@ -196,14 +185,6 @@ func (t *task) elbBirth() []types.Tag {
 		set[tags.Generation] = strconv.Itoa(t.generation)
 	}
 	return elbTagList(set)
-}
-
-// elbName is the tag Name of a repeated definition, without the brackets.
-func elbName(w *world, r *project.Resource) map[string]string {
-	if _, given := tags.Merge(w.Tags, r.Tags)[tags.Name]; given || r.Index == "" {
-		return nil
-	}
-	return map[string]string{tags.Name: r.Name + "-" + r.Index}
 }
 
 type elbTagAPI interface {
@@ -220,15 +201,6 @@ func elbRetag[R any](ctx context.Context, c *cloud.Cloud, have []R, arn func(R) 
 		_, err := api.AddTags(ctx, &elb.AddTagsInput{ResourceArns: arns, Tags: elbTagList(set)})
 		return err
 	})
-}
-
-// checkELBTags reports the tags of a definition that are refused there.
-func checkELBTags(c *checker, r *project.Resource) {
-	for _, key := range tags.Keys(r.Tags) {
-		if !elbTagForm.MatchString(key) || !elbTagForm.MatchString(r.Tags[key]) && !unresolved(r.Tags[key]) {
-			c.problems.AddHint(r.At("tags."+key), "it takes letters, digits, spaces and _ . : / = + - @", "Elastic Load Balancing does not take the tag %s: %q", key, r.Tags[key])
-		}
-	}
 }
 
 var elbNameForm = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?$`)

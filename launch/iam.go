@@ -348,7 +348,7 @@ func iamTagSet(list []types.Tag) map[string]string {
 	for _, t := range list {
 		set[aws.ToString(t.Key)] = aws.ToString(t.Value)
 	}
-	return set
+	return tags.FromPlain(set)
 }
 
 // iamTags are a resource's tags with its identity: the name counts, not a UUID
@@ -362,20 +362,12 @@ func iamTags(own []types.Tag, identity map[string]string) map[string]string {
 }
 
 func iamTagList(set map[string]string) []types.Tag {
+	set = tags.Plain(set)
 	var list []types.Tag
 	for _, k := range tags.Keys(set) {
 		list = append(list, types.Tag{Key: aws.String(k), Value: aws.String(set[k])})
 	}
 	return list
-}
-
-// birthSet are the tags for a call that makes something, as a set.
-func (t *task) birthSet() map[string]string {
-	set := tags.Merge(t.tags)
-	if t.Run != "" {
-		set[tags.Run] = t.Run
-	}
-	return set
 }
 
 // taken explains that a name is taken by something that is not the

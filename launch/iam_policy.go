@@ -42,7 +42,7 @@ func (p policy) current() string {
 	return ""
 }
 
-type iamPolicies struct{}
+type iamPolicies struct{ inIAM }
 
 func (iamPolicies) named() {}
 

@@ -44,7 +44,7 @@ type role struct {
 	identity    map[string]string
 }
 
-type iamRoles struct{}
+type iamRoles struct{ inIAM }
 
 func (iamRoles) named() {}
 

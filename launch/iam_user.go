@@ -45,7 +45,7 @@ type iamUser struct {
 	groups   []string // ARNs of its groups, or names of those that are not the environment's
 }
 
-type iamUsers struct{}
+type iamUsers struct{ inIAM }
 
 func (iamUsers) named() {}
 

@@ -39,7 +39,7 @@ func (p profile) role() string {
 	return aws.ToString(p.Roles[0].Arn)
 }
 
-type instanceProfiles struct{}
+type instanceProfiles struct{ inIAM }
 
 func (instanceProfiles) named() {}
 

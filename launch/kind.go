@@ -121,6 +121,7 @@ type kind interface {
 	excludes(w *world, r *project.Resource, spec any, have *found) bool
 	ownTags() bool
 	retag(ctx context.Context, c *cloud.Cloud, have []*found, set map[string]string) error
+	tagService() string
 	follows(w *world, r *project.Resource, spec any) []string
 	foresee(w *world, r *project.Resource) map[string]string
 	refuse(w *world, r *project.Resource, spec any) error

@@ -42,7 +42,7 @@ type listener struct {
 	certificates []string
 }
 
-type listeners struct{}
+type listeners struct{ inELB }
 
 func (listeners) api(c *cloud.Cloud) listenerAPI { return c.ELB }
 
@@ -52,7 +52,6 @@ func (listeners) about() project.Kind {
 
 func (listeners) check(c *checker, d definition[listenerSpec]) {
 	s := d.spec
-	checkELBTags(c, d.Resource)
 	b, balancer, ok := referred[loadBalancerSpec](c, d.Resource, "load_balancer")
 	if ok && balancer.Adopt == nil || ok && b.Type != "" {
 		if application := b.kind() == types.LoadBalancerTypeEnumApplication; s.Protocol != "" && application != (s.Protocol == "HTTP" || s.Protocol == "HTTPS") {
@@ -148,8 +147,6 @@ func (listeners) excludes(w want[listenerSpec], l listener) bool {
 // follows: a target group that takes another's place has its targets before
 // it gets traffic.
 func (listeners) follows(w want[listenerSpec]) []string { return w.world.targetsFirst(w.Resource) }
-
-func (listeners) tags(w want[listenerSpec]) map[string]string { return elbName(w.world, w.Resource) }
 
 func (k listeners) create(ctx context.Context, t *task, w want[listenerSpec]) (listener, error) {
 	s := w.spec

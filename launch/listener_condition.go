@@ -119,7 +119,6 @@ const maxConditionValues = 5
 
 func (listenerRules) check(c *checker, d definition[listenerRuleSpec]) {
 	s := d.spec
-	checkELBTags(c, d.Resource)
 	l, listener, ok := referred[listenerSpec](c, d.Resource, "listener")
 	protocol := ""
 	if ok {

@@ -42,7 +42,7 @@ func (r listenerRule) priority() int {
 	return n
 }
 
-type listenerRules struct{}
+type listenerRules struct{ inELB }
 
 func (listenerRules) api(c *cloud.Cloud) listenerRuleAPI { return c.ELB }
 
@@ -96,10 +96,6 @@ func (listenerRules) excludes(w want[listenerRuleSpec], r listenerRule) bool {
 // it gets traffic.
 func (listenerRules) follows(w want[listenerRuleSpec]) []string {
 	return w.world.targetsFirst(w.Resource)
-}
-
-func (listenerRules) tags(w want[listenerRuleSpec]) map[string]string {
-	return elbName(w.world, w.Resource)
 }
 
 func (k listenerRules) create(ctx context.Context, t *task, w want[listenerRuleSpec]) (listenerRule, error) {

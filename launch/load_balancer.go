@@ -91,7 +91,7 @@ type loadBalancer struct {
 	attributes map[string]string
 }
 
-type loadBalancers struct{}
+type loadBalancers struct{ inELB }
 
 func (loadBalancers) api(c *cloud.Cloud) loadBalancerAPI { return c.ELB }
 
@@ -198,10 +198,6 @@ func (loadBalancers) replacedSubnet(w want[loadBalancerSpec], b loadBalancer) st
 // excludes: a name is taken once.
 func (loadBalancers) excludes(w want[loadBalancerSpec], b loadBalancer) bool {
 	return w.spec.LoadBalancerName != "" && aws.ToString(b.LoadBalancerName) == w.spec.LoadBalancerName
-}
-
-func (loadBalancers) tags(w want[loadBalancerSpec]) map[string]string {
-	return elbName(w.world, w.Resource)
 }
 
 func (loadBalancers) refuse(w want[loadBalancerSpec]) error {

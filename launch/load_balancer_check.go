@@ -27,7 +27,6 @@ func (loadBalancers) keysOfAttributes() map[string]string {
 
 func (k loadBalancers) check(c *checker, d definition[loadBalancerSpec]) {
 	s := d.spec
-	checkELBTags(c, d.Resource)
 	checkELBName(c, d.Resource, "load_balancer_name", s.LoadBalancerName)
 	for _, other := range c.before(d.Resource) {
 		if o, ok := other.Spec.(*loadBalancerSpec); ok && s.LoadBalancerName != "" && o.LoadBalancerName == s.LoadBalancerName {

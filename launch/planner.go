@@ -201,7 +201,7 @@ func (w *world) tagsOf(r *project.Resource, k kind, spec any) map[string]string 
 		return tags.Merge(r.Tags)
 	}
 	return tags.Merge(
-		map[string]string{tags.Name: displayName(r)},
+		map[string]string{tags.Name: nameTag(k, r)},
 		w.Tags, r.Tags,
 		map[string]string{tags.Project: w.Project, tags.Environment: w.environment, tags.Address: r.Address, tags.UUID: r.UUID},
 		protection(r),

@@ -104,7 +104,7 @@ type targetGroup struct {
 	targets    []target
 }
 
-type targetGroups struct{}
+type targetGroups struct{ inELB }
 
 func (targetGroups) api(c *cloud.Cloud) targetGroupAPI { return c.ELB }
 
@@ -213,10 +213,6 @@ func (s *targetGroupSpec) matcher() *types.Matcher {
 // excludes: a name is taken once.
 func (targetGroups) excludes(w want[targetGroupSpec], g targetGroup) bool {
 	return w.spec.TargetGroupName != "" && aws.ToString(g.TargetGroupName) == w.spec.TargetGroupName
-}
-
-func (targetGroups) tags(w want[targetGroupSpec]) map[string]string {
-	return elbName(w.world, w.Resource)
 }
 
 func (targetGroups) refuse(w want[targetGroupSpec]) error {

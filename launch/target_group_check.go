@@ -28,7 +28,6 @@ func (targetGroups) keysOfAttributes() map[string]string {
 
 func (k targetGroups) check(c *checker, d definition[targetGroupSpec]) {
 	s := d.spec
-	checkELBTags(c, d.Resource)
 	checkELBName(c, d.Resource, "target_group_name", s.TargetGroupName)
 	for _, other := range c.before(d.Resource) {
 		if o, ok := other.Spec.(*targetGroupSpec); ok && s.TargetGroupName != "" && o.TargetGroupName == s.TargetGroupName {

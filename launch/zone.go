@@ -67,7 +67,7 @@ func byVPC(list []types.VPC, region string) map[string]types.VPC {
 	return all
 }
 
-type zones struct{}
+type zones struct{ inRoute53 }
 
 func (zones) api(c *cloud.Cloud) zoneAPI { return c.Route53 }
 
@@ -259,6 +259,7 @@ func (k zones) associate(ctx context.Context, t *task, z hostedZone, v types.VPC
 const maxTagsACall = 10
 
 func (k zones) retag(ctx context.Context, c *cloud.Cloud, have []hostedZone, set map[string]string) error {
+	set = tags.Plain(set)
 	for _, z := range have {
 		err := cloud.Batches(tags.Keys(set), maxTagsACall, func(keys []string) error {
 			in := &route53.ChangeTagsForResourceInput{ResourceType: types.TagResourceTypeHostedzone, ResourceId: aws.String(z.id())}

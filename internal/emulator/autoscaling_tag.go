@@ -4,6 +4,8 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
@@ -23,7 +25,7 @@ func setScalingTags(old []types.TagDescription, group string, add []types.Tag) (
 	for _, t := range add {
 		key := deref(t.Key)
 		switch {
-		case key == "" || len(key) > 128 || len(deref(t.Value)) > 256:
+		case key == "" || utf8.RuneCountInString(key) > 128 || utf8.RuneCountInString(deref(t.Value)) > 256 || strings.ContainsFunc(key+deref(t.Value), unicode.IsControl):
 			return nil, refuse("ValidationError", "The tag key '%s' or its value is not valid", key)
 		case strings.HasPrefix(strings.ToLower(key), "aws:"):
 			return nil, refuse("ValidationError", "Tag keys starting with 'aws:' are reserved for internal use")

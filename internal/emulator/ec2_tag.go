@@ -68,8 +68,8 @@ func (s *ec2Service) setTags(w world, id, kind string, add []types.Tag) error {
 			return refuse("InvalidParameterValue", "Tag keys starting with 'aws:' are reserved for internal use")
 		case len([]rune(key)) > 127:
 			return refuse("InvalidParameterValue", "Tag key exceeds the maximum length of 127 characters")
-		case len([]rune(value)) > 255:
-			return refuse("InvalidParameterValue", "Tag value exceeds the maximum length of 255 characters")
+		case len([]rune(value)) > 256:
+			return refuse("InvalidParameterValue", "Tag value exceeds the maximum length of 256 characters")
 		}
 		row.Tags[key] = value
 	}

@@ -86,11 +86,6 @@ func checkELBName(what, name string) error {
 	return nil
 }
 
-// elbTagForm is what keys and values of tags may hold, which is less than EC2
-// takes.
-// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_Tag.html
-var elbTagForm = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$`)
-
 func elbARN(c ec2Call, path string) string {
 	var b [8]byte
 	_, _ = rand.Read(b[:]) // never fails
@@ -108,8 +103,11 @@ func (s *elbService) setTags(w world, arn string, add []types.Tag) error {
 	}
 	for _, t := range add {
 		key := deref(t.Key)
-		if key == "" || len(key) > 128 || len(deref(t.Value)) > 256 || strings.HasPrefix(strings.ToLower(key), "aws:") || !elbTagForm.MatchString(key) || !elbTagForm.MatchString(deref(t.Value)) {
-			return refuse("ValidationError", "The tag key '%s' or its value is not valid", key)
+		if strings.HasPrefix(strings.ToLower(key), "aws:") {
+			return refuse("ValidationError", "Tag keys starting with 'aws:' are reserved for internal use")
+		}
+		if why := outOfForm(key, deref(t.Value)); why != "" {
+			return refuse("ValidationError", "%s", why)
 		}
 		set[key] = deref(t.Value)
 	}

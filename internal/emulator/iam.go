@@ -288,9 +288,14 @@ func iamTags(have map[string]string, add []types.Tag) (map[string]string, error)
 		} else {
 			seen[k] = true
 		}
-		if len(*t.Key) > 128 || len(*t.Value) > 256 || *t.Key == "" || strings.HasPrefix(strings.ToLower(*t.Key), "aws:") {
+		if strings.HasPrefix(strings.ToLower(*t.Key), "aws:") {
 			return nil, iamInvalid("The tag %s is not valid.", *t.Key)
 		}
+		if why := outOfForm(*t.Key, *t.Value); why != "" {
+			return nil, iamInvalid("%s", why)
+		}
+		// Keys differ in more than capital letters, and the newest spelling stays.
+		maps.DeleteFunc(set, func(k, _ string) bool { return strings.EqualFold(k, *t.Key) })
 		set[*t.Key] = *t.Value
 	}
 	if len(set) > maxIAMTags {

@@ -137,8 +137,10 @@ func tagMap(to map[string]string, tags []types.Tag) (map[string]string, error) {
 		switch key := *t.Key; {
 		case given[key]:
 			return nil, ssmInvalid("Duplicate keys are not supported.")
-		case key == "" || len(key) > 128 || len(*t.Value) > 256 || strings.HasPrefix(strings.ToLower(key), "aws:"):
-			return nil, ssmInvalid("1 validation error detected: Value '%s' at 'tags' failed to satisfy constraint: a key has 1 to 128 characters and no prefix aws:, a value up to 256", key)
+		case outOfForm(key, *t.Value) != "":
+			return nil, ssmInvalid("%s", outOfForm(key, *t.Value))
+		case strings.HasPrefix(strings.ToLower(key), "aws:"):
+			return nil, ssmInvalid("Tag key '%s' is invalid: aws: is a reserved prefix", key)
 		default:
 			given[key] = true
 			if to == nil {

@@ -255,6 +255,9 @@ func (d *decoder) decodeMap(n *yaml.Node, v reflect.Value, f field, path string)
 		d.note(at, d.where(e))
 		elem := reflect.New(v.Type().Elem()).Elem()
 		d.decode(e.value, elem, field{null: f.null}, at)
+		if f.everywhere && !(tags.IsPlain(key) && tags.IsPlain(elem.String())) && !strings.Contains(elem.String(), "${") {
+			d.problems.AddHint(d.where(e), tags.PlainHint, "not every service takes the tag %s: %q, and this one is put on everything", key, elem.String())
+		}
 		v.SetMapIndex(reflect.ValueOf(key).Convert(v.Type().Key()), elem)
 	}
 }

@@ -18,6 +18,7 @@ type field struct {
 	short                   bool // the field that a struct's short form fills
 	shell                   bool // one string is a line for the shell
 	tags                    bool // a tag set: Goldline's and AWS's keys are refused
+	everywhere              bool // a tag set that every service gets
 	late                    bool // the reference orders nothing
 	null                    bool // null is a value
 	file                    bool // the value is what the named file holds
@@ -50,7 +51,7 @@ func fieldsOf(t reflect.Type) []field {
 			least: number(f.Tag.Get("min")), most: number(f.Tag.Get("max")),
 			required: f.Tag.Get("required") == "true", sensitive: f.Tag.Get("sensitive") == "true",
 			short: f.Tag.Get("short") == "true", shell: f.Tag.Get("shell") == "true",
-			tags: f.Tag.Get("tags") == "true", late: f.Tag.Get("late") == "true",
+			tags: f.Tag.Get("tags") != "", everywhere: f.Tag.Get("tags") == "everywhere", late: f.Tag.Get("late") == "true",
 			null: f.Tag.Get("null") == "true", file: f.Tag.Get("file") == "true", attribute: f.Tag.Get("attribute"), change: f.Tag.Get("change"), index: []int{i}, typ: f.Type,
 		})
 	}

@@ -45,7 +45,7 @@ type Project struct {
 type rootFile struct {
 	Project string            `yaml:"project" required:"true" pattern:"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$" doc:"Name of the project: lower-case letters, digits and hyphens."`
 	Ladder  []string          `yaml:"ladder" required:"true" doc:"The environments that a build climbs, lowest first."`
-	Tags    map[string]string `yaml:"tags" tags:"true" doc:"Tags on everything that is made."`
+	Tags    map[string]string `yaml:"tags" tags:"everywhere" doc:"Tags on everything that is made."`
 }
 
 // name is what images, environments, pipelines and resources may be called:

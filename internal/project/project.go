@@ -92,7 +92,7 @@ type Environment struct {
 	Role      string            `yaml:"role" doc:"ARN of a role to assume for every call in this environment."`
 	Protected bool              `yaml:"protected" doc:"Changes and destruction ask first."`
 	Vars      map[string]string `yaml:"vars" doc:"Values for ${var.NAME}."`
-	Tags      map[string]string `yaml:"tags" tags:"true" doc:"Tags on everything in this environment."`
+	Tags      map[string]string `yaml:"tags" tags:"everywhere" doc:"Tags on everything in this environment."`
 	// ImageAccess is ImageShare, ImageCopy, or empty, which is ImageShare.
 	ImageAccess   string `yaml:"image_access" enum:"share,copy" doc:"How builds of another account come here: shared by it, or copied by this environment's account." default:"share"`
 	ImageKMSKeyID string `yaml:"image_kms_key_id" doc:"The KMS key of this account that copied builds are encrypted with."`
