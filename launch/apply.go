@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -181,6 +182,13 @@ func (e *execution) change(f *found) {
 	e.changed = append(e.changed, f)
 }
 
+// unchange notes that changes were taken back.
+func (e *execution) unchange(ids []string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.changed = slices.DeleteFunc(e.changed, func(f *found) bool { return has(ids, f.id) })
+}
+
 func (e *execution) touch() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -256,7 +264,9 @@ func (e *execution) converge(ctx context.Context, t *task, it *item, spec any) e
 		if !it.made() {
 			e.change(have)
 		}
-		if err := t.eventually(ctx, func() error { return it.kind.update(ctx, t, it.Resource, spec, have, d) }); err != nil {
+		err := t.eventually(ctx, func() error { return it.kind.update(ctx, t, it.Resource, spec, have, d) })
+		if err != nil {
+			e.unchange(t.undone)
 			return err
 		}
 		if !it.made() {

@@ -132,7 +132,7 @@ func (k autoScalingGroups) compare(w want[autoScalingGroupSpec], g types.AutoSca
 	d.flag("capacity_rebalance", aws.ToBool(g.CapacityRebalance), s.CapacityRebalance)
 	d.flag("new_instances_protected_from_scale_in", aws.ToBool(g.NewInstancesProtectedFromScaleIn), s.NewInstancesProtectedFromScaleIn)
 	s.MixedInstancesPolicy.compare(&d, g.MixedInstancesPolicy)
-	compareRefresh(&d, s, g)
+	compareRefresh(&d, w, g)
 	return d
 }
 

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 
+	"github.com/goldline-dev/goldline/internal/diag"
 	"github.com/goldline-dev/goldline/internal/project"
 )
 
@@ -35,6 +36,18 @@ func (autoScalingGroups) check(c *checker, d definition[autoScalingGroupSpec]) {
 		}
 	}
 	checkRefresh(c, d.Resource, s.Refresh)
+	s.checkRollout(c.rollout(d.Resource), d.Rollout != nil, d.At, &c.problems)
+}
+
+// refuse: what the roll-out of a pipeline's stage cannot do is known only now.
+func (autoScalingGroups) refuse(w want[autoScalingGroupSpec]) error {
+	s, ok := w.Resource.Spec.(*autoScalingGroupSpec)
+	if !ok || w.world.Options.Rollout == nil {
+		return nil
+	}
+	var problems diag.List
+	s.checkRollout(w.world.Options.Rollout, false, w.At, &problems)
+	return problems.Err()
 }
 
 func checkSizes(c *checker, d definition[autoScalingGroupSpec]) {

@@ -112,7 +112,7 @@ func (k autoScalingGroups) update(ctx context.Context, t *task, w want[autoScali
 		}
 	}
 	if d.has("refresh") {
-		return k.refresh(ctx, t, w.spec, g)
+		return k.refresh(ctx, t, w, g, d.about("launch_template", "mixed_instances_policy", "refresh"))
 	}
 	return nil
 }

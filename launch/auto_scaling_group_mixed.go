@@ -128,6 +128,31 @@ func (m *mixedInstancesSpec) compareDistribution(d *differences, at string, have
 	}
 }
 
+// statedPolicy is a policy as a definition states it; nil for none.
+func statedPolicy(p *types.MixedInstancesPolicy) *mixedInstancesSpec {
+	if p == nil {
+		return nil
+	}
+	m := &mixedInstancesSpec{}
+	if p.LaunchTemplate != nil {
+		for _, o := range p.LaunchTemplate.Overrides {
+			m.Overrides = append(m.Overrides, overrideSpec{InstanceType: aws.ToString(o.InstanceType), LaunchTemplate: versionedID(o.LaunchTemplateSpecification)})
+		}
+	}
+	if d := p.InstancesDistribution; d != nil {
+		m.OnDemandBaseCapacity, m.OnDemandPercentageAboveBaseCapacity = statedNumber(d.OnDemandBaseCapacity), statedNumber(d.OnDemandPercentageAboveBaseCapacity)
+		m.OnDemandAllocationStrategy, m.SpotAllocationStrategy, m.SpotMaxPrice = aws.ToString(d.OnDemandAllocationStrategy), aws.ToString(d.SpotAllocationStrategy), aws.ToString(d.SpotMaxPrice)
+	}
+	return m
+}
+
+func statedNumber(n *int32) *int {
+	if n == nil {
+		return nil
+	}
+	return aws.Int(int(*n))
+}
+
 // configuration is what the group launches: a launch template, alone or within
 // a policy.
 func (s *autoScalingGroupSpec) configuration() *types.DesiredConfiguration {

@@ -23,6 +23,7 @@ import (
 type refreshAPI interface {
 	StartInstanceRefresh(context.Context, *autoscaling.StartInstanceRefreshInput, ...func(*autoscaling.Options)) (*autoscaling.StartInstanceRefreshOutput, error)
 	DescribeInstanceRefreshes(context.Context, *autoscaling.DescribeInstanceRefreshesInput, ...func(*autoscaling.Options)) (*autoscaling.DescribeInstanceRefreshesOutput, error)
+	RollbackInstanceRefresh(context.Context, *autoscaling.RollbackInstanceRefreshInput, ...func(*autoscaling.Options)) (*autoscaling.RollbackInstanceRefreshOutput, error)
 	CancelInstanceRefresh(context.Context, *autoscaling.CancelInstanceRefreshInput, ...func(*autoscaling.Options)) (*autoscaling.CancelInstanceRefreshOutput, error)
 }
 
@@ -81,48 +82,71 @@ func leaving(i types.Instance) bool {
 }
 
 // compareRefresh plans to replace instances that lag behind.
-func compareRefresh(d *differences, s *autoScalingGroupSpec, g types.AutoScalingGroup) {
+func compareRefresh(d *differences, w want[autoScalingGroupSpec], g types.AutoScalingGroup) {
+	s := w.spec
 	n := lagging(s, g)
 	if s.Refresh.off() || n == 0 || strings.HasSuffix(s.LaunchTemplate, ":$Default") {
 		return
 	}
 	least := 90
-	if r := s.Refresh; r != nil && r.MinHealthyPercentage != nil {
+	if r := s.Refresh.with(w.rollout(), sizeOf(g)); r.MinHealthyPercentage != nil {
 		least = *r.MinHealthyPercentage
 	}
 	d.set("refresh", fmt.Sprintf("%d of %d instances lag behind", n, len(g.Instances)), fmt.Sprintf("replaced by an instance refresh, at least %d%% in service", least))
 }
 
+func sizeOf(g types.AutoScalingGroup) int { return int(aws.ToInt32(g.DesiredCapacity)) }
+
 func (autoScalingGroups) refreshAPI(c *cloud.Cloud) refreshAPI { return c.AutoScaling }
 
 // refresh brings the instances to what the definition says, and returns when
-// they are there.
-func (k autoScalingGroups) refresh(ctx context.Context, t *task, s *autoScalingGroupSpec, g types.AutoScalingGroup) error {
-	in := &autoscaling.StartInstanceRefreshInput{
-		AutoScalingGroupName: g.AutoScalingGroupName, Strategy: types.RefreshStrategyRolling, DesiredConfiguration: s.configuration(), Preferences: s.preferences(g),
+// they are there. One that fails is taken back, unless it should not be.
+func (k autoScalingGroups) refresh(ctx context.Context, t *task, w want[autoScalingGroupSpec], g types.AutoScalingGroup, alone bool) error {
+	s, how := w.spec, w.spec.Refresh.with(w.rollout(), sizeOf(g))
+	watch := &refreshWatch{task: t, group: g, new: versionsOf(s.configuration()), deadline: refreshTime(w.rollout())}
+	r, err := k.refreshTo(ctx, watch, s.configuration(), how.preferences(g))
+	if err == nil && r.Status == types.InstanceRefreshStatusSuccessful {
+		return nil
 	}
+	if err == nil {
+		err = k.failed(g, r)
+	}
+	if ctx.Err() != nil || r == nil || !how.putsBack() {
+		return err
+	}
+	if backErr := k.putBack(ctx, watch, r, how, alone); backErr != nil {
+		return fail.Join(err, fmt.Errorf("put it back: %w", backErr))
+	}
+	return err
+}
+
+// refreshTo starts a refresh, or finds the one that is under way, and follows
+// it to its end. The refresh is nil where none came to be.
+func (k autoScalingGroups) refreshTo(ctx context.Context, watch *refreshWatch, to *types.DesiredConfiguration, how *types.RefreshPreferences) (*types.InstanceRefresh, error) {
+	t, g := watch.task, watch.group
+	in := &autoscaling.StartInstanceRefreshInput{AutoScalingGroupName: g.AutoScalingGroupName, Strategy: types.RefreshStrategyRolling, DesiredConfiguration: to, Preferences: how}
 	for {
 		out, err := k.refreshAPI(t.Cloud).StartInstanceRefresh(ctx, in)
 		if err == nil {
-			return k.follow(ctx, t, g, aws.ToString(out.InstanceRefreshId), true)
+			return k.follow(ctx, watch, aws.ToString(out.InstanceRefreshId))
 		}
 		if cloud.Code(err) != "InstanceRefreshInProgress" {
-			return fmt.Errorf("start an instance refresh: %w", err)
+			return nil, fmt.Errorf("start an instance refresh: %w", err)
 		}
 		running, err := k.running(ctx, t, g)
 		switch {
 		case err != nil:
-			return err
+			return nil, err
 		case running == nil: // it has ended since
 			if err := cloud.Sleep(ctx, t.Cloud.Pace()); err != nil {
-				return err
+				return nil, err
 			}
 			continue
-		case goesTo(running, s):
-			return k.follow(ctx, t, g, aws.ToString(running.InstanceRefreshId), true)
+		case goesTo(running, to):
+			return k.follow(ctx, watch, aws.ToString(running.InstanceRefreshId))
 		}
 		if err := k.stop(ctx, t, g, running); err != nil {
-			return err
+			return nil, err
 		}
 	}
 }
@@ -130,11 +154,7 @@ func (k autoScalingGroups) refresh(ctx context.Context, t *task, s *autoScalingG
 // preferences are those of the definition. Instances that have the version
 // already are never replaced again; what cannot be rolled back is not asked to
 // be.
-func (s *autoScalingGroupSpec) preferences(g types.AutoScalingGroup) *types.RefreshPreferences {
-	r := s.Refresh
-	if r == nil {
-		r = &refreshSpec{}
-	}
+func (r *refreshSpec) preferences(g types.AutoScalingGroup) *types.RefreshPreferences {
 	p := &types.RefreshPreferences{
 		MinHealthyPercentage: optionalNumber(r.MinHealthyPercentage), MaxHealthyPercentage: optionalNumber(r.MaxHealthyPercentage), InstanceWarmup: optionalNumber(r.InstanceWarmup),
 		CheckpointDelay: optionalNumber(r.CheckpointDelay), BakeTime: optionalNumber(r.BakeTime), SkipMatching: aws.Bool(true),
@@ -146,31 +166,41 @@ func (s *autoScalingGroupSpec) preferences(g types.AutoScalingGroup) *types.Refr
 	if p.MaxHealthyPercentage != nil && p.MinHealthyPercentage == nil {
 		p.MinHealthyPercentage = aws.Int32(90)
 	}
-	back := r.AutoRollback == nil || *r.AutoRollback
-	old := templatesOf(g)
-	for _, t := range old {
-		back = back && t.Version != nil && !strings.HasPrefix(*t.Version, "$")
-	}
-	p.AutoRollback = aws.Bool(back && len(old) > 0)
+	p.AutoRollback = aws.Bool(r.putsBack() && reversible(g))
 	return p
 }
 
-// goesTo tells whether a refresh brings a group to what the definition says.
-func goesTo(r *types.InstanceRefresh, s *autoScalingGroupSpec) bool {
+// goesTo tells whether a refresh brings a group to a configuration.
+func goesTo(r *types.InstanceRefresh, to *types.DesiredConfiguration) bool {
 	switch r.Status {
 	case types.InstanceRefreshStatusPending, types.InstanceRefreshStatusInProgress, types.InstanceRefreshStatusBaking:
 	default:
 		return false
 	}
-	if r.DesiredConfiguration == nil {
-		return false
+	return r.DesiredConfiguration != nil && sameConfiguration(groupOf(r.DesiredConfiguration), groupOf(to))
+}
+
+// versionsOf are the versions of launch templates that a configuration names.
+func versionsOf(c *types.DesiredConfiguration) []string {
+	var all []string
+	for _, t := range templatesOf(groupOf(c)) {
+		all = append(all, versionedID(t))
 	}
-	to := types.AutoScalingGroup{LaunchTemplate: r.DesiredConfiguration.LaunchTemplate, MixedInstancesPolicy: r.DesiredConfiguration.MixedInstancesPolicy}
-	if versionedID(mainTemplate(to)) != s.LaunchTemplate {
+	return all
+}
+
+func groupOf(c *types.DesiredConfiguration) types.AutoScalingGroup {
+	return types.AutoScalingGroup{LaunchTemplate: c.LaunchTemplate, MixedInstancesPolicy: c.MixedInstancesPolicy}
+}
+
+// sameConfiguration tells whether two groups launch the same. What AWS fills in
+// where nothing was said makes no difference.
+func sameConfiguration(a, b types.AutoScalingGroup) bool {
+	if versionedID(mainTemplate(a)) != versionedID(mainTemplate(b)) {
 		return false
 	}
 	var d differences
-	s.MixedInstancesPolicy.compare(&d, to.MixedInstancesPolicy)
+	statedPolicy(b.MixedInstancesPolicy).compare(&d, a.MixedInstancesPolicy)
 	return len(d) == 0
 }
 
@@ -202,46 +232,34 @@ func refreshOver(status types.InstanceRefreshStatus) bool {
 func (k autoScalingGroups) stop(ctx context.Context, t *task, g types.AutoScalingGroup, r *types.InstanceRefresh) error {
 	if r.Status != types.InstanceRefreshStatusCancelling && r.Status != types.InstanceRefreshStatusRollbackInProgress {
 		t.progress("instance refresh %s goes to another version: it is cancelled", aws.ToString(r.InstanceRefreshId))
-		_, err := k.refreshAPI(t.Cloud).CancelInstanceRefresh(ctx, &autoscaling.CancelInstanceRefreshInput{AutoScalingGroupName: g.AutoScalingGroupName})
-		if err != nil && cloud.Code(err) != "ActiveInstanceRefreshNotFound" {
-			return fmt.Errorf("cancel instance refresh %s: %w", aws.ToString(r.InstanceRefreshId), err)
+		if err := k.cancel(ctx, t, g); err != nil {
+			return err
 		}
 	}
-	return k.follow(ctx, t, g, aws.ToString(r.InstanceRefreshId), false)
+	_, err := k.follow(ctx, &refreshWatch{task: t, group: g}, aws.ToString(r.InstanceRefreshId))
+	return err
 }
 
-// follow waits for the end of a refresh, which is an error if it should have
-// succeeded and has not.
-func (k autoScalingGroups) follow(ctx context.Context, t *task, g types.AutoScalingGroup, id string, should bool) error {
-	name := aws.ToString(g.AutoScalingGroupName)
-	r, err := t.Cloud.Refreshes.Wait(ctx, cloud.Wait[types.InstanceRefresh]{
-		ID: name + " " + id, For: "instance refresh " + id + " of " + name, Deadline: refreshDeadline,
-		Done:     func(r types.InstanceRefresh, found bool) (bool, error) { return found && refreshOver(r.Status), nil },
-		Show:     showRefresh,
-		Progress: t.waiting("instance refresh"),
-	})
-	if err != nil || !should || r.Status == types.InstanceRefreshStatusSuccessful {
-		return err
+func (k autoScalingGroups) cancel(ctx context.Context, t *task, g types.AutoScalingGroup) error {
+	_, err := k.refreshAPI(t.Cloud).CancelInstanceRefresh(ctx, &autoscaling.CancelInstanceRefreshInput{AutoScalingGroupName: g.AutoScalingGroupName})
+	if err != nil && cloud.Code(err) != "ActiveInstanceRefreshNotFound" {
+		return fmt.Errorf("cancel the instance refresh: %w", err)
 	}
+	return nil
+}
+
+// failed is the error of a refresh that has not ended well.
+func (autoScalingGroups) failed(g types.AutoScalingGroup, r *types.InstanceRefresh) error {
 	reason := aws.ToString(r.StatusReason)
 	if r.RollbackDetails != nil && reason == "" {
 		reason = aws.ToString(r.RollbackDetails.RollbackReason)
 	}
 	became := map[types.InstanceRefreshStatus]string{
-		types.InstanceRefreshStatusFailed:             "failed, and its instances stay as they are",
+		types.InstanceRefreshStatusFailed:             "failed",
 		types.InstanceRefreshStatusCancelled:          "was cancelled",
 		types.InstanceRefreshStatusRollbackSuccessful: "was rolled back, the old instances serve",
 		types.InstanceRefreshStatusRollbackFailed:     "failed, and so did its rollback",
 	}[r.Status]
-	return fail.WithHint(fmt.Errorf("instance refresh %s %s: %s", id, became, orNothing(reason)),
-		"`aws autoscaling describe-scaling-activities --auto-scaling-group-name %s` tells more; the next launch tries again, and `goldline rollback` goes back to the build before", name)
-}
-
-// showRefresh is a refresh in a few words.
-func showRefresh(r types.InstanceRefresh) string {
-	text := fmt.Sprintf("%s, %d%%", r.Status, aws.ToInt32(r.PercentageComplete))
-	if n := aws.ToInt32(r.InstancesToUpdate); n > 0 {
-		text += fmt.Sprintf(", %d to go", n)
-	}
-	return text
+	return fail.WithHint(fmt.Errorf("instance refresh %s %s: %s", aws.ToString(r.InstanceRefreshId), became, orNothing(reason)),
+		"`aws autoscaling describe-scaling-activities --auto-scaling-group-name %s` tells more; the next launch tries again, and `goldline rollback` goes back to the build before", aws.ToString(g.AutoScalingGroupName))
 }

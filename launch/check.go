@@ -21,6 +21,7 @@ type checker struct {
 	problems    diag.List
 	environment string
 	region      string
+	rollout     func(*project.Resource) *project.Rollout // that holds for a resource; nil for none
 	resources   []*project.Resource
 	byAddress   map[string]*project.Resource
 	attachments map[string]*project.Resource // who has each volume
@@ -32,9 +33,11 @@ type checker struct {
 // as the definitions alone can tell: everything at once, with positions, and
 // without a call.
 func CheckTopology(t *project.Topology) diag.List {
-	c := &checker{byAddress: map[string]*project.Resource{}, attachments: map[string]*project.Resource{}, forwarded: map[string]*project.Resource{}, resources: t.Resources}
+	c := &checker{byAddress: map[string]*project.Resource{}, attachments: map[string]*project.Resource{}, forwarded: map[string]*project.Resource{}, resources: t.Resources,
+		rollout: func(r *project.Resource) *project.Rollout { return r.Rollout }}
 	if t.Environment != nil {
 		c.environment, c.region = t.Environment.Name, t.Environment.Region
+		c.rollout = func(r *project.Resource) *project.Rollout { return t.Effective(nil, r) }
 	}
 	for _, r := range t.Resources {
 		c.byAddress[r.Address] = r

@@ -67,6 +67,13 @@ func (d differences) below(path string) bool {
 	})
 }
 
+// about tells whether nothing differs but what is at or below some paths.
+func (d differences) about(paths ...string) bool {
+	return !slices.ContainsFunc(d, func(x difference) bool {
+		return !slices.ContainsFunc(paths, func(path string) bool { return differences{x}.below(path) })
+	})
+}
+
 // replaces are the reasons to replace the resource.
 func (d differences) replaces() []string {
 	var reasons []string

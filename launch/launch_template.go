@@ -258,6 +258,9 @@ func (launchTemplates) request(w want[launchTemplateSpec]) *types.RequestLaunchT
 func (w *world) templateTags(t want[launchTemplateSpec]) map[string]string {
 	set := w.tagsOf(t.Resource, of(launchTemplates{}), t.spec)
 	delete(set, tags.UUID)
+	if b := w.builds[t.spec.Image]; t.spec.Image != "" && b.version != "" {
+		set[tags.Version] = b.version
+	}
 	return set
 }
 
@@ -271,16 +274,13 @@ func (w *world) templateDocument(r *project.Resource, s *launchTemplateSpec) str
 	return base64.StdEncoding.EncodeToString(document)
 }
 
-// tags tell what instances of the template run.
+// tags tell what the template is for. Which build is on what it launches: the
+// template has a version for each.
 func (launchTemplates) tags(w want[launchTemplateSpec]) map[string]string {
-	set := map[string]string{}
-	if w.spec.Image != "" {
-		set[tags.Image] = w.spec.Image
-		if b, ok := w.world.builds[w.spec.Image]; ok && b.version != "" {
-			set[tags.Version] = b.version
-		}
+	if w.spec.Image == "" {
+		return nil
 	}
-	return set
+	return map[string]string{tags.Image: w.spec.Image}
 }
 
 func (k launchTemplates) create(ctx context.Context, t *task, w want[launchTemplateSpec]) (launchTemplate, error) {

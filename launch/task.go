@@ -29,6 +29,7 @@ type task struct {
 	replacing  bool
 	destroying bool     // all of the environment goes
 	groups     []string // the target groups that an instance has been put into
+	undone     []string // the IDs of what was changed and has been put back after a failure
 	made       *found   // for a member of a group, which its UUID does not find yet
 	started    time.Time
 	sink       event.Sink

@@ -1,0 +1,127 @@
+package launch
+
+import (
+	"math"
+	"strings"
+	"time"
+
+	"github.com/goldline-dev/goldline/internal/diag"
+	"github.com/goldline-dev/goldline/internal/project"
+)
+
+// How a roll-out's strategy becomes the preferences of an instance refresh.
+// Auto Scaling replaces instances by itself, in a rhythm that percentages and
+// checkpoints set.
+
+// rolloutDeadline is how long an instance may take to be healthy where a
+// roll-out does not say it.
+const rolloutDeadline = 10 * time.Minute
+
+// rollout is what holds for a group: nil for none.
+func (w want[S]) rollout() *project.Rollout {
+	if w.world == nil || w.world.Topology == nil || w.world.Topology.Environment == nil {
+		return nil
+	}
+	return w.world.Topology.Effective(w.world.Options.Rollout, w.Resource)
+}
+
+// with is how a group of n instances is refreshed: as its definition
+// says, and where that says nothing as the roll-out does.
+func (r *refreshSpec) with(o *project.Rollout, n int) *refreshSpec {
+	var s refreshSpec
+	if r != nil {
+		s = *r
+	}
+	if o == nil || o.Kind() == project.BlueGreen {
+		return &s
+	}
+	if s.MinHealthyPercentage == nil && s.MaxHealthyPercentage == nil {
+		least, most := healthyPercentages(o, n)
+		s.MinHealthyPercentage, s.MaxHealthyPercentage = &least, &most
+	}
+	if o.Kind() == project.CanaryFirst && len(s.CheckpointPercentages) == 0 {
+		s.canary(o.Canary, n)
+	}
+	if s.AutoRollback == nil && o.OnFailure == project.FailureStop {
+		off := false
+		s.AutoRollback = &off
+	}
+	return &s
+}
+
+// healthyPercentages are how many percent of n instances stay in service, and how many
+// there may be. Where all stay, a new one is launched before an old one goes.
+func healthyPercentages(o *project.Rollout, n int) (least, most int) {
+	n = max(n, 1)
+	switch {
+	case o.Kind() == project.OneAtATime:
+		least = 100
+	case o.Kind() == project.AllAtOnce:
+		least = 0
+	case o.MinimumHealthy != "":
+		least = percentage(o.MinimumHealthy, n)
+	default: // half at a time, and the rest after a canary
+		least = 50
+	}
+	if least < 100 {
+		return least, 100
+	}
+	return 100, 100 + (100+n-1)/n // one more
+}
+
+// percentage is a share of n instances in per cent. Auto Scaling rounds up to
+// whole instances.
+func percentage(share project.Share, n int) int {
+	if strings.HasSuffix(string(share), "%") {
+		return share.Of(100)
+	}
+	return min(100, 100*share.Of(n)/n)
+}
+
+// canary stops the refresh when the first instances are replaced.
+func (r *refreshSpec) canary(c *project.Canary, n int) {
+	if c == nil {
+		return
+	}
+	seconds := int(math.Ceil(c.BakeTime.Or(0).Seconds()))
+	if c.Instances.Of(n) >= n {
+		r.BakeTime = &seconds
+		return
+	}
+	r.CheckpointPercentages, r.CheckpointDelay = []int{max(1, percentage(c.Instances, n)), 100}, &seconds
+}
+
+// putsBack tells whether a refresh that fails is taken back.
+func (r *refreshSpec) putsBack() bool { return r.AutoRollback == nil || *r.AutoRollback }
+
+// checkRollout reports what a roll-out cannot do with a group; own is one that
+// the definition itself has.
+func (s *autoScalingGroupSpec) checkRollout(o *project.Rollout, own bool, at func(path string) diag.Pos, problems *diag.List) {
+	if o == nil {
+		return
+	}
+	if _, target := o.Health.Checks(); target && len(s.TargetGroups) > 0 && s.HealthCheckType != "ELB" && o.Kind() != project.AllAtOnce && o.Kind() != project.BlueGreen {
+		problems.AddHint(at("target_groups"), "health_check_type: ELB, or health: {target_group: false} in the roll-out",
+			"an instance refresh waits for instances to be healthy in their target groups only where the group's health check asks them")
+	}
+	if !own {
+		return
+	}
+	if r := s.Refresh; r != nil {
+		for _, key := range []struct {
+			path  string
+			given bool
+		}{{"min_healthy_percentage", r.MinHealthyPercentage != nil}, {"max_healthy_percentage", r.MaxHealthyPercentage != nil},
+			{"checkpoint_percentages", len(r.CheckpointPercentages) > 0}, {"auto_rollback", r.AutoRollback != nil}} {
+			if key.given {
+				problems.AddHint(at("refresh."+key.path), "say it in one of the two", "the definition's rollout says already how its instances are replaced")
+			}
+		}
+		if r.off() {
+			problems.AddHint(at("rollout"), "leave one of the two out", "refresh: none leaves running instances as they are: there is nothing to roll out")
+		}
+	}
+	if o.Replace == project.ReplaceRootVolume {
+		problems.AddHint(at("rollout.replace"), "leave it out", "a group launches instances in the place of others")
+	}
+}
