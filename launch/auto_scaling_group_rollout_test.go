@@ -135,6 +135,8 @@ func TestRefreshRolloutMistakes(t *testing.T) {
 		"refresh: {min_healthy_percentage: 50}\nrollout: {strategy: AllAtOnce}": "the definition's rollout says already",
 		"refresh: none\nrollout: {strategy: AllAtOnce}":                         "there is nothing to roll out",
 		"rollout: {replace: root-volume}":                                       "a group launches instances",
+		"rollout: {health: {tcp: 80}}":                                          "Auto Scaling decides itself",
+		"rollout: {hooks: {after_rollout: echo}}":                               "hooks are for instances",
 		"target_groups: [web]\nrollout: {strategy: OneAtATime}":                 "only where the group's health check asks them",
 	} {
 		s := newSite(t, scaling())

@@ -104,6 +104,13 @@ func (s *autoScalingGroupSpec) checkRollout(o *project.Rollout, own bool, at fun
 		problems.AddHint(at("target_groups"), "health_check_type: ELB, or health: {target_group: false} in the roll-out",
 			"an instance refresh waits for instances to be healthy in their target groups only where the group's health check asks them")
 	}
+	if h := o.Health; h != nil && (h.HTTP != nil || h.TCP != 0 || h.Console != "" || len(h.Command) > 0) {
+		problems.AddHint(at("rollout.health"), "give the group a rollout of its own, target groups that ask its instances, and health_check_type: ELB",
+			"Auto Scaling decides itself when an instance is healthy: http, tcp, console and command are for instances")
+	}
+	if o.Hooks != nil {
+		problems.AddHint(at("rollout.hooks"), "give the group a rollout of its own", "Auto Scaling replaces the instances itself: hooks are for instances")
+	}
 	if !own {
 		return
 	}
