@@ -92,6 +92,15 @@ func (p *Promoter) present(ctx context.Context, target *place, b BuildInfo) (Bui
 	if ok && (there.State != string(types.ImageStatePending) || b.at == target.stock) {
 		return there, nil
 	}
+	if err := b.permitted(target); err != nil {
+		return b, err
+	}
+	if b, err = p.home(ctx, b); err != nil {
+		return b, err
+	}
+	if err := p.unlocked(ctx, target, b); err != nil {
+		return b, err
+	}
 	_, looked, err := target.look(ctx)
 	if err != nil {
 		return b, err
@@ -104,12 +113,6 @@ func (p *Promoter) present(ctx context.Context, target *place, b BuildInfo) (Bui
 		target.forget()
 		target.stock.forget()
 		return b, errMoved
-	}
-	if err := b.permitted(target); err != nil {
-		return b, err
-	}
-	if b, err = p.home(ctx, b); err != nil {
-		return b, err
 	}
 	return p.bring(ctx, target, b)
 }
@@ -198,10 +201,6 @@ func (p *Promoter) permit(ctx context.Context, b BuildInfo, account string) erro
 			SnapshotId: aws.String(snapshot), Attribute: types.SnapshotAttributeNameCreateVolumePermission,
 			OperationType: types.OperationTypeAdd, UserIds: []string{account},
 		})
-		if err != nil && strings.Contains(err.Error(), "default key") {
-			err = fail.Inputf("build %s is encrypted with AWS's own key for EBS, which account %s can never use", b.Ref(), account)
-			return fail.WithHint(err, "bake it with a key of your own that %s may use: kms_key_id in the recipe of %s", account, b.Image)
-		}
 		if err != nil {
 			return fmt.Errorf("share %s with account %s: %w", snapshot, account, err)
 		}

@@ -10,6 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	kmstypes "github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/emulator"
 	"github.com/goldline-dev/goldline/internal/fail"
@@ -146,7 +148,7 @@ func (w *world) encrypted(environment, snapshot string) bool {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return aws.ToBool(out.Snapshots[0].Encrypted) && strings.Contains(aws.ToString(out.Snapshots[0].KmsKeyId), "alias/images")
+	return aws.ToBool(out.Snapshots[0].Encrypted) && aws.ToString(out.Snapshots[0].KmsKeyId) == w.key(environment)
 }
 
 // A build comes to another region of its own account by a copy, and to another
@@ -172,24 +174,9 @@ func TestAbroad(t *testing.T) {
 func TestWhatCannotBeShared(t *testing.T) {
 	w := wide(t)
 	id := w.build("web", "1")
-	out, err := w.cloud.EC2.CopyImage(t.Context(), &ec2.CopyImageInput{
-		Name: aws.String("web/2"), SourceImageId: aws.String(id), SourceRegion: aws.String("eu-central-1"), Encrypted: aws.Bool(true),
-		TagSpecifications: []types.TagSpecification{cloud.TagSpec(types.ResourceTypeImage, map[string]string{
-			tags.Project: "shop", tags.Image: "web", tags.Version: "2", tags.Fingerprint: "f2",
-		})},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	own := aws.ToString(out.ImageId)
-	if _, err := w.cloud.Images.Wait(t.Context(), cloud.Wait[types.Image]{ID: own, For: "the image", Deadline: 10 * time.Second,
-		Done: func(i types.Image, found bool) (bool, error) {
-			return found && i.State == types.ImageStateAvailable, nil
-		}}); err != nil {
-		t.Fatal(err)
-	}
+	own := w.locked(id, "2", "")
 	w.promote("web", "dev", own)
-	_, err = w.promoter().Promote(t.Context(), Request{Image: "web", To: "test"})
+	_, err := w.promoter().Promote(t.Context(), Request{Image: "web", To: "test"})
 	if fail.ExitCode(err) != fail.CodeInput || !strings.Contains(err.Error(), "AWS's own key") {
 		t.Errorf("AWS's own key: %v", err)
 	}
@@ -202,6 +189,100 @@ func TestWhatCannotBeShared(t *testing.T) {
 	if err := b.permitted(&place{env: w.project.Environments()[0]}); fail.ExitCode(err) != fail.CodeInput {
 		t.Errorf("a deprecated build: %v", err)
 	}
+}
+
+// locked is another build of an image: a copy that is encrypted with a key, or
+// with AWS's own.
+func (w *world) locked(ami, version, key string) string {
+	w.t.Helper()
+	in := &ec2.CopyImageInput{
+		Name: aws.String("web/" + version), SourceImageId: aws.String(ami), SourceRegion: aws.String("eu-central-1"), Encrypted: aws.Bool(true),
+		TagSpecifications: []types.TagSpecification{cloud.TagSpec(types.ResourceTypeImage, map[string]string{
+			tags.Project: "shop", tags.Image: "web", tags.Version: version, tags.Fingerprint: "f" + version,
+		})},
+	}
+	if key != "" {
+		in.KmsKeyId = aws.String(key)
+	}
+	out, err := w.cloud.EC2.CopyImage(w.t.Context(), in)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err := w.cloud.Images.Wait(w.t.Context(), cloud.Wait[types.Image]{ID: *out.ImageId, For: "the image", Deadline: 10 * time.Second,
+		Done: func(i types.Image, found bool) (bool, error) {
+			return found && i.State == types.ImageStateAvailable, nil
+		}}); err != nil {
+		w.t.Fatal(err)
+	}
+	return *out.ImageId
+}
+
+// What a key does not allow is refused before anything is changed, and goes
+// through as soon as it does.
+func TestKeysOfBuilds(t *testing.T) {
+	const guest, copier = "111111111111", "222222222222"
+	operations := []kmstypes.GrantOperation{kmstypes.GrantOperationDecrypt, kmstypes.GrantOperationCreateGrant, kmstypes.GrantOperationDescribeKey}
+	w := wide(t)
+	plain := w.build("web", "1")
+	key := w.key("dev")
+	own := w.locked(plain, "2", key)
+	w.promote("web", "dev", own)
+	refused := func(to, part string) {
+		t.Helper()
+		w.local.ResetCalls()
+		_, err := w.promoter().Promote(t.Context(), Request{Image: "web", To: to, Build: "2", SkipLadder: true, Reason: "r"})
+		if fail.ExitCode(err) != fail.CodeInput || !strings.Contains(err.Error(), part) {
+			t.Errorf("to %s: %v, want %q", to, err, part)
+		}
+		for _, action := range []string{"CopyImage", "ModifyImageAttribute", "ModifySnapshotAttribute", "CreateTags", "PutParameter"} {
+			if n := w.calls(action); n != 0 {
+				t.Errorf("to %s: refused after %d %s", to, n, action)
+			}
+		}
+	}
+	granted := func(account string) {
+		t.Helper()
+		_, err := w.cloud.KMS.CreateGrant(t.Context(), &kms.CreateGrantInput{KeyId: &key, GranteePrincipal: aws.String("arn:aws:iam::" + account + ":root"), Operations: operations})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	refused("test", "account "+guest+" may not use")
+	granted(guest)
+	if move := w.promote("web", "test", "2"); move.To.AMI != own {
+		t.Errorf("shared: %+v", move)
+	}
+	refused("abroad", "would be under AWS's own key")
+
+	refused("prod", "account "+copier+" may not use")
+	granted(copier)
+	there := w.in("prod").KMS
+	if _, err := there.DisableKey(t.Context(), &kms.DisableKeyInput{KeyId: aws.String(w.key("prod"))}); err != nil {
+		t.Fatal(err)
+	}
+	refused("prod", "is Disabled")
+	if _, err := there.EnableKey(t.Context(), &kms.EnableKeyInput{KeyId: aws.String(w.key("prod"))}); err != nil {
+		t.Fatal(err)
+	}
+	if move := w.promote("web", "prod", "2"); move.To.Version != "2" || len(w.images("prod")) != 1 || !w.encrypted("prod", aws.ToString(w.images("prod")[0].BlockDeviceMappings[0].Ebs.SnapshotId)) {
+		t.Errorf("copied: %+v", move)
+	}
+	if _, err := w.cloud.KMS.DisableKey(t.Context(), &kms.DisableKeyInput{KeyId: &key}); err != nil {
+		t.Fatal(err)
+	}
+	if again := w.promote("web", "test", "2"); again.Changed {
+		t.Errorf("what is there already: %+v", again)
+	}
+}
+
+// key is the ARN of the key alias/images of an environment's account.
+func (w *world) key(environment string) string {
+	w.t.Helper()
+	out, err := w.in(environment).KMS.DescribeKey(w.t.Context(), &kms.DescribeKeyInput{KeyId: aws.String("alias/images")})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return *out.KeyMetadata.Arn
 }
 
 // Every call of bringing a build to another account fails once, loses its

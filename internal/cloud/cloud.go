@@ -28,6 +28,7 @@ import (
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/route53"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
@@ -102,6 +103,7 @@ type Cloud struct {
 	CloudFormation *cloudformation.Client
 	ELB            *elb.Client
 	IAM            *iam.Client
+	KMS            *kms.Client
 	Route53        *route53.Client
 
 	Account string
@@ -184,6 +186,7 @@ func (p *Provider) For(ctx context.Context, t Target) (*Cloud, error) {
 		CloudFormation: cloudformation.NewFromConfig(cfg),
 		ELB:            elb.NewFromConfig(cfg),
 		IAM:            iam.NewFromConfig(cfg),
+		KMS:            kms.NewFromConfig(cfg),
 		Route53:        route53.NewFromConfig(cfg),
 
 		Account: who.account,

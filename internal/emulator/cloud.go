@@ -71,6 +71,7 @@ type Cloud struct {
 	elb         *elbService
 	scaling     *scalingService
 	ssm         *ssmService
+	kms         *kmsService
 	dns         *route53Service
 	hooks       hooks
 
@@ -140,6 +141,7 @@ func newCloud(ctx context.Context, o Options) (_ *Cloud, err error) {
 	c.settings = newTable[string](c.store, "settings")
 	newSTS(c)
 	c.ssm = newSSM(c)
+	c.kms = newKMS(c)
 	c.iam = newIAM(c)
 	c.ec2 = newEC2(c)
 	c.elb = newELB(c)

@@ -102,7 +102,7 @@ func (s *ec2Service) modifyImageAttribute(c ec2Call, in *ec2.ModifyImageAttribut
 func (s *ec2Service) hasDefaultKey(c ec2Call, row imageRow) bool {
 	for _, id := range row.snapshots() {
 		snapshot, ok := s.snapshots.get(c.shared(), id)
-		if ok && deref(snapshot.Snapshot.Encrypted) && deref(snapshot.Snapshot.KmsKeyId) == *kmsKey(c, nil) {
+		if ok && deref(snapshot.Snapshot.Encrypted) && deref(snapshot.Snapshot.KmsKeyId) == keyARN(c.w, ebsKey) {
 			return true
 		}
 	}

@@ -2,6 +2,7 @@ package emulator
 
 import (
 	"encoding/base64"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
@@ -260,7 +261,12 @@ func (s *ec2Service) launchOne(c ec2Call, l *launch, index int32) (instanceRow, 
 	if err := firstError(s.born(c, instanceID, row.ID, l.tags), s.born(c, interfaceID, row.Interface, l.tags)); err != nil {
 		return row, err
 	}
-	s.begin(c.w, row, statePending)
+	if slices.ContainsFunc(l.volumes, func(v plannedVolume) bool { return v.spec.from != nil && v.spec.from.locked(s, c.w) }) {
+		row.Reason = &types.StateReason{Code: new("Client.InternalError"), Message: new("Client.InternalError: Client error on launch")}
+		s.begin(c.w, row, stateShuttingDown)
+	} else {
+		s.begin(c.w, row, statePending)
+	}
 	row, _ = s.instances.get(c.w, row.ID)
 	return row, nil
 }

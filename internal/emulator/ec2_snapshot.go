@@ -132,9 +132,25 @@ func (s *ec2Service) planSnapshotCopy(c ec2Call, from snapshotRow, text string, 
 		},
 	}
 	if *row.Snapshot.Encrypted {
-		row.Snapshot.KmsKeyId = kmsKey(c, key)
+		row.Snapshot.KmsKeyId = s.cloud.kms.forEBS(c, key)
+	}
+	if from.locked(s, c.w) || *row.Snapshot.Encrypted && !s.cloud.kms.readable(c.w, *row.Snapshot.KmsKeyId) {
+		row.Trouble = "Given key ID is not accessible"
 	}
 	return row
+}
+
+// locked tells whether an account cannot read a snapshot for want of its key.
+func (r snapshotRow) locked(s *ec2Service, w world) bool {
+	return deref(r.Snapshot.Encrypted) && !s.cloud.kms.readable(world{Account: w.Account, Region: keyRegion(r, w)}, deref(r.Snapshot.KmsKeyId))
+}
+
+// keyRegion is the region of a snapshot's key, which is the snapshot's own.
+func keyRegion(r snapshotRow, w world) string {
+	if parts := kmsARN.FindStringSubmatch(deref(r.Snapshot.KmsKeyId)); parts != nil {
+		return parts[1]
+	}
+	return w.Region
 }
 
 // addSnapshot keeps a new snapshot, tags it and has its files copied.

@@ -30,7 +30,7 @@ func (s *ec2Service) modifySnapshotAttribute(c ec2Call, in *ec2.ModifySnapshotAt
 			return nil, err
 		}
 	}
-	if deref(row.Snapshot.Encrypted) && len(add) > 0 && row.Snapshot.KmsKeyId != nil && *row.Snapshot.KmsKeyId == *kmsKey(c, nil) {
+	if deref(row.Snapshot.Encrypted) && len(add) > 0 && row.Snapshot.KmsKeyId != nil && *row.Snapshot.KmsKeyId == keyARN(c.w, ebsKey) {
 		return nil, refuse("InvalidParameterValue", "Encrypted snapshots with the default key may not be shared: %s", row.id())
 	}
 	changed := imageRow{Public: row.Public, Permissions: row.Permissions}.permit(add, remove)

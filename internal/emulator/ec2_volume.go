@@ -1,8 +1,6 @@
 package emulator
 
 import (
-	"fmt"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
@@ -114,9 +112,18 @@ func (s *ec2Service) planVolume(c ec2Call, z zone, spec volumeSpec) (volumeRow, 
 		MultiAttachEnabled: new(false), State: types.VolumeStateCreating, SnapshotId: new(snapshot),
 	}
 	if encrypted {
-		volume.KmsKeyId = kmsKey(c, spec.kms)
+		volume.KmsKeyId = s.keyOf(c, spec)
 	}
 	return volumeRow{Volume: volume, Due: c.now.Add(s.later()), Settled: true, Layers: layers}, nil
+}
+
+// keyOf is the key of an encrypted volume: the one that is asked for, or else
+// that of its snapshot, if the snapshot is the caller's own.
+func (s *ec2Service) keyOf(c ec2Call, spec volumeSpec) *string {
+	if from := spec.from; deref(spec.kms) == "" && from != nil && deref(from.Snapshot.Encrypted) && *from.Snapshot.OwnerId == c.Account {
+		return from.Snapshot.KmsKeyId
+	}
+	return s.cloud.kms.forEBS(c, spec.kms)
 }
 
 func pick[T any](first bool, a, b T) T {
@@ -124,20 +131,6 @@ func pick[T any](first bool, a, b T) T {
 		return a
 	}
 	return b
-}
-
-// kmsKey is the ARN of a key, of the account's own for EBS where none is named.
-func kmsKey(c ec2Call, key *string) *string {
-	id := deref(key)
-	switch {
-	case id == "":
-		id = "key/00000000-0000-4000-8000-0000000000eb"
-	case strings.HasPrefix(id, "arn:"):
-		return new(id)
-	case !strings.HasPrefix(id, "alias/"):
-		id = "key/" + id
-	}
-	return new(fmt.Sprintf("arn:aws:kms:%s:%s:%s", c.Region, c.Account, id))
 }
 
 // performance checks the IOPS and throughput that are asked for, and fills in

@@ -27,6 +27,8 @@ var (
 	ec2Table string
 	//go:embed wire/iam.txt
 	iamTable string
+	//go:embed wire/kms.txt
+	kmsTable string
 	//go:embed wire/ssm.txt
 	ssmTable string
 	//go:embed wire/elasticloadbalancing.txt
@@ -110,6 +112,7 @@ func newWires() (map[string]*wire, error) {
 		{"iam", protocolQuery, "https://iam.amazonaws.com/doc/2010-05-08/", iamTable},
 		{route53Name, protocolREST, "https://route53.amazonaws.com/doc/2013-04-01/", route53Table},
 		{"ssm", protocolJSON, "", ssmTable},
+		{kmsName, protocolJSON, "", kmsTable},
 	} {
 		w, err := newWire(s.protocol, s.namespace, s.table)
 		if err != nil {
