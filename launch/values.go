@@ -55,12 +55,6 @@ func contains(outer, inner netip.Prefix) bool {
 	return outer.Bits() <= inner.Bits() && outer.Contains(inner.Addr())
 }
 
-// sameKey tells whether two names mean one KMS key: EC2 gives its ARN, and a
-// definition may give its ID.
-func sameKey(arn, given string) bool {
-	return arn == given || len(arn) > len(given) && arn[len(arn)-len(given)-1:] == "/"+given
-}
-
 // sortedList is a list as one text, in order.
 func sortedList(list []string) string {
 	return strings.Join(slices.Compact(slices.Sorted(slices.Values(list))), ", ")

@@ -25,7 +25,7 @@ type volumeSpec struct {
 	IOPS             int    `yaml:"iops" min:"100" doc:"Input and output operations a second: 3000 to 80000 with gp3, 100 to 64000 with io1, 100 to 256000 with io2."`
 	Throughput       int    `yaml:"throughput" min:"125" max:"2000" doc:"Throughput in MiB/s, with gp3."`
 	Encrypted        *bool  `yaml:"encrypted" change:"replaces" doc:"Whether the volume is encrypted." default:"true"`
-	KmsKeyID         string `yaml:"kms_key_id" change:"replaces" doc:"Key of the encryption: its ARN; by default the account's."`
+	KmsKeyID         string `yaml:"kms_key_id" change:"replaces" doc:"Key of the encryption: its ARN, its ID or an alias; by default the account's."`
 	SnapshotID       string `yaml:"snapshot_id" change:"replaces" doc:"Snapshot that the volume starts from."`
 }
 
@@ -169,7 +169,7 @@ func (volumes) compare(w want[volumeSpec], v types.Volume) (d differences) {
 		d.set("throughput", strconv.Itoa(int(aws.ToInt32(v.Throughput))), strconv.Itoa(w.spec.Throughput))
 	}
 	fixed("encrypted", fmt.Sprint(aws.ToBool(v.Encrypted)), fmt.Sprint(w.spec.encrypted()))
-	if w.spec.KmsKeyID != "" && !sameKey(aws.ToString(v.KmsKeyId), w.spec.KmsKeyID) {
+	if w.spec.KmsKeyID != "" && !w.world.sameKey(aws.ToString(v.KmsKeyId), w.spec.KmsKeyID) {
 		fixed("kms_key_id", aws.ToString(v.KmsKeyId), w.spec.KmsKeyID)
 	}
 	if w.spec.SnapshotID != "" {

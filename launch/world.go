@@ -29,7 +29,8 @@ type world struct {
 	unbuilt             map[string]error  // images without a build that can be launched
 	adopted             map[string]*found // what definitions adopt, by their UUID
 	book                *nameBook
-	reading             *memo // what the inventory and adoption read of one place
+	reading             *memo             // what the inventory and adoption read of one place
+	keys                map[string]string // ARNs of KMS keys, by the aliases that definitions give; "" where nobody told
 }
 
 // build is an AMI as far as a launch cares.
@@ -63,12 +64,14 @@ func (w *world) read(ctx context.Context) error {
 	}
 	var pointers map[string]cloud.Pointer
 	images, fixed := w.imagesNamed()
-	err := graph.Each(ctx, 0, 3, func(ctx context.Context, i int) error {
+	err := graph.Each(ctx, 0, 4, func(ctx context.Context, i int) error {
 		switch i {
 		case 0:
 			return w.readInventory(ctx)
 		case 1:
 			return w.readAdopted(ctx)
+		case 2:
+			return w.readKeys(ctx)
 		}
 		if len(images) == 0 {
 			return nil

@@ -1,5 +1,5 @@
-// Package emulator is the local cloud: EC2, Elastic Load Balancing, IAM, Route 53, SSM Parameter Store
-// and STS behind their real wire protocols, for Goldline's --local, for its tests, and for any
+// Package emulator is the local cloud: EC2, Elastic Load Balancing, IAM, KMS, Route 53, SSM Parameter
+// Store and STS behind their real wire protocols, for Goldline's --local, for its tests, and for any
 // AWS client on loopback. It is strict: what it does not know, it refuses with
 // an error of AWS's shape and never ignores. It keeps everything below one
 // folder and calls nothing outside this machine.
@@ -9,7 +9,7 @@
 // may answer it; the engine (wire*.go) decodes it into the SDK's own input
 // type; a typed handler runs as one transaction on the store; the engine
 // encodes the answer. Handlers live one file a resource, ec2_*.go, elb_*.go,
-// iam_*.go, route53_*.go, ssm_*.go.
+// iam_*.go, kms_*.go, route53_*.go, ssm_*.go.
 //
 // A process reaches the cloud by Open, if it has it to itself, or by Join, if
 // others may have it open too: one of them owns the folder and its machines,
