@@ -34,6 +34,7 @@ type world struct {
 	dir      string
 	instance string // that builds are made of
 	runs     int
+	retry    bool // builds that failed before
 	// life is that of the process that is played, and die ends it.
 	life context.Context
 	die  func()
@@ -166,7 +167,7 @@ func (w *world) runIn(ctx context.Context, text string, sink event.Sink) (Result
 		w.t.Fatal(err)
 	}
 	w.runs++
-	o := Options{Project: p, Pipeline: pipeline, Provider: w.provider(), Sink: sink, Run: fmt.Sprintf("run-%d", w.runs)}
+	o := Options{Project: p, Pipeline: pipeline, Provider: w.provider(), Sink: sink, Run: fmt.Sprintf("run-%d", w.runs), RetryFailed: w.retry}
 	plan, err := Compile(o)
 	if err != nil {
 		w.t.Fatal(err)

@@ -22,6 +22,7 @@ import (
 	"github.com/goldline-dev/goldline/internal/event"
 	"github.com/goldline-dev/goldline/internal/lease"
 	"github.com/goldline-dev/goldline/internal/project"
+	"github.com/goldline-dev/goldline/promote"
 )
 
 // Options say what to run and with what.
@@ -37,6 +38,8 @@ type Options struct {
 	// LoseContents agrees to launches that delete or replace volumes with what
 	// they hold.
 	LoseContents bool
+	// RetryFailed promotes builds also to where they failed before.
+	RetryFailed bool
 	// Lease keeps other runs out of the environments that this one changes, until
 	// its caller closes it; nil keeps none out.
 	Lease *lease.Keeper
@@ -62,6 +65,9 @@ type Result struct {
 	Run      string        `json:"run"`
 	Pipeline string        `json:"pipeline"`
 	Stages   []StageResult `json:"stages"`
+	// RolledBack are the builds that the run went back to by itself, because
+	// something went wrong in their environment.
+	RolledBack []promote.Move `json:"rolled_back"`
 }
 
 // StageResult is what became of a stage.

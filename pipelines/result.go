@@ -9,11 +9,15 @@ import (
 
 	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/graph"
+	"github.com/goldline-dev/goldline/promote"
 )
 
 // result gathers what became of each stage.
 func (r *run) result(results []graph.Result) Result {
-	all := Result{Run: r.options.Run, Pipeline: r.plan.Pipeline, Stages: []StageResult{}}
+	all := Result{Run: r.options.Run, Pipeline: r.plan.Pipeline, Stages: []StageResult{}, RolledBack: []promote.Move{}}
+	r.mu.Lock()
+	all.RolledBack = append(all.RolledBack, r.back...)
+	r.mu.Unlock()
 	for _, s := range r.plan.Stages {
 		g := gathered{stage: s}
 		for i, n := range r.plan.Nodes {

@@ -129,6 +129,11 @@ func (b *goBack) forward(ctx context.Context, images []string, to string) (*laun
 			return nil, launch.Result{}, err
 		}
 	}
+	return b.launch(ctx)
+}
+
+// launch launches the environment with the builds that are current now.
+func (b *goBack) launch(ctx context.Context) (*launch.Plan, launch.Result, error) {
 	plan, err := launch.NewPlan(ctx, b.options)
 	if err != nil {
 		return nil, launch.Result{}, clean(err)

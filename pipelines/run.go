@@ -33,10 +33,10 @@ func Run(ctx context.Context, o Options, p *Plan) (Result, error) {
 		options: o, plan: p, began: time.Now(),
 		promoter: promote.New(promote.Options{Project: o.Project, Provider: o.Provider, Sink: o.Sink, Run: o.Run, Lease: o.Lease}),
 		clouds:   map[string]*cloud.Cloud{}, bakers: map[string]*bake.Baker{}, outcomes: map[string]outcome{},
-		moves: map[string][]promote.Move{}, launched: map[string]bool{},
+		moves: map[string][]promote.Move{}, launched: map[string]bool{}, back: []promote.Move{}, tenants: map[string]*tenants{},
 	}
 	if err := r.enter(ctx); err != nil {
-		return Result{Run: o.Run, Pipeline: p.Pipeline, Stages: []StageResult{}}, err
+		return Result{Run: o.Run, Pipeline: p.Pipeline, Stages: []StageResult{}, RolledBack: []promote.Move{}}, err
 	}
 	nodes := make([]graph.Node, len(p.Nodes))
 	for i, n := range p.Nodes {
@@ -57,7 +57,8 @@ func Run(ctx context.Context, o Options, p *Plan) (Result, error) {
 			event.Scope(o.Sink, n.Stage, n.Item).Emit(event.Event{Kind: event.Skipped, Message: result.Because})
 		}
 	}
-	return r.result(results), r.err(ctx, results)
+	settled := r.settle(ctx, results)
+	return r.result(results), r.err(ctx, results, settled)
 }
 
 // because says why a node was not begun: what was interrupted has not failed.
@@ -84,6 +85,8 @@ type run struct {
 	outcomes map[string]outcome        // by node
 	moves    map[string][]promote.Move // by environment
 	launched map[string]bool           // environments in which a launch changed something
+	back     []promote.Move            // with which environments were put back
+	tenants  map[string]*tenants       // by environment that is put back when a stage fails
 }
 
 // enter opens the cloud of every environment, and a baker for every stage that
@@ -103,6 +106,9 @@ func (r *run) enter(ctx context.Context) error {
 			return err
 		}
 		r.clouds[s.Environment] = c
+		if r.tenants[s.Environment] == nil && r.undoes(s, env) {
+			r.tenants[s.Environment] = &tenants{}
+		}
 		if s.Kind == KindBake {
 			r.bakers[s.Name] = bake.New(bake.Options{
 				Project: o.Project.Name, Dir: o.Project.Dir, Tags: tags.Merge(o.Project.Tags, env.Tags), Environment: env.Name, Cloud: c,
@@ -112,6 +118,12 @@ func (r *run) enter(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// undoes tells whether a stage's environment is put back when something goes
+// wrong there.
+func (r *run) undoes(s PlannedStage, env *project.Environment) bool {
+	return env.Protected
 }
 
 func enter(ctx context.Context, provider *cloud.Provider, env *project.Environment) (*cloud.Cloud, error) {
@@ -143,7 +155,7 @@ func (r *run) step(n Node) step {
 	case KindCheck:
 		do = r.check(s, sink)
 	}
-	return told(sink, retried(s.Retry, r.options.retryPause, sink, timed(s.Timeout, do)))
+	return told(sink, r.undone(s, sink, retried(s.Retry, r.options.retryPause, sink, timed(s.Timeout, do))))
 }
 
 func (r *run) keep(node string, out outcome) {
@@ -177,7 +189,7 @@ func (r *run) bake(n Node) step {
 
 func (r *run) promote(n Node, s PlannedStage, sink event.Sink) step {
 	return func(ctx context.Context) (outcome, error) {
-		request := promote.Request{Image: n.Item, To: s.Environment, Reason: "pipeline " + r.plan.Pipeline}
+		request := promote.Request{Image: n.Item, To: s.Environment, Reason: "pipeline " + r.plan.Pipeline, RetryFailed: r.options.RetryFailed}
 		if n.Build != "" {
 			request.Build = r.outcome(n.Build).ami
 		}
@@ -296,8 +308,9 @@ func applied(p *launch.Plan) outcome {
 	return outcome{verb: summary, made: []string{p.Environment + ": " + summary}}
 }
 
-// err is the run's error: the nodes' own, in the order of the plan.
-func (r *run) err(ctx context.Context, results []graph.Result) error {
+// err is the run's error: the nodes' own, in the order of the plan, and that of
+// putting back what they left.
+func (r *run) err(ctx context.Context, results []graph.Result, settled error) error {
 	var errs []error
 	stopped := false
 	for i, result := range results {
@@ -306,7 +319,7 @@ func (r *run) err(ctx context.Context, results []graph.Result) error {
 		}
 		stopped = stopped || result.Skipped && len(errs) == 0
 	}
-	err := fail.Join(errs...)
+	err := fail.Join(append(errs, settled)...)
 	switch {
 	case ctx.Err() == nil:
 		return err

@@ -32,9 +32,12 @@ type BuildInfo struct {
 	Region       string    `json:"region"`
 	Account      string    `json:"account"`
 	Revoked      string    `json:"revoked,omitempty"` // why it is used no more
+	// Failed says of environments in which it was taken back why.
+	Failed map[string]string `json:"failed,omitempty"`
 
 	at       *stock
 	promoted map[string]string // environment -> since when, from its tags
+	passed   map[string]bool   // environments in which it is known to run well
 	image    types.Image
 }
 
@@ -145,11 +148,21 @@ func (s *stock) build(image types.Image) BuildInfo {
 	b := BuildInfo{
 		Image: set[tags.Image], AMI: aws.ToString(image.ImageId), Version: set[tags.Version], Fingerprint: set[tags.Fingerprint],
 		Source: set[tags.SourceImage], Created: created, State: string(image.State), Environments: []string{},
-		Region: s.cloud.Region, Account: s.cloud.Account, Revoked: set[tags.Revoked], promoted: map[string]string{}, image: image, at: s,
+		Region: s.cloud.Region, Account: s.cloud.Account, Revoked: set[tags.Revoked], promoted: map[string]string{}, passed: map[string]bool{}, image: image, at: s,
 	}
-	for key, since := range set {
-		if environment, ok := tags.PromotedTo(key); ok {
-			b.promoted[environment] = since
+	for key, value := range set {
+		_, environment, ok := tags.InEnvironment(key)
+		switch {
+		case !ok:
+		case key == tags.Promoted(environment):
+			b.promoted[environment] = value
+		case key == tags.PassedIn(environment):
+			b.passed[environment] = true
+		case key == tags.FailedIn(environment):
+			if b.Failed == nil {
+				b.Failed = map[string]string{}
+			}
+			b.Failed[environment] = value
 		}
 	}
 	return b

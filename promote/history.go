@@ -29,6 +29,7 @@ type Entry struct {
 	Current     bool      `json:"current"`
 	Exists      bool      `json:"exists"`            // whether the build can still be launched
 	Revoked     string    `json:"revoked,omitempty"` // why it may not be
+	Failed      string    `json:"failed,omitempty"`  // why it was taken back there
 }
 
 // History gives every time that a build of an image became current in an
@@ -89,6 +90,7 @@ func (p *Promoter) enrich(ctx context.Context, in *place, entries []Entry) error
 			if b.AMI == entries[i].AMI {
 				entries[i].Version = b.Version
 				entries[i].Revoked = b.Revoked
+				entries[i].Failed = b.Failed[in.env.Name]
 				entries[i].Exists = b.State == string(ec2types.ImageStateAvailable) && b.Revoked == ""
 			}
 		}
@@ -97,18 +99,22 @@ func (p *Promoter) enrich(ctx context.Context, in *place, entries []Entry) error
 }
 
 // Rollback makes the previous build of an image current again: the last one
-// before the current one, that is not itself what an earlier rollback left, and
-// that still exists. to names another build that was current there. Without a
+// before the current one, that is not itself what an earlier rollback left, that
+// still exists and that has not failed there. to names another build that was current there. Without a
 // build to go back to it is refused as wrong input.
 func (p *Promoter) Rollback(ctx context.Context, image, environment, to string) (Move, error) {
-	move, err := alone(func() (Move, error) { return p.rollback(ctx, image, environment, to) })
+	return p.goBack(ctx, image, environment, to, "")
+}
+
+func (p *Promoter) goBack(ctx context.Context, image, environment, to, why string) (Move, error) {
+	move, err := alone(func() (Move, error) { return p.rollback(ctx, image, environment, to, why) })
 	if err != nil {
 		return move, fmt.Errorf("roll back %s in %s: %w", image, environment, unchanged(err))
 	}
 	return move, nil
 }
 
-func (p *Promoter) rollback(ctx context.Context, image, environment, to string) (Move, error) {
+func (p *Promoter) rollback(ctx context.Context, image, environment, to, why string) (Move, error) {
 	entries, err := p.History(ctx, image, environment)
 	if err != nil {
 		return Move{}, err
@@ -137,7 +143,7 @@ func (p *Promoter) rollback(ctx context.Context, image, environment, to string) 
 	if err := build.usable(in.stock); err != nil {
 		return Move{}, err
 	}
-	return p.point(ctx, in, build, note{Run: p.run, Action: actionRollback})
+	return p.point(ctx, in, build, note{Run: p.run, Action: actionRollback, Reason: why})
 }
 
 // Unfinished tells whether an earlier rollback moved the pointer and was then
@@ -205,7 +211,7 @@ func previous(entries []Entry) (Entry, bool) {
 	}
 	current := walk[len(walk)-1].AMI
 	for i := len(walk) - 2; i >= 0; i-- {
-		if walk[i].Exists && walk[i].AMI != current {
+		if walk[i].Exists && walk[i].Failed == "" && walk[i].AMI != current {
 			return walk[i], true
 		}
 	}

@@ -238,7 +238,7 @@ func (b BuildInfo) where() string { return b.AMI + "/" + b.Region + "/" + b.Acco
 func (b BuildInfo) portable() map[string]string {
 	set := map[string]string{}
 	for key, value := range cloud.TagSet(b.image.Tags) {
-		if _, promoted := tags.PromotedTo(key); promoted || key == tags.Published || strings.HasPrefix(key, tags.CopiedTo) || strings.HasPrefix(key, "aws:") {
+		if _, _, there := tags.InEnvironment(key); there || key == tags.Published || strings.HasPrefix(key, tags.CopiedTo) || strings.HasPrefix(key, "aws:") {
 			continue
 		}
 		set[key] = value

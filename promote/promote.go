@@ -118,6 +118,8 @@ type Request struct {
 	// needs a Reason, which the pointer's history keeps.
 	SkipLadder bool
 	Reason     string
+	// RetryFailed promotes a build that failed there before, and forgets that.
+	RetryFailed bool
 }
 
 // Promote makes a build current in an environment. What may not be is refused
@@ -185,6 +187,9 @@ func (p *Promoter) promote(ctx context.Context, r Request) (Move, error) {
 	case r.SkipLadder && fail.ExitCode(err) == fail.CodeInput:
 		note.Action = actionSkip
 	default:
+		return Move{}, err
+	}
+	if err := p.unfailed(ctx, target, build, r.RetryFailed); err != nil {
 		return Move{}, err
 	}
 	if build, err = p.present(ctx, target, build); err != nil {

@@ -55,6 +55,8 @@ const (
 	Provenance  = "goldline:provenance"
 	AutoCleanup = "AutoCleanup"
 	promoted    = "goldline:promoted:"
+	failedIn    = "goldline:failed-in:"
+	passedIn    = "goldline:passed-in:"
 )
 
 // Promoted is the key that says since when (RFC 3339) a build was promoted to
@@ -63,6 +65,24 @@ func Promoted(environment string) string { return promoted + environment }
 
 // PromotedTo returns the environment of a Promoted key.
 func PromotedTo(key string) (environment string, ok bool) { return strings.CutPrefix(key, promoted) }
+
+// FailedIn is the key that says why a build was taken back in an environment.
+func FailedIn(environment string) string { return failedIn + environment }
+
+// PassedIn is the key that says since when (RFC 3339) a build is known to run
+// well in an environment.
+func PassedIn(environment string) string { return passedIn + environment }
+
+// InEnvironment takes apart a key that says what became of one AMI in an
+// environment, rather than what it is: ok is false for every other key.
+func InEnvironment(key string) (prefix, environment string, ok bool) {
+	for _, prefix := range []string{promoted, failedIn, passedIn} {
+		if environment, ok := strings.CutPrefix(key, prefix); ok {
+			return prefix, environment, true
+		}
+	}
+	return "", "", false
+}
 
 // Reserved tells whether a key is Goldline's or AWS's own, so that a user's
 // definition may not set it.

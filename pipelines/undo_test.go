@@ -1,0 +1,189 @@
+package pipelines
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/goldline-dev/goldline/internal/emulator"
+	"github.com/goldline-dev/goldline/internal/event"
+	"github.com/goldline-dev/goldline/internal/fail"
+	"github.com/goldline-dev/goldline/promote"
+)
+
+// checked is one rung that is checked: build 2 never passes.
+const checked = `stages:
+  - {name: promote, promote: {images: [web], to: dev}}
+  - {name: launch, launch: dev}
+  - {name: check, check: {environment: dev, deadline: 1s, interval: 10ms, command: '! grep -q "\"version\": \"2\"" "$GOLDLINE_INSTANCES"'}}
+`
+
+// protected is a world whose dev environment is put back, and runs build 1.
+func protected(t *testing.T) *world {
+	w := newWorld(t)
+	if err := os.WriteFile(w.dir+"/environments/dev.yaml", []byte("account: \"000000000000\"\nregion: eu-central-1\nprotected: true\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	w.build("1")
+	if _, err := w.run(checked, nil); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// on tells that dev runs one build, which is current.
+func (w *world) on(version string) {
+	w.t.Helper()
+	if got, want := w.deployed(), fmt.Sprintf("instance.web[0]=%s/true instance.web[1]=%[1]s/true", version); got != want {
+		w.t.Errorf("deployed %s, want %s", got, want)
+	}
+}
+
+func TestABadBuildGoesBack(t *testing.T) {
+	w := protected(t)
+	w.build("2")
+	result, err := w.run(checked, nil)
+	if fail.ExitCode(err) != fail.CodeClean || len(fail.LeftOf(err)) > 0 || !strings.Contains(fmt.Sprint(err), "dev is put back: web 1") {
+		t.Errorf("error %v (exit code %d)", err, fail.ExitCode(err))
+	}
+	if got := states(result); got != "promote=succeeded launch=succeeded check=failed" {
+		t.Errorf("states %s", got)
+	}
+	if len(result.RolledBack) != 1 || result.RolledBack[0].To.Version != "1" || result.RolledBack[0].From.Version != "2" {
+		t.Errorf("rolled back %+v", result.RolledBack)
+	}
+	w.on("1")
+
+	// Not again unasked.
+	_, err = w.run(checked, nil)
+	if fail.ExitCode(err) != fail.CodeInput || !strings.Contains(fmt.Sprint(err), "failed in dev before") || !strings.Contains(strings.Join(fail.Hints(err), " "), "--retry-failed") {
+		t.Errorf("error %v (exit code %d), hints %v", err, fail.ExitCode(err), fail.Hints(err))
+	}
+	w.on("1")
+	// Nor back to it.
+	if _, _, err := w.rollback(""); fail.ExitCode(err) != fail.CodeInput {
+		t.Errorf("rollback to a build that failed: %v", err)
+	}
+	// A mended one is taken.
+	w.build("3")
+	if _, err = w.run(checked, nil); err != nil {
+		t.Fatal(err)
+	}
+	w.on("3")
+}
+
+func TestABadBuildIsTriedAgainWhenAsked(t *testing.T) {
+	w := protected(t)
+	w.build("2")
+	if _, err := w.run(checked, nil); fail.ExitCode(err) != fail.CodeClean {
+		t.Fatal(err)
+	}
+	w.retry = true
+	if _, err := w.run(oneRung, nil); err != nil {
+		t.Fatal(err)
+	}
+	w.on("2")
+}
+
+func TestALaunchThatFailsGoesBack(t *testing.T) {
+	w := protected(t)
+	w.build("2")
+	w.local.Inject(emulator.Fault{Action: "RunInstances", Kind: emulator.Error, Code: "InvalidParameterValue", Nth: 1})
+	_, err := w.run(checked, nil)
+	if fail.ExitCode(err) != fail.CodeClean || len(fail.LeftOf(err)) > 0 {
+		t.Errorf("error %v (exit code %d), left %v", err, fail.ExitCode(err), fail.LeftOf(err))
+	}
+	w.local.ClearFaults()
+	w.on("1")
+}
+
+func TestGoingBackThatFailsSaysWhatIsLeft(t *testing.T) {
+	w := protected(t)
+	w.build("2")
+	w.local.Inject(emulator.Fault{Action: "PutParameter", Kind: emulator.Error, Code: "AccessDeniedException", Nth: 2})
+	_, err := w.run(checked, nil)
+	left := fail.LeftOf(err)
+	if fail.ExitCode(err) != fail.CodeDirty || len(left) != 1 || !strings.HasPrefix(left[0].Command, "goldline rollback web --env dev --to ami-") {
+		t.Errorf("error %v (exit code %d), left %+v", err, fail.ExitCode(err), left)
+	}
+	w.local.ClearFaults()
+	// The same command goes on with it.
+	if _, err = w.run(checked, nil); fail.ExitCode(err) != fail.CodeClean {
+		t.Errorf("error %v (exit code %d)", err, fail.ExitCode(err))
+	}
+	w.on("1")
+}
+
+func TestAnInterruptPutsBack(t *testing.T) {
+	w := protected(t)
+	w.build("2")
+	ctx, cancel := context.WithCancel(t.Context())
+	slow := strings.Replace(checked, "deadline: 1s", "deadline: 1m", 1)
+	_, err := w.runIn(ctx, slow, event.Func(func(e event.Event) {
+		if e.Stage == "check" {
+			cancel()
+		}
+	}))
+	if fail.ExitCode(err) != fail.CodeInterrupted || len(fail.LeftOf(err)) > 0 {
+		t.Errorf("error %v (exit code %d), left %v", err, fail.ExitCode(err), fail.LeftOf(err))
+	}
+	w.on("1")
+	entries, err := promote.New(promote.Options{Project: w.project(), Provider: w.provider()}).History(t.Context(), "web", "dev")
+	if err != nil || entries[1].Failed != "" {
+		t.Errorf("the build is blamed for an interrupt: %+v, %v", entries, err)
+	}
+}
+
+func TestWhatWasNotLaunchedGoesBackToo(t *testing.T) {
+	w := protected(t)
+	w.build("2")
+	_, err := w.run(`stages:
+  - {name: promote, promote: {images: [web], to: dev}}
+  - {name: look, run: [sh, -c, exit 1]}
+  - {name: launch, launch: dev}
+`, nil)
+	if fail.ExitCode(err) != fail.CodeClean {
+		t.Errorf("error %v (exit code %d)", err, fail.ExitCode(err))
+	}
+	w.on("1")
+	if _, err := w.run(oneRung, nil); err != nil { // the build is not to blame
+		t.Error(err)
+	}
+	w.on("2")
+}
+
+// The process is gone right before or after the Nth call of going back; the
+// same command again ends where an undisturbed one does.
+func TestGoingBackKilledAtEveryCall(t *testing.T) {
+	prepare := func(t *testing.T) *world {
+		w := protected(t)
+		w.build("2")
+		return w
+	}
+	bad := strings.Replace(checked, "deadline: 1s", "deadline: 100ms", 1)
+	undisturbed := prepare(t)
+	undisturbed.local.ResetCalls()
+	if _, err := undisturbed.run(bad, nil); fail.ExitCode(err) != fail.CodeClean {
+		t.Fatal(err)
+	}
+	calls, marked, want := undisturbed.local.Calls(), 0, undisturbed.shape()
+	for i, c := range calls {
+		if c.Action == "GetParameterHistory" && marked == 0 {
+			marked = i // what to go back to is looked for: what comes before has a test of its own
+		}
+	}
+	everyCallFrom(t, marked, len(calls), func(t *testing.T, n int, kind emulator.FaultKind) {
+		w := prepare(t)
+		w.killedAt(n, kind, func(ctx context.Context) { w.runIn(ctx, bad, nil) })
+		_, err := w.run(bad, nil)
+		if code := fail.ExitCode(err); code != fail.CodeClean && code != fail.CodeInput {
+			t.Fatalf("exit code %d: %v", code, err)
+		}
+		if got := w.shape(); !maps.Equal(got, want) {
+			t.Errorf("got %v, want %v", got, want)
+		}
+	})
+}
