@@ -43,10 +43,14 @@ func (w *world) shape() map[string]string {
 
 // killedAt does something in a process that dies at its Nth call.
 func (w *world) killedAt(n int, kind emulator.FaultKind, do func(ctx context.Context)) {
+	w.killedBy(emulator.Fault{Kind: kind, Nth: n}, do)
+}
+
+func (w *world) killedBy(fault emulator.Fault, do func(ctx context.Context)) {
 	ctx, cancel := context.WithCancel(w.t.Context())
 	defer cancel()
 	w.life, w.die = ctx, cancel
-	w.local.Inject(emulator.Fault{Kind: kind, Nth: n})
+	w.local.Inject(fault)
 	do(ctx)
 	w.local.ClearFaults()
 	w.life = w.t.Context()
@@ -106,13 +110,9 @@ func TestRollbackKilledAtEveryCall(t *testing.T) {
 }
 
 func everyCall(t *testing.T, calls int, f func(t *testing.T, n int, kind emulator.FaultKind)) {
-	everyCallFrom(t, 1, calls, f)
-}
-
-func everyCallFrom(t *testing.T, first, calls int, f func(t *testing.T, n int, kind emulator.FaultKind)) {
 	began := time.Now()
 	t.Run("killed", func(t *testing.T) {
-		for n := first; n <= calls; n++ {
+		for n := 1; n <= calls; n++ {
 			for _, kind := range []emulator.FaultKind{emulator.Die, emulator.DieAfter} {
 				t.Run(fmt.Sprintf("%s call %d", kind, n), func(t *testing.T) {
 					t.Parallel()
@@ -121,5 +121,5 @@ func everyCallFrom(t *testing.T, first, calls int, f func(t *testing.T, n int, k
 			}
 		}
 	})
-	t.Logf("%d calls, each twice, in %s", calls-first+1, time.Since(began).Round(time.Millisecond))
+	t.Logf("%d calls, each twice, in %s", calls, time.Since(began).Round(time.Millisecond))
 }

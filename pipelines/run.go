@@ -106,7 +106,7 @@ func (r *run) enter(ctx context.Context) error {
 			return err
 		}
 		r.clouds[s.Environment] = c
-		if r.tenants[s.Environment] == nil && r.undoes(s, env) {
+		if r.tenants[s.Environment] == nil && env.RollsBack(r.rollout(s.Environment)) {
 			r.tenants[s.Environment] = &tenants{}
 		}
 		if s.Kind == KindBake {
@@ -120,10 +120,14 @@ func (r *run) enter(ctx context.Context) error {
 	return nil
 }
 
-// undoes tells whether a stage's environment is put back when something goes
-// wrong there.
-func (r *run) undoes(s PlannedStage, env *project.Environment) bool {
-	return env.Protected
+// rollout is what the stage says that launches an environment; nil for nothing.
+func (r *run) rollout(environment string) *project.Rollout {
+	for _, s := range r.plan.Stages {
+		if s.Kind == KindLaunch && s.Environment == environment {
+			return s.stage.Launch.Rollout
+		}
+	}
+	return nil
 }
 
 func enter(ctx context.Context, provider *cloud.Provider, env *project.Environment) (*cloud.Cloud, error) {

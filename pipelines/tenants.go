@@ -73,7 +73,7 @@ func (r *run) putBack(ctx context.Context, s PlannedStage, sink event.Sink, caus
 	back, err := u.run(ctx, cause)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.back = append(r.back, back...)
+	r.back = append(r.back, back.Moves...)
 	return err != cause, err
 }
 
@@ -104,9 +104,7 @@ func (r *run) settle(ctx context.Context, results []graph.Result) error {
 		}
 		sink := event.Scope(r.options.Sink, s.Name, "")
 		if passed {
-			if err := r.promoter.Telling(sink).Pass(ctx, env); err != nil {
-				sink.Emit(event.Event{Kind: event.Warning, Message: err.Error()}) // the next run says so
-			}
+			errs = append(errs, r.promoter.Telling(sink).Pass(ctx, env))
 			continue
 		}
 		if len(r.moves[env]) == 0 {

@@ -31,36 +31,47 @@ type undo struct {
 	blame       bool           // the builds are at fault, not who stopped the run
 }
 
-// run puts the environment back, whatever has become of ctx, and gives the moves
-// and the error that the run ends with in place of cause. Where there is nothing
-// to put back that is cause itself.
-func (u undo) run(ctx context.Context, cause error) ([]promote.Move, error) {
+// Undone is what putting an environment back came to.
+type Undone struct {
+	Moves     []promote.Move
+	Launched  bool // something had to be launched
+	Instances []launch.Instance
+}
+
+// run puts the environment back, whatever has become of ctx, and gives the error
+// that the run ends with in place of cause. Where there is nothing to put back
+// that is cause itself.
+func (u undo) run(ctx context.Context, cause error) (Undone, error) {
 	var lost *lease.LostError
 	if errors.As(cause, &lost) {
-		return nil, cause // another run may be at work there
+		return Undone{}, cause // another run may be at work there
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
 	defer cancel()
 	undoes, err := u.promoter.Undoes(ctx, u.environment, u.moves)
 	if err != nil {
-		return nil, u.stuck(cause, err, nil)
+		return Undone{}, u.stuck(cause, err, nil)
 	}
-	half := false
-	if len(undoes) == 0 {
-		var failed *promote.FailedError
-		if !errors.As(cause, &failed) {
-			return nil, cause
-		}
-		if half, err = u.promoter.HalfUndone(ctx, u.environment); err != nil || !half {
-			return nil, cause
-		}
+	if len(undoes) == 0 && !u.half(ctx, cause) {
+		return Undone{}, cause
 	}
 	if u.blame {
 		if err := u.mark(ctx, undoes, cause); err != nil {
-			return nil, u.stuck(cause, err, undoes)
+			return Undone{}, u.stuck(cause, err, undoes)
 		}
 	}
 	return u.back(ctx, undoes, cause)
+}
+
+// half tells whether an earlier run has put the pointers back, and was stopped
+// before it had launched them.
+func (u undo) half(ctx context.Context, cause error) bool {
+	var failed *promote.FailedError
+	if !errors.As(cause, &failed) {
+		return false
+	}
+	half, err := u.promoter.HalfUndone(ctx, u.environment)
+	return half && err == nil
 }
 
 // mark says on the builds that they failed.
@@ -71,48 +82,43 @@ func (u undo) mark(ctx context.Context, undoes []promote.Undo, cause error) erro
 			amis = append(amis, b.From.AMI)
 		}
 	}
-	why, _, _ := strings.Cut(cause.Error(), "\n")
-	return u.promoter.Fail(ctx, u.environment, amis, why)
+	return u.promoter.Fail(ctx, u.environment, amis, firstLine(cause))
 }
 
-func (u undo) back(ctx context.Context, undoes []promote.Undo, cause error) ([]promote.Move, error) {
-	b := &goBack{promoter: u.promoter, options: u.options, environment: u.environment}
-	var first []promote.Undo
+func (u undo) back(ctx context.Context, undoes []promote.Undo, cause error) (Undone, error) {
+	var done Undone
+	var first []fail.Left
 	for _, one := range undoes {
 		if one.To.AMI == "" {
-			first = append(first, one)
-			continue
-		}
-		move, err := u.promoter.PutBack(ctx, u.environment, one, "a run failed")
-		if err != nil {
-			return b.moves, u.stuck(cause, err, undoes)
-		}
-		b.moves = append(b.moves, move)
-	}
-	if len(b.moves) == 0 && len(first) > 0 {
-		return nil, cause // nothing ran there before
-	}
-	plan, err := u.launch(ctx, b)
-	if err != nil {
-		return b.moves, u.stuck(cause, err, undoes)
-	}
-	done := fmt.Errorf("%w; %s is put back: %s", ended(cause), u.environment, u.summary(b.moves, plan))
-	if len(first) > 0 {
-		var left []fail.Left
-		for _, one := range first {
-			left = append(left, fail.Left{
+			first = append(first, fail.Left{
 				What:    fmt.Sprintf("%s %s current in %s, the first build there", one.Image, one.From, u.environment),
 				Command: "goldline images history " + one.Image + " --env " + u.environment,
 			})
+			continue
 		}
-		return b.moves, fail.Dirty(done, left...)
+		move, err := u.promoter.PutBack(ctx, u.environment, one, firstLine(cause))
+		if err != nil {
+			return done, u.stuck(cause, err, undoes)
+		}
+		done.Moves = append(done.Moves, move)
 	}
-	return b.moves, fail.Clean(done)
+	if len(done.Moves) == 0 && len(first) > 0 {
+		return Undone{}, cause // nothing ran there before
+	}
+	plan, err := u.launch(ctx, &done)
+	if err != nil {
+		return done, u.stuck(cause, err, undoes)
+	}
+	err = fmt.Errorf("%w\n%s is put back: %s", ended(cause), u.environment, u.summary(done.Moves, plan))
+	if len(first) > 0 {
+		return done, fail.Dirty(err, first...)
+	}
+	return done, fail.Clean(err)
 }
 
 // launch launches what is current again, where something else may run: a launch
 // that never began is not made up for here.
-func (u undo) launch(ctx context.Context, b *goBack) (*launch.Plan, error) {
+func (u undo) launch(ctx context.Context, done *Undone) (*launch.Plan, error) {
 	if !u.launched {
 		deployed, err := u.promoter.Deployed(ctx, u.environment)
 		if err != nil {
@@ -122,7 +128,9 @@ func (u undo) launch(ctx context.Context, b *goBack) (*launch.Plan, error) {
 			return nil, nil
 		}
 	}
-	plan, _, err := b.launch(ctx)
+	b := &goBack{options: u.options}
+	plan, result, err := b.launch(ctx)
+	done.Launched, done.Instances = true, result.Instances
 	return plan, err
 }
 
@@ -152,6 +160,34 @@ func (u undo) stuck(cause, err error, undoes []promote.Undo) error {
 		left = left[1:] // a rollback launches too
 	}
 	return fail.Dirty(fail.Join(ended(cause), fmt.Errorf("put %s back: %w", u.environment, ended(err))), left...)
+}
+
+// Conclude ends a launch that is no stage of a run as a run ends its own, in an
+// environment that goes back after a failure: builds that were launched well are
+// known to run well there; after a failure what ran before is launched again.
+// changes tells whether the launch had anything to do, and err what became of it.
+func Conclude(ctx context.Context, promoter *promote.Promoter, o launch.Options, changes bool, err error) (Undone, error) {
+	env := o.Topology.Environment
+	switch {
+	case !env.RollsBack(nil):
+		return Undone{}, err
+	case err == nil && len(o.Only) > 0:
+		return Undone{}, nil
+	case err == nil:
+		return Undone{}, promoter.Pass(ctx, env.Name)
+	}
+	stopped := errors.Is(err, context.Canceled) || ctx.Err() != nil
+	u := undo{
+		promoter: promoter, options: o, environment: env.Name, launched: changes,
+		blame: !stopped && changes && fail.ExitCode(err) != fail.CodeInput,
+	}
+	return u.run(ctx, err)
+}
+
+// firstLine is what an error says first, without the outputs that follow.
+func firstLine(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return line
 }
 
 // endedError is an error after whose end something else was done: what it says

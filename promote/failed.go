@@ -73,7 +73,11 @@ func (p *Promoter) Pass(ctx context.Context, environment string) error {
 			amis = append(amis, b.AMI)
 		}
 	}
-	return p.label(ctx, environment, amis, tags.PassedIn(environment), time.Now().UTC().Format(time.RFC3339))
+	err = p.label(ctx, environment, amis, tags.PassedIn(environment), time.Now().UTC().Format(time.RFC3339))
+	if err == nil {
+		return nil
+	}
+	return fail.Dirty(err, fail.Left{What: "builds that run well in " + environment + ", but are not tagged so", Command: "goldline launch " + environment})
 }
 
 func (p *Promoter) label(ctx context.Context, environment string, amis []string, key, value string) error {

@@ -82,6 +82,9 @@ func buildState(b promote.BuildInfo) string {
 	if b.Revoked != "" {
 		return "revoked"
 	}
+	if len(b.Failed) > 0 {
+		return "failed in " + strings.Join(sortedKeys(b.Failed), ", ")
+	}
 	return b.State
 }
 
@@ -226,6 +229,8 @@ func (r historyReport) text(t *text) {
 			state = "current"
 		case e.Revoked != "":
 			state = "revoked"
+		case e.Failed != "":
+			state = "failed"
 		case !e.Exists:
 			state = "missing"
 		}

@@ -8,6 +8,8 @@ import (
 	"github.com/goldline-dev/goldline/internal/event"
 	"github.com/goldline-dev/goldline/internal/fail"
 	"github.com/goldline-dev/goldline/launch"
+	"github.com/goldline-dev/goldline/pipelines"
+	"github.com/goldline-dev/goldline/promote"
 	"github.com/spf13/cobra"
 )
 
@@ -15,6 +17,8 @@ import (
 type launchReport struct {
 	planReport
 	Instances []launch.Instance `json:"instances"`
+	// RolledBack are the builds that the launch went back to by itself.
+	RolledBack []promote.Move `json:"rolled_back,omitempty"`
 }
 
 func (r launchReport) text(t *text) {
@@ -27,7 +31,18 @@ func (r launchReport) text(t *text) {
 		t.linef("")
 		t.table("", []string{"ADDRESS", "INSTANCE", "IMAGE", "AMI", "VERSION", "STATE", "PRIVATE", "PUBLIC"}, rows)
 	}
+	putBack(t, r.RolledBack)
 	t.next(r.next)
+}
+
+// putBack says which builds were gone back to after a failure.
+func putBack(t *text, moves []promote.Move) {
+	for i, m := range moves {
+		if i == 0 {
+			t.linef("\nPut back:")
+		}
+		t.linef("  %s: %s %s is current again, in place of %s", m.Environment, m.Image, m.To, m.From)
+	}
 }
 
 func newLaunch(p *program) *cobra.Command {
@@ -78,7 +93,7 @@ func runLaunch(ctx context.Context, p *program, c *cobra.Command, args []string,
 	if err != nil {
 		return nil, err
 	}
-	_, named, err := p.environment(env)
+	loaded, named, err := p.environment(env)
 	if err != nil {
 		return nil, err
 	}
@@ -91,14 +106,23 @@ func runLaunch(ctx context.Context, p *program, c *cobra.Command, args []string,
 			return nil, err
 		}
 		options.Only = o.only
+		plan, none := (*launch.Plan)(nil), "no changes: "+env+" is as its topology says"
 		if kept != nil {
-			return p.apply(ctx, options, &kept.Plan, "nothing was to be done", p.here("goldline images deployed "+env))
-		}
-		plan, err := launch.NewPlan(ctx, options)
-		if err != nil {
+			plan, none = &kept.Plan, "nothing was to be done"
+		} else if plan, err = launch.NewPlan(ctx, options); err != nil {
 			return nil, err
 		}
-		return p.apply(ctx, options, plan, "no changes: "+env+" is as its topology says", p.here("goldline images deployed "+env))
+		r, err := p.apply(ctx, options, plan, none, p.here("goldline images deployed "+env))
+		promoter, problem := p.promoter(ctx, loaded, event.Scope(sink, "launch", env), run)
+		if problem != nil {
+			return r, fail.Join(err, problem)
+		}
+		undone, err := pipelines.Conclude(ctx, promoter, options, !plan.Empty(), err)
+		if made, ok := r.(launchReport); ok && undone.Launched {
+			made.Instances, made.RolledBack = instances(undone.Instances), undone.Moves
+			r = made
+		}
+		return r, err
 	})
 }
 

@@ -39,8 +39,8 @@ func (t *text) next(commands []string) {
 }
 
 type promoteOptions struct {
-	to, build, reason string
-	skipLadder        bool
+	to, build, reason       string
+	skipLadder, retryFailed bool
 }
 
 func newPromote(p *program) *cobra.Command {
@@ -58,6 +58,7 @@ environment then runs it.`,
 	c.Flags().StringVar(&o.to, "to", "", "the environment")
 	c.Flags().StringVar(&o.build, "build", "", "an AMI, a version, or the beginning of a fingerprint")
 	c.Flags().BoolVar(&o.skipLadder, "skip-ladder", false, "promote a build that was never current one rung below; needs --reason")
+	c.Flags().BoolVar(&o.retryFailed, "retry-failed", false, "promote a build that failed there before")
 	c.Flags().StringVar(&o.reason, "reason", "", "why; kept in the history")
 	c.PreRunE = func(c *cobra.Command, _ []string) error {
 		if o.skipLadder && o.reason == "" {
@@ -86,7 +87,7 @@ func runPromote(ctx context.Context, p *program, name string, o promoteOptions) 
 		if err != nil {
 			return nil, err
 		}
-		move, err := promoter.Promote(ctx, promote.Request{Image: name, To: o.to, Build: o.build, SkipLadder: o.skipLadder, Reason: o.reason})
+		move, err := promoter.Promote(ctx, promote.Request{Image: name, To: o.to, Build: o.build, SkipLadder: o.skipLadder, Reason: o.reason, RetryFailed: o.retryFailed})
 		if err != nil {
 			return nil, err
 		}

@@ -28,6 +28,7 @@ func (r runReport) text(t *text) {
 		}
 	}
 	t.table("no stage was selected", []string{"STAGE", "STATE", "TOOK", "MADE"}, rows)
+	putBack(t, r.RolledBack)
 	t.next(r.next)
 }
 
@@ -47,8 +48,9 @@ func madeBy(s pipelines.StageResult) []string {
 }
 
 type runOptions struct {
-	only, from []string
-	vars       vars
+	only, from  []string
+	vars        vars
+	retryFailed bool
 }
 
 func newRun(p *program) *cobra.Command {
@@ -66,6 +68,7 @@ goes on from what the cloud shows: nothing is made twice.`,
 	}
 	c.Flags().StringSliceVar(&o.only, "only", nil, "run this stage alone; may be repeated")
 	c.Flags().StringSliceVar(&o.from, "from", nil, "run this stage and what comes after it; may be repeated")
+	c.Flags().BoolVar(&o.retryFailed, "retry-failed", false, "promote builds also to environments in which they failed before")
 	o.vars = p.varFlag(c)
 	p.lockFlag(c)
 	c.RunE = p.does(func(ctx context.Context, args []string) (report, error) { return runRun(ctx, p, args[0], o) })
@@ -82,7 +85,7 @@ func runRun(ctx context.Context, p *program, name string, o runOptions) (report,
 		return nil, err
 	}
 	options := pipelines.Options{
-		Project: loaded, Pipeline: pipeline, Vars: o.vars, Only: o.only, From: o.from, ToolVersion: version(),
+		Project: loaded, Pipeline: pipeline, Vars: o.vars, Only: o.only, From: o.from, ToolVersion: version(), RetryFailed: o.retryFailed,
 		LoseContents: p.flags.local || p.flags.yes,
 		DeadRun:      func(run string) bool { return ledger.Dead(loaded.Dir, run) },
 	}

@@ -124,3 +124,15 @@ func (t *Topology) Effective(stage *Rollout, r *Resource) *Rollout {
 	}
 	return t.Environment.Rollout
 }
+
+// RollsBack tells whether a roll-out that fails in an environment goes back. r is
+// that of the stage, or nil for the environment's own.
+func (e *Environment) RollsBack(r *Rollout) bool {
+	if r == nil {
+		r = e.Rollout
+	}
+	if r == nil || r.OnFailure == "" {
+		return e.Protected
+	}
+	return r.OnFailure == FailureRollback
+}
