@@ -21,12 +21,16 @@ import (
 // other way.
 func recipe() []step {
 	return []step{
-		sweepStep{},       // remove what dead runs left
-		sourceStep{},      // find the source image
-		fingerprintStep{}, // take in every input
-		reuseStep{},       // end here if the build exists
-		expectStep{},      // what its tests need
-		networkStep{},     // find VPC, subnet and groups by the recipe's filters
+		sweepStep{}, // remove what dead runs left, where one is known of
+		together{"look up", []step{
+			sourceStep{}, // find the source image
+			buildsStep{}, // and the builds that there are
+		}},
+		fingerprintStep{},       // take in every input
+		reuseStep{},             // end here if the build exists
+		sweepStep{baking: true}, // beside the rest
+		expectStep{},            // what its tests need
+		networkStep{},           // find VPC, subnet and groups by the recipe's filters
 		together{"access", []step{
 			keyPairStep{},
 			securityGroupStep{},
@@ -35,8 +39,7 @@ func recipe() []step {
 		builderStep{}, // launch the builder, wait until it runs
 		connectStep{}, // SSH, with the host key known
 		provisionStep{},
-		packagesStep{}, // what is installed
-		sealStep{},     // take out of the file system what was put in to bake
+		sealStep{},     // list what is installed; take out of the file system what was put in to bake
 		endEarlyStep{}, // end here if no AMI is wanted
 		easeStep{},     // give the root volume back what the AMI is to say of it
 		stopStep{},
@@ -88,7 +91,9 @@ type bake struct {
 	pre       made    // provisionStep: the snapshot that is taken ahead
 	remote    *remote // connectStep
 	bastion   *bastion
-	packages  packages // packagesStep
+	last      *project.Provisioner // provisionStep: no other comes after it
+	closed    bool                 // sealStep, or the last provisioner: what sealStep does is done
+	packages  packages
 	unremoved []string // provisionStep: what it could not remove from the builder
 	ami       made     // imageStep
 	amiName   string
@@ -107,6 +112,7 @@ type bake struct {
 	steps  []StepTime
 	waited map[string]wait  // by step
 	stuck  map[string]error // by step: what could not be put back
+	asides []func() error   // what goes on beside the steps
 	err    error
 }
 
@@ -143,6 +149,8 @@ func (b *Baker) Bake(ctx context.Context, image *project.Image) (Build, error) {
 		if k.retest && k.err == nil && ctx.Err() == nil {
 			k.follow(ctx, retest())
 		}
+		k.joinAsides()
+		k.dropTrace()
 		if err = k.outcome(ctx); err == nil && k.build.AMI != "" {
 			err = k.postProcess(ctx)
 		}

@@ -21,6 +21,7 @@ import (
 	"context"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
@@ -104,6 +105,9 @@ type Baker struct {
 	swept  memo[struct{}]
 	caller memo[netip.Addr]
 	commit memo[commit]
+
+	// tagsLater says that the endpoint cannot tag snapshots as an AMI is made.
+	tagsLater atomic.Bool
 
 	files sync.Mutex // local files that bakes share
 

@@ -163,7 +163,7 @@ func TestBake(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if calls := l.actions(); !again.Reused || again.AMI != build.AMI || len(calls) > 4 { // one asks who the caller is
+		if calls := l.actions(); !again.Reused || again.AMI != build.AMI || len(calls) > 3 { // one asks who the caller is
 			t.Errorf("got %+v by %v, want %s reused", again, calls, build.AMI)
 		}
 	})
@@ -277,7 +277,10 @@ func TestBakeFourAtOnce(t *testing.T) {
 			t.Errorf("%d calls of %s", n, shared)
 		}
 	}
-	if count["DescribeTags"] != 1 || count["RunInstances"] != 4 || count["CreateImage"] != 4 {
+	if n := count["DescribeTags"]; n < 1 || n > 2 { // two where it sees what this run is making
+		t.Errorf("%d calls of DescribeTags", n)
+	}
+	if count["RunInstances"] != 4 || count["CreateImage"] != 4 {
 		t.Errorf("calls %v", count)
 	}
 }

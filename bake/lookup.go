@@ -101,6 +101,18 @@ func (b *Baker) imagesOf(ctx context.Context, image string) ([]types.Image, erro
 	return builds, nil
 }
 
+// buildsStep begins to look for existing builds while the source image is looked
+// for. What goes wrong shows when they are needed.
+type buildsStep struct{}
+
+func (buildsStep) name() string                      { return "builds" }
+func (buildsStep) undo(context.Context, *bake) error { return nil }
+
+func (buildsStep) run(ctx context.Context, b *bake) error {
+	_, _ = b.imagesOf(ctx, b.image.Name)
+	return nil
+}
+
 // remember keeps a build that this Baker made or reused.
 func (b *Baker) remember(ami types.Image) {
 	b.mu.Lock()

@@ -133,7 +133,7 @@ func (b *bake) statement(ctx context.Context, packagesDigest string) statement {
 		sum := sha256.Sum256(text)
 		d.ResolvedDependencies = append(d.ResolvedDependencies, resource{Name: "recipe", URI: b.image.File, Digest: map[string]string{"sha256": hex.EncodeToString(sum[:])}})
 	}
-	if commit, err := b.commit.get(ctx, func(ctx context.Context) (commit, error) { return commitOf(ctx, b.options.Dir), nil }); err == nil && commit.id != "" {
+	if commit, err := b.commitID(ctx); err == nil && commit.id != "" {
 		d.ResolvedDependencies = append(d.ResolvedDependencies, resource{Name: "repository", Digest: map[string]string{"gitCommit": commit.id}, Annotations: map[string]any{"changed": commit.changed}})
 	}
 	for _, in := range b.inputs {
@@ -158,6 +158,11 @@ type commit struct {
 
 // gitTime is how long git may take to say it.
 const gitTime = 5 * time.Second
+
+// commitID asks git once for all bakes.
+func (b *Baker) commitID(ctx context.Context) (commit, error) {
+	return b.commit.get(ctx, func(ctx context.Context) (commit, error) { return commitOf(ctx, b.options.Dir), nil })
+}
 
 func commitOf(ctx context.Context, dir string) commit {
 	ctx, cancel := context.WithTimeout(ctx, gitTime)

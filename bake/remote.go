@@ -99,8 +99,13 @@ func (r *remote) during(ctx context.Context, call func() error) error {
 // run runs a command and gives its exit code. Each line that it prints goes to
 // line, without its end.
 func (r *remote) run(ctx context.Context, command string, line func(string)) (int, error) {
+	return r.runWith(ctx, command, nil, line)
+}
+
+// runWith is run with a standard input.
+func (r *remote) runWith(ctx context.Context, command string, input []byte, line func(string)) (int, error) {
 	out := &lines{emit: line}
-	cmd := &packersdk.RemoteCmd{Command: command, Stdout: out, Stderr: out}
+	cmd := &packersdk.RemoteCmd{Command: command, Stdin: bytes.NewReader(input), Stdout: out, Stderr: out}
 	code := 0
 	err := r.during(ctx, func() error {
 		if err := r.comm.Start(ctx, cmd); err != nil {

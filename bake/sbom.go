@@ -1,13 +1,11 @@
 package bake
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/url"
 	"strings"
 
-	"github.com/goldline-dev/goldline/internal/event"
 	"github.com/google/uuid"
 )
 
@@ -21,37 +19,13 @@ type packages struct {
 	list         []installed
 }
 
-// packagesStep asks the builder's package manager for what is installed, when
-// everything is. It is best effort: an image without one has no list.
-type packagesStep struct{}
-
-func (packagesStep) name() string                      { return "packages" }
-func (packagesStep) undo(context.Context, *bake) error { return nil }
-
-func (packagesStep) run(ctx context.Context, b *bake) error {
-	if b.image.SkipCreateAMI {
-		return nil
-	}
-	var said []string
-	_, err := b.remote.run(ctx, packagesScript, func(line string) { said = append(said, line) })
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	if err != nil {
-		b.say(event.Warning, "the packages of the image are not known: %v", err)
-		return nil
-	}
-	b.packages = readPackages(said)
-	return nil
-}
-
 // Lines that stand before a list of packages.
 const (
 	distributionMark = "goldline: distribution "
 	packagesMark     = "goldline: packages "
 )
 
-// packagesScript is plain POSIX shell: a line for each package, its parts between
+// packagesScript asks the package manager for what is installed. It is plain POSIX shell: a line for each package, its parts between
 // tabs.
 const packagesScript = `if [ -r /etc/os-release ]; then . /etc/os-release; fi
 echo "` + distributionMark + `${ID:-linux}"

@@ -89,6 +89,10 @@ func (s *shared) leave(ctx context.Context, remove func(context.Context) error) 
 	return nil
 }
 
+// gatherShare is the part of the first interval between two polls that a call
+// waits for others to join it.
+const gatherShare = 20
+
 // batch makes one call for all who ask for it at about the same time.
 type batch struct {
 	call func(ctx context.Context, ids []string) error
@@ -122,7 +126,7 @@ func (b *batch) do(ctx context.Context, id string, c *cloud.Cloud, alone bool) e
 	r.ids = append(r.ids, id)
 	b.open <- r
 	if first {
-		_ = cloud.Sleep(ctx, c.Pace()/4) // an end of ctx shows in the call
+		_ = cloud.Sleep(ctx, c.Pace()/gatherShare) // an end of ctx shows in the call
 		<-b.open
 		b.open <- nil
 		r.err = b.call(ctx, r.ids)

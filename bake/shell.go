@@ -71,13 +71,12 @@ func (s *Shell) provision(ctx context.Context, b *bake, p *project.Provisioner) 
 	if err != nil {
 		return err
 	}
-	var used []string
-	for _, one := range scripts {
+	var used []string // files that lie on the builder
+	for n, one := range scripts {
 		remote, err := s.remotePath(b, p)
 		if err != nil {
 			return err
 		}
-		used = append(used, remote)
 		command, envFile, err := s.command(ctx, b, p, remote, vars)
 		if err != nil {
 			return err
@@ -85,47 +84,93 @@ func (s *Shell) provision(ctx context.Context, b *bake, p *project.Provisioner) 
 		if envFile != "" {
 			used = append(used, envFile)
 		}
-		if err := s.runOne(ctx, b, one, remote, command); err != nil {
+		f := fed{path: remote, content: one.content, command: command, keep: s.SkipClean, valid: s.ValidExitCodes}
+		if n == len(scripts)-1 && s.closes(b, p) && envFile == "" {
+			f.closing = b.newClosing()
+		}
+		left, err := s.runOne(ctx, b, f)
+		if left {
+			used = append(used, remote)
+		}
+		if err != nil {
 			if len(scripts) > 1 {
 				err = fmt.Errorf("%s: %w", one.title, err)
 			}
 			return err
 		}
 	}
-	if !s.SkipClean {
+	if !s.SkipClean && len(used) > 0 {
 		s.clean(ctx, b, used)
 	}
 	return cloud.Sleep(ctx, s.PauseAfter.Or(0))
 }
 
-// runOne uploads one script and runs it. The upload is tried for a while, since
-// the script before may have rebooted the builder.
-func (s *Shell) runOne(ctx context.Context, b *bake, one script, remote, command string) error {
-	content := one.content
+// closes tells whether the last script of this provisioner is the last thing that
+// happens on the builder, so that what closes the provisioning can be done in the
+// same session. It may have no time of its own then.
+func (s *Shell) closes(b *bake, p *project.Provisioner) bool {
+	return p == b.last && !s.SkipClean && !s.ExpectDisconnect && s.PauseAfter == 0 && p.Timeout == 0
+}
+
+// runOne uploads one script and runs it; left tells whether it lies on the
+// builder then. The upload is tried for a while, since the script before may have
+// rebooted the builder.
+func (s *Shell) runOne(ctx context.Context, b *bake, f fed) (left bool, err error) {
 	if !s.Binary {
-		content = bytes.ReplaceAll(content, []byte("\r\n"), []byte("\n"))
-	}
-	err := patiently(ctx, s.StartRetryTimeout.Or(5*time.Minute), func() error { return b.remote.upload(ctx, remote, content, 0o755) })
-	if err != nil {
-		return fmt.Errorf("upload to %s: %w", remote, err)
+		f.content = bytes.ReplaceAll(f.content, []byte("\r\n"), []byte("\n"))
 	}
 	var keep tail
-	code, err := b.remote.run(ctx, command, b.output(&keep))
+	code, left, err := s.carryOut(ctx, b, f, b.output(&keep))
 	if errors.Is(err, errDisconnected) {
 		if s.ExpectDisconnect {
 			b.say(event.Progress, "the script ended the connection, as expected")
-			return nil
+			return left, nil
 		}
 		err = fail.WithHint(fmt.Errorf("%w while the script ran", err), "a script that reboots the builder needs expect_disconnect: true")
 	}
 	if err != nil {
-		return keep.under(err)
+		return left, keep.under(err)
 	}
 	if !accepted(code, s.ValidExitCodes) {
-		return keep.under(fmt.Errorf("exit status %d", code))
+		return left, keep.under(fmt.Errorf("exit status %d", code))
 	}
-	return nil
+	return left, nil
 }
+
+// carryOut gets a script to the builder and its exit code from there: in one
+// session where the builder can do that, and there is no terminal between.
+func (s *Shell) carryOut(ctx context.Context, b *bake, f fed, line func(string)) (code int, left bool, err error) {
+	limit := s.StartRetryTimeout.Or(5 * time.Minute)
+	if !b.image.SSHPty {
+		var o fedOutcome
+		err := patiently(ctx, limit, func() (err error) {
+			o, err = b.remote.feed(ctx, f, line)
+			if o.begun && err != nil {
+				err = &started{err}
+			}
+			return err
+		})
+		var once *started
+		if errors.As(err, &once) {
+			return 0, !f.keep, once.error
+		}
+		if o.closed {
+			b.close(f.closing, o.closes, nil)
+		}
+		if !errors.Is(err, errNotFed) {
+			return o.code, o.left, err
+		}
+	}
+	err = patiently(ctx, limit, func() error { return b.remote.upload(ctx, f.path, f.content, 0o755) })
+	if err != nil {
+		return 0, true, fmt.Errorf("upload to %s: %w", f.path, err)
+	}
+	code, err = b.remote.run(ctx, f.command, line)
+	return code, true, err
+}
+
+// started is the error of a script that was started, and must not be so twice.
+type started struct{ error }
 
 // patiently repeats a call while the connection is at fault.
 func patiently(ctx context.Context, limit time.Duration, call func() error) error {

@@ -46,6 +46,23 @@ func (b *bake) follow(ctx context.Context, steps []step) {
 	(&multistep.BasicRunner{Steps: list}).Run(ctx, bag)
 }
 
+// aside does something beside the steps, none of which waits for it; the bake
+// does.
+func (b *bake) aside(f func() error) {
+	wait := graph.Background(f)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.asides = append(b.asides, wait)
+}
+
+// joinAsides waits for what was begun beside the steps, which tells itself what
+// goes wrong.
+func (b *bake) joinAsides() {
+	for _, wait := range b.asides {
+		_ = wait()
+	}
+}
+
 // adapter is a step as multistep knows it: its error is kept in the bake, and
 // its clean-up, to which multistep gives no context, gets one that lives on
 // when the bake is interrupted.

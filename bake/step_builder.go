@@ -40,6 +40,7 @@ func (builderStep) run(ctx context.Context, b *bake) error {
 	if err := b.launchWithProfile(ctx, func() error { return b.launch(ctx, in, offersOf(b.image)) }); err != nil {
 		return err
 	}
+	b.aside(func() error { _, err := b.commitID(ctx); return err }) // which the AMI's provenance says
 	return b.awaitRunning(ctx, builderStep{}.name())
 }
 
@@ -49,7 +50,7 @@ func (b *bake) awaitRunning(ctx context.Context, step string) error {
 	what := b.called() + " to run"
 	var err error
 	b.instance, err = b.cloud.Instances.Wait(ctx, cloud.Wait[types.Instance]{
-		ID: b.builder.id, For: what, Deadline: b.deadline(runningTime),
+		ID: b.builder.id, For: what, Deadline: b.deadline(runningTime), Soon: true,
 		Done: func(i types.Instance, found bool) (bool, error) {
 			if !found || state(i) == types.InstanceStateNamePending {
 				return false, nil

@@ -45,14 +45,11 @@ func (finishStep) run(ctx context.Context, b *bake) error {
 		stop()
 		_ = told()
 	}
+	if err == nil {
+		err = b.complete(ctx, &ami)
+	}
 	_ = back() // what goes wrong there is noted where it happens
 	if err != nil {
-		return err
-	}
-	if err := b.cloud.RequireIMDSv2(ctx, &ami); err != nil {
-		return err
-	}
-	if err := b.tagSnapshots(ctx, ami); err != nil {
 		return err
 	}
 	b.checkLasting(ami)
@@ -62,6 +59,17 @@ func (finishStep) run(ctx context.Context, b *bake) error {
 	}
 	b.settled(ami, false)
 	return nil
+}
+
+// complete gives an AMI what CreateImage could not.
+func (b *bake) complete(ctx context.Context, ami *types.Image) error {
+	snapshots := *ami
+	return graph.Each(ctx, 0, 2, func(ctx context.Context, i int) error {
+		if i == 0 {
+			return b.cloud.RequireIMDSv2(ctx, ami)
+		}
+		return b.tagSnapshots(ctx, snapshots)
+	})
 }
 
 // tagSnapshots tags the snapshots of an AMI where that was not done as they
@@ -83,7 +91,7 @@ func (b *bake) awaitSnapshots(ctx context.Context) (types.Image, error) {
 	what := "snapshots of image " + b.ami.id
 	known := sighting{id: b.ami.id}
 	return b.cloud.Images.Wait(ctx, cloud.Wait[types.Image]{
-		ID: b.ami.id, For: what, Deadline: b.deadline(imageTime),
+		ID: b.ami.id, For: what, Deadline: b.deadline(imageTime), Soon: true,
 		Done: func(ami types.Image, found bool) (bool, error) {
 			switch {
 			case !found:

@@ -56,11 +56,15 @@ func (b *bake) createImage(ctx context.Context, in *ec2.CreateImageInput) (strin
 		}
 		return aws.ToString(found[0].ImageId), true, nil
 	}, func(ctx context.Context) (string, error) {
+		if b.tagsLater.Load() {
+			in.TagSpecifications, b.untagged = in.TagSpecifications[:1], in.TagSpecifications[1].Tags
+		}
 		out, err := b.cloud.EC2.CreateImage(ctx, in)
-		if brokeDown(err) {
+		if brokeDown(err) && len(in.TagSpecifications) > 1 {
 			// Not every endpoint that speaks EC2's language can tag snapshots here.
 			in.TagSpecifications, b.untagged = in.TagSpecifications[:1], in.TagSpecifications[1].Tags
 			out, err = b.cloud.EC2.CreateImage(ctx, in)
+			b.tagsLater.Store(err == nil)
 		}
 		if err != nil {
 			return "", err

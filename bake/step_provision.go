@@ -24,6 +24,9 @@ func (provisionStep) run(ctx context.Context, b *bake) error {
 			last, of = n, of+1
 		}
 	}
+	if last >= 0 {
+		b.last = b.image.Provisioners[last]
+	}
 	for n, p := range b.image.Provisioners {
 		if !applies(p, b.image.Name) {
 			continue

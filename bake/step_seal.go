@@ -8,44 +8,90 @@ import (
 	"github.com/goldline-dev/goldline/internal/event"
 )
 
-// sealStep takes out of the builder's file system what was put in to bake: the
+// sealStep asks the builder's package manager for what is installed, now that
+// everything is, and meanwhile takes out of the builder's file system what was put in to bake: the
 // host key, the authorised key, cloud-init's record of this instance (which
 // holds the user data, and the host key in it), scripts that could not be
-// removed, and the shells' histories. It is best effort: a builder without root
-// or sudo gives a warning.
+// removed, and the shells' histories. Both are best effort: an image without a
+// package manager has no list, a builder without root or sudo gives a warning.
 type sealStep struct{}
 
 func (sealStep) name() string                      { return "seal" }
 func (sealStep) undo(context.Context, *bake) error { return nil }
 
 func (sealStep) run(ctx context.Context, b *bake) error {
-	script := sealScript(b.host, b.keyLine, b.unremoved)
-	if script == "" {
+	if b.closed && len(b.unremoved) == 0 {
+		return nil // in the session of the last provisioner
+	}
+	c := b.newClosing()
+	if c.script == "" {
 		return nil
 	}
-	sealed := false
-	var said []string
-	code, err := b.remote.run(ctx, asRoot(script), func(line string) {
-		if line == sealedMark {
-			sealed = true
-			return
-		}
-		said = append(said, line)
-	})
+	code, err := b.remote.run(ctx, c.script, c.hear)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	switch {
-	case err != nil:
-		b.say(event.Warning, "what was put into the builder to bake could not be taken out: %v", err)
-	case code != 0 || !sealed:
-		b.say(event.Warning, "not all that was put into the builder to bake could be taken out (exit status %d): %s", code, strings.Join(said, "; "))
-	}
+	b.close(c, code, err)
 	return nil
 }
 
-// sealedMark is what the script prints when all of it worked.
-const sealedMark = "goldline: sealed"
+// closing is what is done at the end of the provisioning, in one session and at
+// the same time: the list of packages, which comes first, and the seal.
+type closing struct {
+	script       string // empty where there is nothing to do
+	seals        bool
+	listed, said []string
+	sealing      bool // what is heard now comes from the seal
+	sealed       bool // all of it worked
+}
+
+// Lines that the closing prints: before what the seal says, and when all of the
+// seal worked.
+const (
+	sealingMark = "goldline: seal"
+	sealedMark  = "goldline: sealed"
+)
+
+func (b *bake) newClosing() *closing {
+	seal := sealScript(b.host, b.keyLine, b.unremoved)
+	c := &closing{seals: seal != ""}
+	if !b.image.SkipCreateAMI {
+		c.script = "(\n" + packagesScript + ") &\n"
+	}
+	switch {
+	case c.seals:
+		c.script += "said=$(" + asRoot(seal) + "\n)\ncode=$?\nwait\nprintf '%s\\n' '" + sealingMark + "' \"$said\"\nexit $code"
+	case c.script != "":
+		c.script += "wait"
+	}
+	return c
+}
+
+// hear takes a line that the closing prints.
+func (c *closing) hear(line string) {
+	switch {
+	case line == sealingMark:
+		c.sealing = true
+	case line == sealedMark:
+		c.sealed = true
+	case c.sealing:
+		c.said = append(c.said, line)
+	default:
+		c.listed = append(c.listed, line)
+	}
+}
+
+// close takes what the closing said, and tells what did not work.
+func (b *bake) close(c *closing, code int, err error) {
+	b.closed = true
+	b.packages = readPackages(c.listed)
+	switch {
+	case err != nil:
+		b.say(event.Warning, "what was put into the builder to bake could not be taken out: %v", err)
+	case c.seals && (code != 0 || !c.sealed):
+		b.say(event.Warning, "not all that was put into the builder to bake could be taken out (exit status %d): %s", code, strings.Join(c.said, "; "))
+	}
+}
 
 // asRoot runs a script as root where that is possible without a password.
 func asRoot(script string) string {

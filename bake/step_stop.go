@@ -36,7 +36,7 @@ func (stopStep) run(ctx context.Context, b *bake) error {
 	what := "builder " + b.builder.id + " to stop"
 	defer func() { b.waitedFor(stopStep{}.name(), what, began) }()
 	_, err := b.cloud.Instances.Wait(ctx, cloud.Wait[types.Instance]{
-		ID: b.builder.id, For: what, Deadline: b.deadline(stoppedTime),
+		ID: b.builder.id, For: what, Deadline: b.deadline(stoppedTime), Soon: true,
 		Done: func(i types.Instance, found bool) (bool, error) {
 			switch {
 			case !found:

@@ -23,6 +23,7 @@ import (
 // tests were done, or whose tests have changed since.
 func retest() []step {
 	return []step{
+		sweepStep{baking: true},
 		resumeStep{},
 		networkStep{},
 		together{"access", []step{

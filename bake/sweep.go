@@ -9,12 +9,34 @@ import (
 
 // sweepStep removes what dead runs of this project left. The first bake of a
 // Baker does it for all, by one call where there is nothing to remove.
-type sweepStep struct{}
+//
+// A bake that ends with the build it finds makes that call only where this
+// machine knows of an earlier bake that may have left something. Baking, it is
+// made in any case, and beside the other steps: none of them needs its outcome.
+type sweepStep struct{ baking bool }
 
-func (sweepStep) name() string                      { return "left-overs" }
+func (s sweepStep) name() string {
+	if s.baking {
+		return "sweep"
+	}
+	return "left-overs"
+}
+
 func (sweepStep) undo(context.Context, *bake) error { return nil }
 
-func (sweepStep) run(ctx context.Context, b *bake) error {
+func (s sweepStep) run(ctx context.Context, b *bake) error {
+	switch {
+	case s.baking:
+		b.leaveTrace()
+		b.aside(func() error { return b.sweepOnce(ctx) })
+		return nil
+	case b.traced():
+		return b.sweepOnce(ctx)
+	}
+	return nil
+}
+
+func (b *bake) sweepOnce(ctx context.Context) error {
 	_, err := b.swept.get(ctx, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, b.sweep(ctx)
 	})
@@ -32,7 +54,11 @@ func (b *bake) sweep(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("look for left-overs: %w", err)
 	}
-	return s.remove(ctx, orphans)
+	if err := s.remove(ctx, orphans); err != nil {
+		return err
+	}
+	b.forgetTraces()
+	return nil
 }
 
 // sweeper is one that removes what is known to be over, and looks for no more.

@@ -22,6 +22,7 @@ type Poller[T any] struct {
 	interval time.Duration
 	next     time.Time
 	polling  bool
+	hurry    bool // somebody began to wait during a poll, who is to be answered soon after it
 	round    int
 	changed  chan struct{} // closed after each round
 	seen     map[string]*T
@@ -49,6 +50,9 @@ type Wait[T any] struct {
 	Done func(thing T, found bool) (bool, error)
 	// Show says in a few words what was seen: "pending". It may be nil.
 	Show func(thing T) string
+	// Soon asks without the pause that lets others join in: for something that is
+	// often done at once, and for which each step has to wait.
+	Soon bool
 	// Progress is called with what Show says, when that changes. It may be nil.
 	Progress func(shown string)
 }
@@ -64,7 +68,7 @@ func (p *Poller[T]) Wait(ctx context.Context, w Wait[T]) (T, error) {
 func (p *Poller[T]) See(ctx context.Context, w Wait[T]) (*T, error) {
 	deadline := time.NewTimer(w.Deadline)
 	defer deadline.Stop()
-	first := p.enter(w.ID)
+	first := p.enter(w.ID, w.Soon)
 	defer p.leave(w.ID)
 	var last *T
 	shown := "nothing"
@@ -126,8 +130,12 @@ func valueOf[T any](thing *T) (value T) {
 
 var errDeadline = fmt.Errorf("deadline")
 
+// soonShare is the part of the first interval that a wait which asks soon leaves
+// for others to join in.
+const soonShare = 50
+
 // enter notes a waiter and returns the first round whose call begins after it.
-func (p *Poller[T]) enter(id string) (first int) {
+func (p *Poller[T]) enter(id string, soon bool) (first int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.waiting) == 0 {
@@ -140,7 +148,11 @@ func (p *Poller[T]) enter(id string) (first int) {
 	}
 	p.waiting[id]++
 	if p.polling {
+		p.hurry = p.hurry || soon
 		return p.round + 2
+	}
+	if at := time.Now().Add(p.min / soonShare); soon && at.Before(p.next) {
+		p.next = at
 	}
 	return p.round + 1
 }
@@ -183,8 +195,12 @@ func (p *Poller[T]) poll(ctx context.Context) {
 	seen, err := p.describe(ctx, ids)
 	p.mu.Lock()
 	p.polling = false
-	p.next = time.Now().Add(p.interval)
-	p.interval = min(p.max, p.interval*3/2)
+	if p.hurry {
+		p.next, p.hurry = time.Now().Add(p.min/soonShare), false
+	} else {
+		p.next = time.Now().Add(p.interval)
+		p.interval = min(p.max, p.interval*3/2)
+	}
 	if err != nil && ctx.Err() != nil {
 		// The one who polled was told to stop; the others poll for themselves.
 		p.next = time.Time{}

@@ -132,3 +132,14 @@ func TestAWaitSeesNothingFromBeforeIt(t *testing.T) {
 		t.Errorf("the wait ends with the error of the one before it: %v", err)
 	}
 }
+
+// Who asks soon is not kept waiting until others have joined in.
+func TestAWaitThatAsksSoon(t *testing.T) {
+	s := &states{}
+	p := newPoller(Config{PollMin: 20 * time.Second, PollMax: time.Minute}, s.describe)
+	w := untilRunning("a", 9*time.Second)
+	w.Soon = true
+	if got, err := p.Wait(t.Context(), w); err != nil || got != "running" {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
