@@ -108,7 +108,7 @@ func (k autoScalingGroups) compare(w want[autoScalingGroupSpec], g types.AutoSca
 	if s.AutoScalingGroupName != "" {
 		d.fixed("auto_scaling_group_name", aws.ToString(g.AutoScalingGroupName), s.AutoScalingGroupName, "")
 	}
-	d.set("launch_template", versionedID(mainTemplate(g)), s.LaunchTemplate)
+	d.set("launch_template", launched(w.Adopt != nil, mainTemplate(g), s.LaunchTemplate), s.LaunchTemplate)
 	for _, n := range s.numbers() {
 		if n.want != nil {
 			d.set(n.path, numberText(n.have(g)), fmt.Sprint(*n.want))
@@ -131,7 +131,7 @@ func (k autoScalingGroups) compare(w want[autoScalingGroupSpec], g types.AutoSca
 	}
 	d.flag("capacity_rebalance", aws.ToBool(g.CapacityRebalance), s.CapacityRebalance)
 	d.flag("new_instances_protected_from_scale_in", aws.ToBool(g.NewInstancesProtectedFromScaleIn), s.NewInstancesProtectedFromScaleIn)
-	s.MixedInstancesPolicy.compare(&d, g.MixedInstancesPolicy)
+	s.MixedInstancesPolicy.compare(&d, w.Adopt != nil, g.MixedInstancesPolicy)
 	compareRefresh(&d, w, g)
 	return d
 }

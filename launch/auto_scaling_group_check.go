@@ -22,7 +22,7 @@ func (autoScalingGroups) check(c *checker, d definition[autoScalingGroupSpec]) {
 	}
 	checkSizes(c, d)
 	checkGroupSubnets(c, d.Resource, s)
-	if s.HealthCheckType == "ELB" && len(s.TargetGroups) == 0 {
+	if s.HealthCheckType == "ELB" && len(s.TargetGroups) == 0 && d.Adopt == nil {
 		c.problems.AddHint(d.At("health_check_type"), "name target_groups, or leave the health check with EC2", "no target group tells whether an instance is well")
 	}
 	if n := s.MaxInstanceLifetime; n != nil && *n != 0 && (*n < 86400 || *n > 31536000) {
@@ -66,7 +66,7 @@ func checkSizes(c *checker, d definition[autoScalingGroupSpec]) {
 
 // checkGroupSubnets: all subnets lie in one VPC, and each stands once.
 func checkGroupSubnets(c *checker, r *project.Resource, s *autoScalingGroupSpec) {
-	if len(s.Subnets) == 0 {
+	if len(s.Subnets) == 0 && r.Adopt == nil {
 		c.problems.Addf(r.At("subnets"), "a group needs at least one subnet")
 	}
 	first, seen := "", map[string]bool{}

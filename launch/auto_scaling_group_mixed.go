@@ -30,7 +30,20 @@ func versionedID(t *types.LaunchTemplateSpecification) string {
 	return aws.ToString(t.LaunchTemplateId) + ":" + aws.ToString(t.Version)
 }
 
-// templateSpec is the reverse. An ID alone means the default version.
+// latestVersion is how a group that something else made may name the latest
+// version of its launch template: it is as good as the number that is wanted.
+const latestVersion = "$Latest"
+
+// launched is a launch template and its version, as a definition wants them
+// where the group means the same.
+func launched(adopted bool, t *types.LaunchTemplateSpecification, want string) string {
+	if id, _, _ := strings.Cut(want, ":"); adopted && t != nil && aws.ToString(t.Version) == latestVersion && aws.ToString(t.LaunchTemplateId) == id {
+		return want
+	}
+	return versionedID(t)
+}
+
+// templateSpec is the reverse of versionedID. An ID alone means the default version.
 func templateSpec(text string) *types.LaunchTemplateSpecification {
 	if text == "" {
 		return nil
@@ -72,7 +85,7 @@ func templatesOf(g types.AutoScalingGroup) []*types.LaunchTemplateSpecification 
 }
 
 // compare compares what the definition states of the policy.
-func (m *mixedInstancesSpec) compare(d *differences, have *types.MixedInstancesPolicy) {
+func (m *mixedInstancesSpec) compare(d *differences, adopted bool, have *types.MixedInstancesPolicy) {
 	const at = "mixed_instances_policy"
 	if m == nil || have == nil {
 		if m != nil || have != nil {
@@ -82,8 +95,12 @@ func (m *mixedInstancesSpec) compare(d *differences, have *types.MixedInstancesP
 	}
 	var types []string
 	if have.LaunchTemplate != nil {
-		for _, o := range have.LaunchTemplate.Overrides {
-			types = append(types, overrideText(aws.ToString(o.InstanceType), versionedID(o.LaunchTemplateSpecification)))
+		for i, o := range have.LaunchTemplate.Overrides {
+			wanted := ""
+			if i < len(m.Overrides) {
+				wanted = m.Overrides[i].LaunchTemplate
+			}
+			types = append(types, overrideText(aws.ToString(o.InstanceType), launched(adopted, o.LaunchTemplateSpecification, wanted)))
 		}
 	}
 	var wanted []string

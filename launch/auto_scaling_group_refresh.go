@@ -200,7 +200,7 @@ func sameConfiguration(a, b types.AutoScalingGroup) bool {
 		return false
 	}
 	var d differences
-	statedPolicy(b.MixedInstancesPolicy).compare(&d, a.MixedInstancesPolicy)
+	statedPolicy(b.MixedInstancesPolicy).compare(&d, false, a.MixedInstancesPolicy)
 	return len(d) == 0
 }
 

@@ -100,14 +100,14 @@ func (q query) hostedZones(ctx context.Context) ([]hostedZone, error) {
 		}
 		var some []hostedZone
 		for _, z := range all {
-			if z.reference.uuid != "" || q.named(z) || q.mayAdopt(z) {
+			if z.reference.uuid != "" || q.importing || q.named(z) || q.mayAdopt(z) {
 				some = append(some, z)
 			}
 		}
 		if err := q.zoneTags(ctx, some); err != nil {
 			return nil, fmt.Errorf("tags: %w", err)
 		}
-		some = slices.DeleteFunc(some, func(z hostedZone) bool { return z.reference.uuid == "" && !q.named(z) && !q.adopted(z) })
+		some = slices.DeleteFunc(some, func(z hostedZone) bool { return z.reference.uuid == "" && !q.importing && !q.named(z) && !q.adopted(z) })
 		err = graph.Each(ctx, 0, len(some), func(ctx context.Context, i int) error { return q.readZone(ctx, &some[i]) })
 		return some, err
 	})
@@ -168,7 +168,7 @@ func (q query) zoneTags(ctx context.Context, list []hostedZone) error {
 	at := map[string]int{}
 	var ids []string
 	for i, z := range list {
-		if z.reference.uuid != "" || byTags {
+		if z.reference.uuid != "" || q.importing || byTags {
 			at[z.id()] = i
 			ids = append(ids, z.id())
 		}

@@ -145,18 +145,26 @@ func (c *checker) domain(r *project.Resource, path, text string) bool {
 	if text == "" || text == "@" || unresolved(text) {
 		return true
 	}
-	name := plainDomain(text)
-	for i, label := range strings.Split(name, ".") {
-		if !domainLabel.MatchString(label) || label == "*" && (i > 0 || r.Kind != "record") {
-			c.problems.AddHint(r.At(path), "labels of 1 to 63 letters, digits, - and _, with dots between them", "%q is no name of a domain", text)
-			return false
-		}
-	}
-	if len(name) > maxDomain {
-		c.problems.Addf(r.At(path), "%s is %d characters long: Route 53 takes 255 with the record beside it that says whose it is, so at most %d", text, len(name), maxDomain)
+	if wrong := wrongDomain(text, r.Kind == "record"); wrong != "" {
+		c.problems.AddHint(r.At(path), "labels of 1 to 63 letters, digits, - and _, with dots between them", "%s", wrong)
 		return false
 	}
 	return true
+}
+
+// wrongDomain says what is wrong with a name, of a record or of a zone; "" for
+// nothing.
+func wrongDomain(text string, ofRecord bool) string {
+	name := plainDomain(text)
+	for i, label := range strings.Split(name, ".") {
+		if !domainLabel.MatchString(label) || label == "*" && (i > 0 || !ofRecord) {
+			return fmt.Sprintf("%q is no name of a domain", text)
+		}
+	}
+	if len(name) > maxDomain {
+		return fmt.Sprintf("%s is %d characters long: Route 53 takes 255 with the record beside it that says whose it is, so at most %d", text, len(name), maxDomain)
+	}
+	return ""
 }
 
 // maxDomain leaves room for the name of a marker: _goldline-cname-0123abcd.

@@ -130,7 +130,7 @@ func elbTags(ctx context.Context, api elbReadAPI, arns []string) (map[string]map
 // covers tells whether a query is about a resource with given tags: what is
 // adopted carries any.
 func (q query) covers(set map[string]string) bool {
-	return len(q.adopting) > 0 || set[tags.Project] == q.world.Project && set[tags.Environment] == q.world.environment
+	return len(q.adopting) > 0 || q.importing || set[tags.Project] == q.world.Project && set[tags.Environment] == q.world.environment
 }
 
 // frontOf reads load balancers and target groups, none where no definition is
@@ -146,6 +146,9 @@ func (q query) frontOf(ctx context.Context) (*front, error) {
 // statedWith is the definition of a resource with given tags and name, or an
 // empty one.
 func statedWith[S any](q query, set map[string]string, name string) *S {
+	if q.importing {
+		return everything[S]()
+	}
 	if s, ok := q.specs[set[tags.UUID]].(*S); ok {
 		return s
 	}

@@ -308,7 +308,7 @@ var errUnused = fmt.Errorf("not read, since no definition is about it")
 // unlessUnused makes errUnused of a refusal where no definition is of one of the
 // kinds: whoever uses none of a service needs no permission for it.
 func (q query) unlessUnused(err error, kinds ...string) error {
-	if !cloud.Denied(err) {
+	if !cloud.Denied(err) || q.importing {
 		return err
 	}
 	for _, r := range q.world.resources() {

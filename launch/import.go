@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/diag"
 	"github.com/goldline-dev/goldline/internal/fail"
 	"github.com/goldline-dev/goldline/internal/graph"
@@ -38,6 +39,14 @@ type Import struct {
 	Environment string
 	Definitions []Definition
 	LeftOut     []LeftOut
+	Unread      []Unread
+}
+
+// Unread is a kind that the credentials may not read. Nothing is known about
+// its resources, so no definition refers to one of them.
+type Unread struct {
+	Kind   string `json:"kind"`
+	Reason string `json:"reason"`
 }
 
 // Definition is the definition of a resource that is there.
@@ -64,17 +73,6 @@ func Importable() []string {
 	for _, k := range kinds() {
 		if k.imports() {
 			names = append(names, k.definition().Name)
-		}
-	}
-	return names
-}
-
-// NotImportable are the kinds that an import does not look for.
-func NotImportable() []string {
-	var names []string
-	for _, k := range kinds() {
-		if name := k.definition().Name; !k.imports() && name != "attachment" {
-			names = append(names, name)
 		}
 	}
 	return names
@@ -132,6 +130,8 @@ type importing struct {
 	byID    map[string]*imported // what definitions may refer to
 	byKind  map[string][]*found  // all that is there, for telling resources apart
 	leftOut []LeftOut
+	unread  []Unread
+	unseen  bool // the credentials may not look at AMIs
 }
 
 // imported is a resource and its place among the definitions.
@@ -151,16 +151,21 @@ func (m *importing) read(ctx context.Context) error {
 			all = append(all, k)
 		}
 	}
-	lists := make([][]*found, len(all))
-	q := query{cloud: m.Cloud, world: m.world, memo: &memo{}, importing: true}
+	lists, refused := make([][]*found, len(all)), make([]error, len(all))
+	q := query{cloud: m.Cloud, world: m.world, memo: &memo{}, shared: &memo{}, importing: true}
 	err := graph.Each(ctx, 0, len(all), func(ctx context.Context, i int) error {
 		var err error
-		if lists[i], err = all[i].list(ctx, q); err != nil {
+		if lists[i], err = all[i].list(ctx, q); cloud.Denied(err) {
+			refused[i] = err
+		} else if err != nil {
 			return fmt.Errorf("describe every %s: %w", all[i].definition().Name, err)
 		}
 		return nil
 	})
 	if err != nil {
+		return err
+	}
+	if err := m.note(all, refused); err != nil {
 		return err
 	}
 	for i, list := range lists {
@@ -173,6 +178,20 @@ func (m *importing) read(ctx context.Context) error {
 		}
 	}
 	return m.readImages(ctx)
+}
+
+// note takes down which kinds may not be read. Where none may, there is nothing
+// to import.
+func (m *importing) note(all []kind, refused []error) error {
+	for i, err := range refused {
+		if err != nil {
+			m.unread = append(m.unread, Unread{all[i].definition().Name, fmt.Sprintf("the credentials may not call %s (%s)", cloud.Operation(err), cloud.Code(err))})
+		}
+	}
+	if len(m.unread) == len(all) {
+		return fail.WithHint(fmt.Errorf("describe what is in %s: %w", m.region, fail.Join(refused...)), "reading takes AWS's policy ReadOnlyAccess")
+	}
+	return nil
 }
 
 // readImages finds out which AMIs are still there: a definition that names
@@ -190,7 +209,9 @@ func (m *importing) readImages(ctx context.Context) error {
 	ids = slices.DeleteFunc(ids, func(id string) bool { return !strings.HasPrefix(id, "ami-") })
 	slices.Sort(ids)
 	m.amis = map[string]build{}
-	if err := m.readAMIs(ctx, slices.Compact(ids)); err != nil {
+	if err := m.readAMIs(ctx, slices.Compact(ids)); cloud.Denied(err) {
+		m.unseen = true
+	} else if err != nil {
 		return fmt.Errorf("describe the images: %w", err)
 	}
 	return nil
@@ -231,6 +252,10 @@ func (m *importing) choose() error {
 			continue
 		}
 		if reason := i.kind.madeByAWS(m, i.found); reason != "" && !m.options.Defaults {
+			continue
+		}
+		if reason := i.kind.unsayable(i.found); reason != "" {
+			m.leave(i.found, "%s", reason)
 			continue
 		}
 		chosen = append(chosen, i)
@@ -328,7 +353,7 @@ func (m *importing) reach(in map[string]bool, uses map[string][]string) {
 
 // write gives the definitions, in the order of kinds and names.
 func (m *importing) write() (*Import, error) {
-	out := &Import{Environment: m.environment, LeftOut: m.leftOut}
+	out := &Import{Environment: m.environment, LeftOut: m.leftOut, Unread: m.unread}
 	for _, i := range m.all {
 		x := &expression{importing: m, imported: i}
 		spec := i.kind.express(x, i.found)

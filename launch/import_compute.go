@@ -2,6 +2,7 @@ package launch
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -82,7 +83,24 @@ func (instances) express(x *expression, i instance) instanceSpec {
 		}
 		s.Volumes = append(s.Volumes, attachmentSpec{Volume: name, Device: device})
 	}
+	s.NetworkInterfaces = x.interfaces(i.Instance)
 	return s
+}
+
+// interfaces are those that an instance has beside its own, or nil with a note
+// where one of them came with it.
+func (x *expression) interfaces(i types.Instance) (list []interfaceSpec) {
+	on := interfacesOn(i)
+	for _, place := range union(on) {
+		index, _ := strconv.Atoi(place) // as it was written
+		name, ok := x.named(on[place])
+		if !ok {
+			x.leave("network_interfaces", "no definition has %s, which is its interface %s", on[place], place)
+			return nil
+		}
+		list = append(list, interfaceSpec{Interface: name, DeviceIndex: index})
+	}
+	return list
 }
 
 // key is the key pair that a definition has, or the name of another.
@@ -104,7 +122,11 @@ func metadataOf(o *types.InstanceMetadataOptionsResponse) *metadataSpec {
 
 // with are the instance's profile and what is attached to it.
 func (instances) with(i instance) []string {
+	on := interfacesOn(i.Instance)
 	ids := slices.Clone(volumesWith(i.Instance))
+	for _, place := range union(on) {
+		ids = append(ids, on[place])
+	}
 	if i.IamInstanceProfile != nil {
 		ids = append(ids, aws.ToString(i.IamInstanceProfile.Arn))
 	}

@@ -21,6 +21,44 @@ type original[R any] interface {
 	original(m *importing, have R) string
 }
 
+// unsayable is a kind some of whose resources a definition cannot describe; it
+// says why, or "". An import leaves them out and says so.
+type unsayable[R any] interface {
+	unsayable(have R) string
+}
+
+// keyed is a kind whose resources adopt tells apart by several attributes
+// together.
+type keyed interface {
+	key() []string
+}
+
+// called is a kind whose resources have no names; it says what to call one.
+type called[R any] interface {
+	called(have R) string
+}
+
+func (a adapter[S, R]) key() []string {
+	if h, ok := a.h.(keyed); ok {
+		return h.key()
+	}
+	return nil
+}
+
+func (a adapter[S, R]) called(f *found) string {
+	if h, ok := a.h.(called[R]); ok {
+		return h.called(f.raw.(R))
+	}
+	return ""
+}
+
+func (a adapter[S, R]) unsayable(f *found) string {
+	if h, ok := a.h.(unsayable[R]); ok {
+		return h.unsayable(f.raw.(R))
+	}
+	return ""
+}
+
 func (a adapter[S, R]) imports() bool {
 	_, ok := a.h.(importer[S, R])
 	return ok
@@ -115,7 +153,10 @@ func (x *expression) ami(id *string) string {
 	if id == nil || *id == "" {
 		return ""
 	}
-	if _, ok := x.amis[*id]; !ok {
+	if _, ok := x.amis[*id]; !ok && x.unseen {
+		x.leave("ami", "the credentials may not look whether %s is there", *id)
+		return ""
+	} else if !ok {
 		x.leave("ami", "%s is not there any more", *id)
 		return ""
 	}

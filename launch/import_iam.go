@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/iam/types"
 )
 
 // How identities are written down.
@@ -19,7 +20,38 @@ func (iamRoles) express(x *expression, r role) iamRoleSpec {
 		AssumeRolePolicy: jsonValue(decoded(r.AssumeRolePolicyDocument)),
 	}
 	s.permissionsSpec = x.permissions(readPermissions(r.AttachedManagedPolicies, r.RolePolicyList))
+	s.boundarySpec = x.boundary(r.PermissionsBoundary)
 	return s
+}
+
+func (iamGroups) express(x *expression, g iamGroup) iamGroupSpec {
+	return iamGroupSpec{GroupName: aws.ToString(g.GroupName), permissionsSpec: x.permissions(readPermissions(g.AttachedManagedPolicies, g.GroupPolicyList))}
+}
+
+func (iamUsers) express(x *expression, u iamUser) iamUserSpec {
+	s := iamUserSpec{UserName: aws.ToString(u.UserName), permissionsSpec: x.permissions(readPermissions(u.AttachedManagedPolicies, u.UserPolicyList)), boundarySpec: x.boundary(u.PermissionsBoundary)}
+	for _, arn := range u.groups {
+		if name, ok := x.named(arn); ok {
+			s.Groups = append(s.Groups, name)
+			continue
+		}
+		s.Groups = append(s.Groups, arn)
+		x.leave("groups", "%s holds for this account only: import iam_group too", arn)
+	}
+	slices.Sort(s.Groups)
+	return s
+}
+
+// boundary is the policy that bounds a user or a role.
+func (x *expression) boundary(b *types.AttachedPermissionsBoundary) boundarySpec {
+	arn := boundaryOf(b)
+	if name, ok := x.named(arn); ok {
+		return boundarySpec{name}
+	}
+	if arn != "" && !strings.Contains(arn, ":aws:policy/") {
+		x.leave("permissions_boundary", "%s holds for this account only: import iam_policy too", arn)
+	}
+	return boundarySpec{arn}
 }
 
 // permissions are those of a user, a group or a role.

@@ -38,7 +38,7 @@ func (m *importing) name() {
 		if a.kindName() != b.kindName() {
 			return order[a.kindName()] - order[b.kindName()]
 		}
-		if la, lb := label(a.found), label(b.found); la != lb {
+		if la, lb := definitionName(a.found), definitionName(b.found); la != lb {
 			return strings.Compare(la, lb)
 		}
 		if c := strings.Compare(a.attributes["cidr_block"]+a.attributes["availability_zone"], b.attributes["cidr_block"]+b.attributes["availability_zone"]); c != 0 {
@@ -78,7 +78,10 @@ const maxDefinitionName = 60
 
 // definitionName is a valid name near to what people call a resource.
 func definitionName(f *found) string {
-	called := f.tags[tags.Name]
+	called := f.kind.called(f)
+	if called == "" {
+		called = f.tags[tags.Name]
+	}
 	if called == "" {
 		called = label(f)
 	}
@@ -87,6 +90,9 @@ func definitionName(f *found) string {
 	}
 	if called == "" {
 		called = f.attributes["public_ip"]
+	}
+	if called == "" {
+		called = f.attributes["private_ip"]
 	}
 	plain := strings.Trim(notInDefinitionNames.ReplaceAllString(called, "-"), "-_")
 	if len(plain) > maxDefinitionName {
@@ -121,6 +127,7 @@ func (m *importing) tell(f *found) (*project.Adopt, []*found) {
 			rest = append(rest, k)
 		}
 	}
+	try(slices.DeleteFunc(f.kind.key(), func(k string) bool { return keys[k] == "" }), nil)
 	try(firsts, nil)
 	for _, k := range rest {
 		try(append(slices.Clone(firsts), k), nil)
@@ -151,6 +158,9 @@ func (m *importing) alike(f *found, rivals []*found) string {
 	return "nothing but its ID tells it apart from " + listed(rivals) + ": give it a Name tag of its own"
 }
 
+// changing are attributes that hold for one account, or change by themselves.
+var changing = []string{"id", "arn", "default_version", "latest_version", "versioned_id", "fingerprint", "mac_address", "name_servers"}
+
 var holdsID = regexp.MustCompile(`^[a-z]+-[0-9a-f]{8,17}$`)
 
 // natural are the attributes that a definition may tell a resource by: not
@@ -160,7 +170,7 @@ func natural(f *found) map[string]string {
 	for _, k := range f.kind.definition().Attributes {
 		v := f.attributes[k]
 		switch {
-		case k == "id" || k == "arn" || k == "default_version" || k == "latest_version" || k == "fingerprint" || v == "":
+		case has(changing, k) || v == "":
 		case k == "public_ip" && f.kindName() != "elastic_ip", k == "size" && f.kindName() != "snapshot":
 		case holdsID.MatchString(v) || strings.Contains(v, "${"):
 		default:

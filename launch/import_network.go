@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -115,11 +116,10 @@ func (vpcEndpoints) express(x *expression, e types.VpcEndpoint) vpcEndpointSpec 
 	return s
 }
 
-// original: interface endpoints are no kind of Goldline's.
-func (vpcEndpoints) original(m *importing, e types.VpcEndpoint) string {
+// unsayable: interface endpoints are no kind of Goldline's.
+func (vpcEndpoints) unsayable(e types.VpcEndpoint) string {
 	if e.VpcEndpointType != "" && e.VpcEndpointType != types.VpcEndpointTypeGateway {
-		m.leave(&found{kind: of(vpcEndpoints{}), state: vpcEndpoints{}.read(e)}, "it is an endpoint of type %s: Goldline knows gateway endpoints", e.VpcEndpointType)
-		return "no gateway endpoint"
+		return fmt.Sprintf("it is an endpoint of type %s: Goldline knows gateway endpoints", e.VpcEndpointType)
 	}
 	return ""
 }
@@ -221,6 +221,24 @@ func aclEntry(e types.NetworkAclEntry) (aclEntrySpec, bool) {
 func (networkACLs) original(_ *importing, a types.NetworkAcl) string {
 	if aws.ToBool(a.IsDefault) && len(userTags(&found{state: networkACLs{}.read(a)})) == 0 {
 		return "a VPC's default list"
+	}
+	return ""
+}
+
+func (networkInterfaces) express(x *expression, n types.NetworkInterface) networkInterfaceSpec {
+	return networkInterfaceSpec{
+		Subnet: x.ref("subnet", n.SubnetId), PrivateIP: aws.ToString(n.PrivateIpAddress), SecondaryIPs: secondary(n), SecurityGroups: x.refs("security_groups", interfaceGroups(n)),
+		SourceDestCheck: aws.Bool(aws.ToBool(n.SourceDestCheck)), Description: aws.ToString(n.Description),
+	}
+}
+
+// original: what a service made, and what comes and goes with an instance.
+func (networkInterfaces) original(_ *importing, n types.NetworkInterface) string {
+	switch a := n.Attachment; {
+	case aws.ToBool(n.RequesterManaged), n.InterfaceType != "" && n.InterfaceType != types.NetworkInterfaceTypeInterface:
+		return "a service looks after it"
+	case a != nil && (aws.ToInt32(a.DeviceIndex) == 0 || aws.ToBool(a.DeleteOnTermination)):
+		return "it goes with " + aws.ToString(a.InstanceId)
 	}
 	return ""
 }

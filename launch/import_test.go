@@ -114,7 +114,12 @@ func byHand(t *testing.T, s *site) {
 	must[*ec2.AssociateDhcpOptionsOutput](t)(c.AssociateDhcpOptions(ctx, &ec2.AssociateDhcpOptionsInput{DhcpOptionsId: options, VpcId: vpc}))
 	listByHand(t, s, vpc, private)
 	web, db := groupsByHand(t, s, vpc)
-	runByHand(t, s, public, private, web, db, bastionIP)
+	template, database := runByHand(t, s, public, private, web, db, bastionIP)
+	peopleByHand(t, s)
+	interfacesByHand(t, s, private, database)
+	balancer, targets := frontByHand(t, s, vpc, []string{*public, *private}, web, database)
+	scaledByHand(t, s, *template, private, targets)
+	namesByHand(t, s, vpc, balancer)
 }
 
 func listByHand(t *testing.T, s *site, vpc, subnet *string) {
@@ -153,7 +158,7 @@ func groupsByHand(t *testing.T, s *site, vpc *string) (web, db *string) {
 	return web, db
 }
 
-func runByHand(t *testing.T, s *site, public, private, web, db, bastionIP *string) {
+func runByHand(t *testing.T, s *site, public, private, web, db, bastionIP *string) (template, database *string) {
 	ctx, c, i := t.Context(), s.cloud.EC2, s.cloud.IAM
 	ami := s.build("old", "1")
 	must[*ec2.ImportKeyPairOutput](t)(c.ImportKeyPair(ctx, &ec2.ImportKeyPairInput{KeyName: aws.String("ops@example.com key"), PublicKeyMaterial: []byte("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGPHYLFMgqIXPrCPfeijGzVEJLYQiTZFxoMKuVl5DsLO ops")}))
@@ -179,8 +184,8 @@ func runByHand(t *testing.T, s *site, public, private, web, db, bastionIP *strin
 	bastion := run("bastion", public, web, &ec2.RunInstancesInput{KeyName: aws.String("ops@example.com key"), UserData: aws.String("IyEvYmluL3NoCg=="), Monitoring: &types.RunInstancesMonitoringEnabled{Enabled: aws.Bool(true)},
 		IamInstanceProfile: &types.IamInstanceProfileSpecification{Name: aws.String("old-profile")}, MetadataOptions: &types.InstanceMetadataOptionsRequest{HttpTokens: types.HttpTokensStateOptional, HttpPutResponseHopLimit: aws.Int32(3)}})
 	must[*ec2.AssociateAddressOutput](t)(c.AssociateAddress(ctx, &ec2.AssociateAddressInput{AllocationId: bastionIP, InstanceId: bastion}))
-	database := run("db 1", private, db, &ec2.RunInstancesInput{DisableApiTermination: aws.Bool(true), InstanceInitiatedShutdownBehavior: types.ShutdownBehaviorTerminate, EbsOptimized: aws.Bool(true)})
-	must[*ec2.ModifyInstanceAttributeOutput](t)(c.ModifyInstanceAttribute(ctx, &ec2.ModifyInstanceAttributeInput{InstanceId: database, SourceDestCheck: &types.AttributeBooleanValue{Value: aws.Bool(false)}}))
+	db1 := run("db 1", private, db, &ec2.RunInstancesInput{DisableApiTermination: aws.Bool(true), InstanceInitiatedShutdownBehavior: types.ShutdownBehaviorTerminate, EbsOptimized: aws.Bool(true)})
+	must[*ec2.ModifyInstanceAttributeOutput](t)(c.ModifyInstanceAttribute(ctx, &ec2.ModifyInstanceAttributeInput{InstanceId: db1, SourceDestCheck: &types.AttributeBooleanValue{Value: aws.Bool(false)}}))
 	volume := must[*ec2.CreateVolumeOutput](t)(c.CreateVolume(ctx, &ec2.CreateVolumeInput{AvailabilityZone: aws.String(testRegion + "b"), Size: aws.Int32(11), VolumeType: types.VolumeTypeIo1, Iops: aws.Int32(300), TagSpecifications: spec(types.ResourceTypeVolume, "data", "owner", "dba")})).VolumeId
 	_, err := s.cloud.Volumes.Wait(ctx, cloud.Wait[types.Volume]{ID: *volume, For: "it", Deadline: time.Minute, Done: func(v types.Volume, found bool) (bool, error) {
 		return found && v.State == types.VolumeStateAvailable, nil
@@ -188,7 +193,7 @@ func runByHand(t *testing.T, s *site, public, private, web, db, bastionIP *strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	must[*ec2.AttachVolumeOutput](t)(c.AttachVolume(ctx, &ec2.AttachVolumeInput{VolumeId: volume, InstanceId: database, Device: aws.String("/dev/sdg")}))
+	must[*ec2.AttachVolumeOutput](t)(c.AttachVolume(ctx, &ec2.AttachVolumeInput{VolumeId: volume, InstanceId: db1, Device: aws.String("/dev/sdg")}))
 	snapshot := must[*ec2.CreateSnapshotOutput](t)(c.CreateSnapshot(ctx, &ec2.CreateSnapshotInput{VolumeId: volume, Description: aws.String("before: the move"), TagSpecifications: spec(types.ResourceTypeSnapshot, "data-1")})).SnapshotId
 	_, err = s.cloud.Snapshots.Wait(ctx, cloud.Wait[types.Snapshot]{ID: *snapshot, For: "it", Deadline: time.Minute, Done: func(s types.Snapshot, found bool) (bool, error) {
 		return found && s.State == types.SnapshotStateCompleted, nil
@@ -196,8 +201,9 @@ func runByHand(t *testing.T, s *site, public, private, web, db, bastionIP *strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	must[*ec2.CreateLaunchTemplateOutput](t)(c.CreateLaunchTemplate(ctx, &ec2.CreateLaunchTemplateInput{LaunchTemplateName: aws.String("workers_v2"), LaunchTemplateData: &types.RequestLaunchTemplateData{
+	made := must[*ec2.CreateLaunchTemplateOutput](t)(c.CreateLaunchTemplate(ctx, &ec2.CreateLaunchTemplateInput{LaunchTemplateName: aws.String("workers_v2"), LaunchTemplateData: &types.RequestLaunchTemplateData{
 		ImageId: aws.String(ami), InstanceType: types.InstanceTypeT3Small, SecurityGroupIds: []string{*web}, UserData: aws.String("IyEvYmluL3NoCg=="), Monitoring: &types.LaunchTemplatesMonitoringRequest{Enabled: aws.Bool(true)}}}))
+	return made.LaunchTemplate.LaunchTemplateId, db1
 }
 
 // TestImportOfEveryKind: after an import of what was made by hand, nothing is

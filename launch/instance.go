@@ -51,9 +51,11 @@ func (instances) list(ctx context.Context, q query) ([]instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	registered, err := q.registrations(ctx)
-	if err != nil {
-		return nil, err
+	registered := map[string][]target{}
+	if !q.importing { // which has the instances from the groups: whoever may not read those may read instances
+		if registered, err = q.registrations(ctx); err != nil {
+			return nil, err
+		}
 	}
 	for i := range all {
 		all[i].groups = registeredIn(registered, aws.ToString(all[i].InstanceId))

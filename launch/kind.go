@@ -141,6 +141,9 @@ type kind interface {
 	imports() bool
 	express(x *expression, have *found) any
 	madeByAWS(m *importing, have *found) string
+	unsayable(have *found) string
+	key() []string
+	called(have *found) string
 	needs(have *found) []string
 }
 

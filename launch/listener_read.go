@@ -12,6 +12,7 @@ import (
 	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/graph"
 	"github.com/goldline-dev/goldline/internal/project"
+	"github.com/goldline-dev/goldline/internal/tags"
 )
 
 // listening is what load balancers listen for.
@@ -70,6 +71,9 @@ func (q query) listeners(ctx context.Context) (*listening, error) {
 // environment's, and those that definitions adopt or name by their ARNs. Where
 // listeners are adopted, those of the names that are given, or all.
 func (q query) heard(f *front) []types.LoadBalancer {
+	if q.importing {
+		return f.balancers
+	}
 	var named []string
 	for _, r := range q.adopting {
 		name, ok := r.Adopt.Keys["load_balancer"]
@@ -134,7 +138,7 @@ func (q query) readCertificates(ctx context.Context, all []listener) error {
 	var api certificateAPI = q.cloud.ELB
 	return graph.Each(ctx, 0, len(all), func(ctx context.Context, i int) error {
 		l := &all[i]
-		if len(statedWith[listenerSpec](q, l.tags, "").Certificates) == 0 {
+		if !q.asksCertificates(l) {
 			return nil
 		}
 		pages := elb.NewDescribeListenerCertificatesPaginator(api, &elb.DescribeListenerCertificatesInput{ListenerArn: l.ListenerArn})
@@ -149,6 +153,22 @@ func (q query) readCertificates(ctx context.Context, all []listener) error {
 			return nil
 		}
 		return err
+	})
+}
+
+// asksCertificates tells whether a definition may state the certificates of a
+// listener. What is adopted is known by more than its tags, so one definition
+// that states some is enough.
+func (q query) asksCertificates(l *listener) bool {
+	if l.Protocol != types.ProtocolEnumHttps && l.Protocol != types.ProtocolEnumTls {
+		return false
+	}
+	if s, ok := q.specs[l.tags[tags.UUID]].(*listenerSpec); ok {
+		return len(s.Certificates) > 0
+	}
+	return q.importing || slices.ContainsFunc(q.adopting, func(r *project.Resource) bool {
+		s, ok := r.Spec.(*listenerSpec)
+		return ok && len(s.Certificates) > 0
 	})
 }
 

@@ -25,6 +25,14 @@ func (loadBalancers) keysOfAttributes() map[string]string {
 	}
 }
 
+// known are the attributes of load balancers of a type.
+func (loadBalancers) known(kind types.LoadBalancerTypeEnum) []string {
+	if kind == types.LoadBalancerTypeEnumApplication {
+		return strings.Fields(balancerAttributes + " " + applicationAttributes)
+	}
+	return strings.Fields(balancerAttributes + " " + networkAttributes)
+}
+
 func (k loadBalancers) check(c *checker, d definition[loadBalancerSpec]) {
 	s := d.spec
 	checkELBName(c, d.Resource, "load_balancer_name", s.LoadBalancerName)
@@ -33,21 +41,18 @@ func (k loadBalancers) check(c *checker, d definition[loadBalancerSpec]) {
 			c.problems.Addf(d.At("load_balancer_name"), "%s has the name %s already", other.Address, s.LoadBalancerName)
 		}
 	}
-	known := strings.Fields(balancerAttributes)
 	if s.kind() == types.LoadBalancerTypeEnumApplication {
-		known = append(known, strings.Fields(applicationAttributes)...)
 		if s.CrossZone != nil && !*s.CrossZone {
 			c.problems.AddHint(d.At("cross_zone"), "a target group can be kept to its zones by load_balancing.cross_zone.enabled", "an application load balancer always reaches the targets of all zones")
 		}
 	} else {
-		known = append(known, strings.Fields(networkAttributes)...)
 		for _, path := range []string{"idle_timeout", "http2", "drop_invalid_header_fields"} {
 			if d.States(path) {
 				c.problems.Addf(d.At(path), "%s is for application load balancers", path)
 			}
 		}
 	}
-	checkAttributes(c, d.Resource, s.Attributes, k.keysOfAttributes(), known)
+	checkAttributes(c, d.Resource, s.Attributes, k.keysOfAttributes(), k.known(s.kind()))
 	k.checkAddresses(c, d)
 	k.checkSubnets(c, d)
 }

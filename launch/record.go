@@ -185,6 +185,8 @@ func (records) list(ctx context.Context, q query) ([]record, error) {
 			o := owners[keyOf(set)]
 			switch {
 			case isMarker(set):
+			case q.importing && !ownRecord(set, z.domain()):
+				list = append(list, record{ResourceRecordSet: set, zone: z.id(), owner: o, identity: o.identityTags()})
 			case len(q.adopting) > 0 && !q.world.owns(o) && wanted.adopts(z.id()):
 				list = append(list, record{ResourceRecordSet: set, zone: z.id(), owner: o})
 			case len(q.adopting) == 0 && q.world.owns(o):
@@ -192,7 +194,7 @@ func (records) list(ctx context.Context, q query) ([]record, error) {
 			}
 		}
 	}
-	if len(q.adopting) == 0 {
+	if len(q.adopting) == 0 && !q.importing {
 		wanted.identify(list, q.exact)
 	}
 	return list, nil

@@ -154,7 +154,10 @@ func ownersOf(records []types.ResourceRecordSet) map[recordKey]*owner {
 }
 
 // identityTags are the tags that a marker stands for.
-func (o owner) identityTags() map[string]string {
+func (o *owner) identityTags() map[string]string {
+	if o == nil {
+		return nil
+	}
 	set := map[string]string{tags.Project: o.project, tags.Environment: o.environment}
 	if o.address != "" {
 		set[tags.Address] = o.address

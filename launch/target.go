@@ -87,7 +87,7 @@ func idsOf(list []target) []string {
 // that definitions adopt or name by their ARNs: a call for each group. What is
 // leaving counts as gone.
 func (q query) registrations(ctx context.Context) (map[string][]target, error) {
-	if q.memo == nil || q.world == nil || !q.world.registers() {
+	if q.memo == nil || q.world == nil || !q.importing && !q.world.registers() {
 		return nil, nil
 	}
 	f, err := q.frontOf(ctx)

@@ -26,6 +26,14 @@ func (targetGroups) keysOfAttributes() map[string]string {
 	}
 }
 
+// known are the attributes of target groups over HTTP, or over other protocols.
+func (targetGroups) known(overHTTP bool) []string {
+	if overHTTP {
+		return strings.Fields(targetGroupAttributes + " " + applicationTargetAttributes)
+	}
+	return strings.Fields(targetGroupAttributes + " " + networkTargetGroupAttributes)
+}
+
 func (k targetGroups) check(c *checker, d definition[targetGroupSpec]) {
 	s := d.spec
 	checkELBName(c, d.Resource, "target_group_name", s.TargetGroupName)
@@ -34,13 +42,7 @@ func (k targetGroups) check(c *checker, d definition[targetGroupSpec]) {
 			c.problems.Addf(d.At("target_group_name"), "%s has the name %s already", other.Address, s.TargetGroupName)
 		}
 	}
-	known := strings.Fields(targetGroupAttributes)
-	if s.overHTTP() {
-		known = append(known, strings.Fields(applicationTargetAttributes)...)
-	} else {
-		known = append(known, strings.Fields(networkTargetGroupAttributes)...)
-	}
-	checkAttributes(c, d.Resource, s.Attributes, k.keysOfAttributes(), known)
+	checkAttributes(c, d.Resource, s.Attributes, k.keysOfAttributes(), k.known(s.overHTTP()))
 	if s.ProtocolVersion != "" && !s.overHTTP() {
 		c.problems.Addf(d.At("protocol_version"), "protocol_version is for the protocols HTTP and HTTPS")
 	}

@@ -97,7 +97,7 @@ func (zones) foresee(w want[zoneSpec]) map[string]string {
 // list gives the environment's zones, or those that definitions may adopt.
 func (zones) list(ctx context.Context, q query) ([]hostedZone, error) {
 	all, err := q.hostedZones(ctx)
-	return slices.DeleteFunc(slices.Clone(all), func(z hostedZone) bool { return len(q.adopting) == 0 && z.reference.uuid == "" }), err
+	return slices.DeleteFunc(slices.Clone(all), func(z hostedZone) bool { return len(q.adopting) == 0 && !q.importing && z.reference.uuid == "" }), err
 }
 
 func (zones) read(z hostedZone) state {
@@ -286,8 +286,7 @@ func foreignIn(domain string, records []types.ResourceRecordSet) error {
 	var names []string
 	owners := ownersOf(records)
 	for _, set := range records {
-		apex := sameDomain(aws.ToString(set.Name), domain) && (set.Type == types.RRTypeNs || set.Type == types.RRTypeSoa)
-		if !apex && !isMarker(set) && owners[keyOf(set)] == nil {
+		if !ownRecord(set, domain) && !isMarker(set) && owners[keyOf(set)] == nil {
 			names = append(names, keyOf(set).String())
 		}
 	}
@@ -300,6 +299,12 @@ func foreignIn(domain string, records []types.ResourceRecordSet) error {
 	}
 	return fail.WithHint(fail.Inputf("zone %s holds records that Goldline did not make: %s%s", domain, strings.Join(names[:min(shown, len(names))], ", "), more),
 		"move or delete them, then run the same command again")
+}
+
+// ownRecord tells whether a record is one of the two that Route 53 makes with a
+// zone.
+func ownRecord(set types.ResourceRecordSet, domain string) bool {
+	return sameDomain(aws.ToString(set.Name), domain) && (set.Type == types.RRTypeNs || set.Type == types.RRTypeSoa)
 }
 
 func (k zones) remove(ctx context.Context, t *task, z hostedZone) error {

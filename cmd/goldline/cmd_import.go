@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/goldline-dev/goldline/internal/event"
 	"github.com/goldline-dev/goldline/internal/fail"
@@ -21,9 +20,9 @@ type importReport struct {
 	Environment string           `json:"environment"`
 	Definitions []importedFile   `json:"definitions"`
 	LeftOut     []launch.LeftOut `json:"left_out"`
-	// NotLookedFor are kinds that Goldline has and an import does not write.
-	NotLookedFor []string `json:"not_looked_for,omitempty"`
-	next         []string
+	// Unread are kinds that the credentials may not read.
+	Unread []launch.Unread `json:"not_read,omitempty"`
+	next   []string
 }
 
 // importedFile is the definition of one resource.
@@ -56,8 +55,8 @@ func (r importReport) text(t *text) {
 		}
 		t.linef("left out %s %s%s: %s", l.Kind, l.ID, name, l.Reason)
 	}
-	if len(r.NotLookedFor) > 0 {
-		t.linef("not looked for: %s", strings.Join(r.NotLookedFor, ", "))
+	for _, u := range r.Unread {
+		t.linef("not read: %s: %s", u.Kind, u.Reason)
 	}
 	t.linef("%s: %d written, %d there already, %d left out", r.Environment, written, len(r.Definitions)-written, len(r.LeftOut))
 	t.next(r.next)
@@ -121,7 +120,7 @@ func runImport(ctx context.Context, p *program, env string, o importOptions) (re
 	if out == "" {
 		out = filepath.Join(p.opened.Dir, "topology")
 	}
-	r := importReport{NotLookedFor: notLookedFor(o.kinds), Environment: env, Definitions: []importedFile{}, LeftOut: append([]launch.LeftOut{}, found.LeftOut...)}
+	r := importReport{Environment: env, Definitions: []importedFile{}, LeftOut: append([]launch.LeftOut{}, found.LeftOut...), Unread: found.Unread}
 	for _, d := range found.Definitions {
 		file, err := writeDefinition(out, d, o.force)
 		if err != nil {
@@ -131,14 +130,6 @@ func runImport(ctx context.Context, p *program, env string, o importOptions) (re
 	}
 	r.next = []string{p.here("goldline plan " + env)}
 	return r, nil
-}
-
-// notLookedFor are the kinds that go missing where all are meant.
-func notLookedFor(kinds []string) []string {
-	if len(kinds) > 0 {
-		return nil
-	}
-	return launch.NotImportable()
 }
 
 // writeDefinition writes a definition to a file of its own, unless there is one.

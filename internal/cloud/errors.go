@@ -16,6 +16,16 @@ func Code(err error) string {
 	return ""
 }
 
+// Operation is the name of the call that failed, "" for what is no failure of a
+// call.
+func Operation(err error) string {
+	var call *smithy.OperationError
+	if errors.As(err, &call) {
+		return call.Operation()
+	}
+	return ""
+}
+
 // NotFound tells whether AWS said that a thing does not exist. For something
 // made moments ago that means: not yet.
 func NotFound(err error) bool {

@@ -69,6 +69,17 @@ func (f field) says() string {
 	return f.key + ": " + f.doc
 }
 
+// Enum lists the values that a key of a kind's struct may have; nil for a key
+// that takes any, or that there is none of.
+func Enum(spec any, key string) []string {
+	for _, f := range fieldsOf(reflect.TypeOf(spec).Elem()) {
+		if f.key == key {
+			return slices.Clone(f.enum)
+		}
+	}
+	return nil
+}
+
 func list(tag string) []string {
 	if tag == "" {
 		return nil
