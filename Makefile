@@ -14,6 +14,10 @@ build:
 test:
 	$(GO) test -timeout 9m ./...
 
+## plugin: bin/packer-plugin-remark, which the tests build again to try plugins
+plugin:
+	cd internal/plugin/testdata/plugin && $(GO) build -trimpath -o $(CURDIR)/bin/packer-plugin-remark .
+
 ## race: all but cmd under the race detector, the short tests
 race:
 	$(GO) test -race -short -timeout 20m ./internal/... ./pipelines ./promote ./launch ./bake
@@ -33,4 +37,4 @@ bench: build
 	$(GO) test -run '^$$' -bench . -benchtime 1x ./...
 	bench/run
 
-.PHONY: help build test race check golden bench
+.PHONY: help build test plugin race check golden bench

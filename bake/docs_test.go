@@ -92,7 +92,8 @@ decoder.
 	for _, kind := range Provisioners() {
 		describeKind(&doc, "Provisioner", kind)
 	}
-	doc.WriteString("\nAll take `only`, `except`, `override`, `pause_before`, `max_retries` and `timeout`. Any other\nprovisioner is refused.\n")
+	doc.WriteString("\nAll take `only`, `except`, `override`, `pause_before`, `max_retries` and `timeout`.\n")
+	doc.WriteString(pluginWords)
 	for _, kind := range PostProcessors() {
 		describeKind(&doc, "Post-processor", kind)
 	}
@@ -144,6 +145,27 @@ func describeKind(doc *strings.Builder, what string, kind project.Kind) {
 	}
 }
 
+const pluginWords = `
+## Provisioners of installed plugins
+
+A provisioner of another type is an installed Packer plugin's: ` + "`puppet-masterless`" + ` is the
+provisioner masterless of ` + "`packer-plugin-puppet`" + `. Plugins are looked for in
+` + "`PACKER_PLUGIN_PATH`" + ` where that is set, otherwise in ` + "`~/.packer.d/plugins`" + ` and
+` + "`~/.config/packer/plugins`" + `: a file of that name, or what ` + "`packer plugins install`" + ` has put
+below ` + "`HOST/NAMESPACE/NAME`" + `, of which the newest counts that ` + "`required_plugins`" + ` allows and
+that is still what was installed by its SHA-256. Nothing is downloaded.
+
+| of plugins | | |
+|---|---|---|
+| provisioners, protocol 5 | works | the plugin checks its options when the recipe is checked, and ends with the bake, also a killed one |
+| ` + "`PackerHTTPAddr`" + ` and its like | differs | are empty: amazon-ebs has no HTTP server |
+| relative paths | differs | lead from the recipe's folder; files in it that an option names count in the fingerprint, as the plugin's version does |
+| questions to the user | refused | nobody is asked |
+| builders, data sources, post-processors | refused | |
+
+What a plugin prints goes the way of all output: without the values of sensitive variables.
+`
+
 const postWords = `
 All take ` + "`only`, `except` and `override`" + `; lists within the list are chains. They run for a
 build that was there before, too. The AMI always stays: ` + "`keep_input_artifact: false`" + ` is refused.
@@ -162,7 +184,8 @@ below images/ give recipes as they stand.
 
 | of HCL2 | | |
 |---|---|---|
-| ` + "`packer`, `hcp_packer_registry`" + ` | differs | no effect; a note says so |
+| ` + "`packer`" + ` | differs | ` + "`required_plugins`" + ` chooses among installed plugins; a required version of Packer has no effect |
+| ` + "`hcp_packer_registry`" + ` | differs | no effect; a note says so |
 | ` + "`variable`, `variables`" + ` | works | with type, default, sensitive and validation; ` + "`PKR_VAR_`, `*.auto.pkrvars.hcl`, `--var-file`, `--var`" + ` |
 | ` + "`local`, `locals`" + ` | works | |
 | ` + "`data \"amazon-ami\"`" + ` | differs | what a source starts from, with its id, name, owner and creation_date; its region is the source's |

@@ -26,6 +26,7 @@ func vocabulary() project.Vocabulary {
 		Resources:      launch.Kinds(),
 		Provisioners:   bake.Provisioners(),
 		PostProcessors: bake.PostProcessors(),
+		Foreign:        bake.ForeignProvisioner,
 		CheckTopology:  launch.CheckTopology,
 		CheckImage:     bake.CheckImage,
 	}

@@ -24,6 +24,7 @@ var arrows = map[string][]string{
 	"internal/graph":       {"internal/fail"},
 	"internal/leash":       {"internal/fail"},
 	"internal/probe":       {"internal/cloud", "internal/fail", "internal/leash"},
+	"internal/plugin":      {"internal/graph", "internal/leash"},
 	"internal/cloud":       {"internal/fail", "internal/graph", "internal/tags"},
 	"internal/ledger":      {"internal/event", "internal/fail"},
 	"internal/lease":       {"internal/cloud", "internal/event", "internal/fail", "internal/tags"},

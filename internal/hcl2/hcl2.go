@@ -34,8 +34,18 @@ type Template struct {
 	builds    []*hclsyntax.Block
 	file      string
 	defaults  []*hcl.File // *.auto.pkrvars.hcl, in their order
+	// Plugins are what packer { required_plugins {} } says, by the names that the
+	// template has for them.
+	Plugins map[string]Plugin
 	// Notes say what stands in the template and has no effect.
 	Notes []string
+}
+
+// Plugin is one of required_plugins.
+type Plugin struct {
+	Source  string // github.com/hashicorp/puppet; empty in old templates
+	Version string // constraints: ">= 1.0.1"
+	At      diag.Pos
 }
 
 // Input is what a template is evaluated with.

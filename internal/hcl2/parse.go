@@ -19,7 +19,7 @@ import (
 func Parse(files []File) (*Template, diag.List) {
 	t := &Template{
 		variables: map[string]*variable{}, locals: map[string]*local{},
-		sources: map[string]*hclsyntax.Block{}, data: map[string]*hclsyntax.Block{},
+		sources: map[string]*hclsyntax.Block{}, data: map[string]*hclsyntax.Block{}, Plugins: map[string]Plugin{},
 	}
 	var problems diag.List
 	if len(files) > 0 {
@@ -67,7 +67,7 @@ func (t *Template) block(b *hclsyntax.Block, problems *diag.List) {
 	at := pos(b.TypeRange)
 	switch b.Type {
 	case "packer":
-		t.note("packer {} at %s: required versions and plugins have no effect, everything is built in", at)
+		t.packer(b, problems)
 	case "hcp_packer_registry":
 		t.note("hcp_packer_registry at %s: nothing is sent to HCP", at)
 	case "variable":

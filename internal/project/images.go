@@ -33,6 +33,8 @@ type recipe struct {
 	hcl    *hclTemplate
 	nth    int
 	values *hcl2.Result
+	// image is what is being decoded from it.
+	image *Image
 }
 
 // foreignKeys are keys of a recipe that are decoded apart.
@@ -199,6 +201,7 @@ func (p *Project) image(r *recipe, sc *scope, problems *diag.List) *Image {
 	if r.about != nil {
 		d.decode(r.about, reflect.ValueOf(&img.Description).Elem(), field{}, "description")
 	}
+	r.image = img
 	img.Provisioners = p.provisioners(d, r)
 	img.PostProcessors = p.postProcessors(d, r)
 	img.BuildName = r.buildName

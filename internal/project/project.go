@@ -71,6 +71,9 @@ type Vocabulary struct {
 	Provisioners []Kind // from bake
 	// PostProcessors are those that recipes may use, from bake.
 	PostProcessors []Kind
+	// Foreign gives the options of a provisioner that Provisioners does not list, or
+	// says why there is none. Where it is nil there never is.
+	Foreign func(Foreign) (any, error)
 	// CheckTopology and CheckImage report what is wrong beyond single fields.
 	CheckTopology func(*Topology) diag.List
 	CheckImage    func(*Image) diag.List

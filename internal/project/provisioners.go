@@ -8,6 +8,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/goldline-dev/goldline/internal/diag"
+	"github.com/goldline-dev/goldline/internal/hcl2"
 )
 
 // stepKeys are what every provisioner may have beside its kind's own keys.
@@ -57,7 +58,48 @@ func (s *Provisioner) isFor(image string) bool {
 }
 
 func (p *Project) provisioner(d *decoder, r *recipe, n *yaml.Node) *Provisioner {
-	return p.step(d, r, n, d.entries(n), p.vocabulary.Provisioners, "provisioner")
+	return p.step(d, r, n, d.entries(n), p.vocabulary.Provisioners, provisionerStep)
+}
+
+// provisionerStep is what a provisioner is called in messages.
+const provisionerStep = "provisioner"
+
+// Foreign is a provisioner of a type that Provisioners does not list.
+type Foreign struct {
+	Type string
+	// Options are as they were written, with variables resolved.
+	Options map[string]any
+	// Image is the recipe, of which keys and variables are known.
+	Image *Image
+	// Required are the plugins that an HCL2 template requires, by its names for
+	// them.
+	Required map[string]RequiredPlugin
+}
+
+// RequiredPlugin is one of a template's required_plugins.
+type RequiredPlugin = hcl2.Plugin
+
+// foreign decodes a step of another type than those that are known.
+func (d *decoder) foreign(p *Project, r *recipe, step *Provisioner, own []entry) bool {
+	f := Foreign{Type: step.Type, Options: map[string]any{}, Image: r.image}
+	for _, e := range own {
+		key := follow(e.key).Value
+		d.note(key, d.where(e))
+		var value any
+		d.decode(e.value, reflect.ValueOf(&value).Elem(), field{}, key)
+		f.Options[key] = value
+	}
+	if r.hcl != nil {
+		f.Required = r.hcl.parsed.Plugins
+	}
+	options, err := p.vocabulary.Foreign(f)
+	if err != nil {
+		hint := diag.DidYouMean(step.Type, kindNames(p.vocabulary.Provisioners))
+		d.problems.AddHint(step.At("type"), hint, "no provisioner %q: %v", step.Type, err)
+		return false
+	}
+	step.Options = options
+	return true
 }
 
 // step decodes one provisioner or post-processor from the entries of its node.
@@ -76,10 +118,16 @@ func (p *Project) step(outer *decoder, r *recipe, n *yaml.Node, entries []entry,
 	step.Except = d.imagesOf(r, keys.Except, "except")
 
 	kind := findKind(kinds, keys.Type)
-	if kind == nil {
-		if keys.Type != "" {
-			d.problems.AddHint(step.At("type"), suggestKind(keys.Type, kinds), "no %s %q", what, keys.Type)
+	switch {
+	case kind == nil && keys.Type == "":
+		return nil
+	case kind == nil && what == provisionerStep && p.vocabulary.Foreign != nil:
+		if !d.foreign(p, r, step, own) {
+			return nil
 		}
+		return step
+	case kind == nil:
+		d.problems.AddHint(step.At("type"), suggestKind(keys.Type, kinds), "no %s %q", what, keys.Type)
 		return nil
 	}
 	step.Options = kind.New()
