@@ -45,7 +45,10 @@ func Apply(ctx context.Context, o Options, plan *Plan) (Result, error) {
 		}
 		plan = now
 	}
-	e := newExecution(o, plan)
+	e, err := newExecution(o, plan)
+	if err != nil {
+		return Result{}, err
+	}
 	nodes := e.steps()
 	if err := acyclic(nodes); err != nil {
 		return Result{}, fail.Clean(fmt.Errorf("%s: %w", e.title(), err))
@@ -104,6 +107,8 @@ type execution struct {
 	tagged  map[string]string // the step that mends the tags of an address
 	address map[string]string // of each step
 	groups  map[string]*group // of the items that are made in one call, by address
+	rolls   []*rolling        // roll-outs, and by the addresses that are part of one
+	rolled  map[string]*rolling
 
 	mu       sync.Mutex
 	current  map[string]*found // by address
@@ -113,11 +118,11 @@ type execution struct {
 	finished map[string]bool   // steps that ended well
 }
 
-func newExecution(o Options, plan *Plan) *execution {
+func newExecution(o Options, plan *Plan) (*execution, error) {
 	e := &execution{
 		planner: plan.steps, plan: plan, sink: o.sink(), started: time.Now(),
 		owner: map[string]*item{}, tagged: map[string]string{}, address: map[string]string{},
-		current: map[string]*found{}, finished: map[string]bool{}, groups: map[string]*group{},
+		current: map[string]*found{}, finished: map[string]bool{}, groups: map[string]*group{}, rolled: map[string]*rolling{},
 	}
 	for _, it := range e.items {
 		if it.have != nil && it.action != Replace {
@@ -130,8 +135,11 @@ func newExecution(o Options, plan *Plan) *execution {
 			e.owner[f.id] = it
 		}
 	}
+	if err := e.findRolls(); err != nil {
+		return nil, err
+	}
 	e.findGroups()
-	return e
+	return e, nil
 }
 
 func (e *execution) title() string {
@@ -202,12 +210,26 @@ func (e *execution) make(ctx context.Context, it *item) error {
 		return err
 	}
 	t := e.resourceTask(it, spec)
+	if r := e.rolled[it.Address]; r != nil {
+		return e.take(ctx, r, t, it, spec)
+	}
+	err = e.bring(ctx, t, it, spec)
+	if err != nil && len(t.old) > 0 && it.action == Replace {
+		_, problem := e.restore(ctx, t, it)
+		return fail.Join(err, problem)
+	}
+	return err
+}
+
+// bring makes an item, or changes it, and puts nothing back.
+func (e *execution) bring(ctx context.Context, t *task, it *item, spec any) error {
 	if !it.made() {
 		if it.late() {
 			return nil // join changes it
 		}
 		return e.converge(ctx, t, it, spec)
 	}
+	var err error
 	if e.groups[it.Address] == nil {
 		t.emit(event.Started, nil, "%s", it.action)
 		err = e.create(ctx, t, it, spec)
@@ -216,9 +238,6 @@ func (e *execution) make(ctx context.Context, it *item) error {
 	}
 	if err == nil && !it.late() {
 		err = e.converge(ctx, t, it, spec)
-	}
-	if err != nil && len(t.old) > 0 && it.action == Replace {
-		return e.restore(ctx, t, it, err)
 	}
 	return err
 }
@@ -291,20 +310,21 @@ func (e *execution) settle(ctx context.Context, it *item) error {
 }
 
 // restore puts a failed replacement back, on a context of its own, so that an
-// interrupt doesn't leave the old resource without what was taken from it.
-func (e *execution) restore(ctx context.Context, t *task, it *item, cause error) error {
+// interrupt doesn't leave the old resource without what was taken from it. It
+// tells whether that was done.
+func (e *execution) restore(ctx context.Context, t *task, it *item) (bool, error) {
 	if lease.Lost(ctx) != nil {
-		return cause // another run may be at work here
+		return false, nil // another run may be at work here
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), restoreDeadline)
 	defer cancel()
 	done, err := it.kind.restore(ctx, t)
 	if err != nil {
 		e.touch()
-		return fail.Join(cause, fmt.Errorf("put %s back: %w", it.have.id, err))
+		return false, fmt.Errorf("put %s back: %w", t.old[0].id, err)
 	}
 	if !done {
-		return cause
+		return false, nil
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -316,9 +336,9 @@ func (e *execution) restore(ctx context.Context, t *task, it *item, cause error)
 			}
 		}
 	}
-	e.current[it.Address] = it.have
-	t.emit(event.Warning, map[string]string{"id": it.have.id, "kind": it.Kind}, "%s is put back in its place", it.have.id)
-	return cause
+	e.current[it.Address] = t.old[0]
+	t.emit(event.Warning, map[string]string{"id": t.old[0].id, "kind": it.Kind}, "%s is put back in its place", t.old[0].id)
+	return true, nil
 }
 
 func (e *execution) tag(ctx context.Context, items []*item) error {
@@ -363,6 +383,9 @@ func (e *execution) outcome(ctx context.Context, results []graph.Result) error {
 		skipped = skipped || r.Skipped
 	}
 	err := fail.Join(errs...)
+	if text := e.rolledText(); text != "" && err != nil {
+		err = fmt.Errorf("%w; %s", err, text)
+	}
 	if lost := lease.Lost(ctx); lost != nil && (err != nil || skipped) {
 		left := append(e.left(), fail.Left{What: "the rest of the plan for " + e.environment, Command: e.command()})
 		return fail.WithHint(fail.Dirty(fmt.Errorf("%s: stopped: %w", e.title(), lost), left...), "`goldline lock show %s` tells who changes it now", e.environment)
@@ -429,6 +452,9 @@ func (e *execution) result() Result {
 		}
 	}
 	r.Instances = shown(list)
+	for _, roll := range e.rolls {
+		r.Rollouts = append(r.Rollouts, roll.result())
+	}
 	return r
 }
 

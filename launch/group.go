@@ -68,11 +68,12 @@ func (g *group) step() string {
 }
 
 // findGroups gathers the items that are made together. One that takes volumes
-// over from what it replaces is made alone: they have to be taken off first.
+// over from what it replaces is made alone: they have to be taken off first. So is
+// each instance of a roll-out, since each is put back by itself.
 func (e *execution) findGroups() {
 	lists := map[string][]*item{}
 	for _, it := range e.items {
-		if !it.made() || it.first || it.action == Replace && movesVolumes(it) {
+		if !it.made() || it.first || it.action == Replace && movesVolumes(it) || e.rolled[it.Address] != nil {
 			continue
 		}
 		if key := it.kind.together(it.Resource); key != "" {

@@ -201,6 +201,9 @@ func (k instances) settle(ctx context.Context, t *task, i instance) (instance, e
 		}
 		i.Instance = *now
 	}
+	if t.becomesHealthy != nil {
+		return i, t.becomesHealthy(ctx, i.Instance)
+	}
 	if err := k.answers(ctx, t, id); err != nil {
 		return i, err
 	}

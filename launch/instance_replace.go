@@ -19,18 +19,32 @@ import (
 // the new one is launched and gets them, answers its status checks, and only
 // then the old one is terminated. Until then everything can be put back.
 
-// handOver takes the volumes that the new instance needs off the old one.
+// handOver takes the volumes that the new instance needs off the old one. In a
+// roll-out an old one that has anything to hand over has left its target groups
+// and stopped before.
 func (k instances) handOver(ctx context.Context, t *task, w want[instanceSpec]) error {
-	for _, a := range w.spec.Volumes {
-		for _, old := range t.old {
-			if i, ok := old.raw.(instance); ok && has(i.on, a.Volume) {
-				if err := t.leave(ctx, i.groups, old.id); err != nil {
-					return err
-				}
-				t.progress("moving volume %s off %s", a.Volume, old.id)
-				if err := k.release(ctx, t, a.Volume, ""); err != nil {
-					return err
-				}
+	for _, old := range t.old {
+		i, ok := old.raw.(instance)
+		if !ok {
+			continue
+		}
+		moved := slices.DeleteFunc(slices.Clone(w.spec.Volumes), func(a attachmentSpec) bool { return !has(i.on, a.Volume) })
+		interfaces := t.becomesHealthy != nil && len(w.spec.NetworkInterfaces) > 0 && len(interfacesOn(i.Instance)) > 0
+		if len(moved) == 0 && !interfaces {
+			continue
+		}
+		if err := t.leave(ctx, i.groups, old.id); err != nil {
+			return err
+		}
+		if interfaces {
+			if err := k.stop(ctx, t, []string{old.id}); err != nil {
+				return err
+			}
+		}
+		for _, a := range moved {
+			t.progress("moving volume %s off %s", a.Volume, old.id)
+			if err := k.release(ctx, t, a.Volume, ""); err != nil {
+				return err
 			}
 		}
 	}

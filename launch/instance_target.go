@@ -42,6 +42,26 @@ func refersTo(r *project.Resource, address string) bool {
 	return slices.ContainsFunc(r.Refs, func(ref project.Ref) bool { return ref.Address == address })
 }
 
+// takesOver puts an instance of a roll-out into the target groups that list it:
+// while the roll-out goes on, the groups' own turn is still to come.
+func (instances) takesOver(ctx context.Context, t *task, id string) error {
+	var listed []string
+	for _, r := range t.resources() {
+		s, ok := r.Spec.(*targetGroupSpec)
+		if !ok || !refersTo(r, t.address) || slices.ContainsFunc(s.Targets, func(x targetSpec) bool { return x.Port != 0 && x.Port != s.Port }) {
+			continue
+		}
+		if list := t.inventory.of(r.UUID, r.Address, r.Kind); len(list) > 0 && !has(t.groups, list[0].id) {
+			listed = append(listed, list[0].id)
+		}
+	}
+	if err := t.enter(ctx, listed, id); err != nil {
+		return fmt.Errorf("target_groups: %w", err)
+	}
+	t.groups = append(slices.Clone(t.groups), listed...)
+	return nil
+}
+
 // serving waits until an instance that takes another's place gets traffic.
 func (instances) serving(ctx context.Context, t *task, id string) error {
 	if len(t.old) == 0 {
@@ -89,6 +109,14 @@ func (k instances) discard(ctx context.Context, t *task, id string, groups []str
 func (instances) rejoin(ctx context.Context, t *task, i instance) error {
 	for _, arn := range i.groups {
 		if err := t.enter(ctx, []string{arn}, aws.ToString(i.InstanceId)); err != nil && !cloud.NotFound(err) {
+			return err
+		}
+	}
+	if t.becomesHealthy == nil {
+		return nil
+	}
+	for _, arn := range i.groups {
+		if err := t.healthy(ctx, arn, aws.ToString(i.InstanceId)); err != nil {
 			return err
 		}
 	}

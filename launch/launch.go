@@ -123,6 +123,9 @@ func (p *Plan) Empty() bool { return len(p.Changes) == 0 }
 type Result struct {
 	Changes   []Change   `json:"changes"` // those that were carried out, with the IDs of what was made
 	Instances []Instance `json:"instances"`
+	// Rollouts are how instances took up a new build, where that is a matter of a
+	// roll-out.
+	Rollouts []RolloutResult `json:"rollouts,omitempty"`
 }
 
 // Instance is an instance of an environment.

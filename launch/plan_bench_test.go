@@ -68,7 +68,10 @@ func BenchmarkPlan(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				e := newExecution(w.Options, &Plan{Environment: w.environment, steps: p})
+				e, err := newExecution(w.Options, &Plan{Environment: w.environment, steps: p})
+				if err != nil {
+					b.Fatal(err)
+				}
 				if nodes := e.steps(); len(nodes) < 1000 {
 					b.Fatal(len(nodes))
 				}

@@ -23,6 +23,12 @@ type item struct {
 	retag  map[string]string // tags that are missing or differ
 	// first is a replacement that has to remove the old before it makes the new.
 	first bool
+	// resumed is part of a roll-out that was interrupted in it: its predecessor
+	// is still there.
+	resumed bool
+	// gate and watched are the steps of a roll-out before and after the item's own;
+	// empty for none.
+	gate, watched string
 }
 
 // made tells whether the item's ID is not known before the launch.
@@ -127,6 +133,7 @@ func (p *planner) decide() error {
 		}
 		if !changed {
 			p.order()
+			p.resume()
 			return p.refusals()
 		}
 	}
@@ -211,7 +218,8 @@ func (w *world) tagsOf(r *project.Resource, k kind, spec any) map[string]string 
 
 // refusals are what the plan itself can tell EC2 would refuse.
 func (p *planner) refusals() error {
-	errs := []error{p.protected()}
+	_, err := p.rollouts()
+	errs := []error{p.protected(), err}
 	for _, it := range p.items {
 		if err := it.kind.refuse(p.world, it.Resource, it.spec); err != nil {
 			errs = append(errs, fail.Input(fmt.Errorf("%s: %w", it.Address, err)))
@@ -261,6 +269,14 @@ func (p *planner) order() {
 	}
 	for _, it := range p.items {
 		it.first = it.action == Replace && p.early[it.have.id]
+	}
+}
+
+// resume finds the instances that an interrupted roll-out has replaced without
+// finding them healthy: their predecessors are there still.
+func (p *planner) resume() {
+	for _, it := range p.items {
+		it.resumed = it.Kind == "instance" && it.have != nil && len(it.stale) > 0 && it.action != Replace && p.Topology.Effective(p.Rollout, it.Resource) != nil
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/goldline-dev/goldline/internal/graph"
 	"github.com/goldline-dev/goldline/internal/project"
 )
@@ -28,7 +29,7 @@ func settleStep(it *item) string    { return "settle " + it.Address }
 func tagStep(address string) string { return "tag " + address }
 
 // works tells whether an item has a step beyond tags.
-func (it *item) works() bool { return it.made() || len(it.diffs) > 0 }
+func (it *item) works() bool { return it.made() || len(it.diffs) > 0 || it.resumed }
 
 func (it *item) late() bool {
 	for _, ref := range it.Refs {
@@ -41,6 +42,14 @@ func (it *item) late() bool {
 
 // last is the step after which others can use the item; "" for none.
 func (it *item) last() string {
+	if it != nil && it.watched != "" {
+		return it.watched
+	}
+	return it.ready()
+}
+
+// ready is the step after which the item is as it is defined; "" for none.
+func (it *item) ready() string {
 	switch {
 	case it == nil || !it.works():
 		return ""
@@ -52,7 +61,7 @@ func (it *item) last() string {
 
 // steps builds the graph of a plan.
 func (e *execution) steps() []graph.Node {
-	nodes := e.tagSteps()
+	nodes := append(e.tagSteps(), e.rollSteps()...)
 	for _, it := range e.items {
 		if g := e.groups[it.Address]; g != nil && g.items[0] == it {
 			nodes = append(nodes, e.groupNode(g))
@@ -118,6 +127,7 @@ func (e *execution) makeNeeds(it *item) []string {
 			needs = append(needs, step)
 		}
 	}
+	add(it.gate)
 	for _, ref := range it.Refs {
 		if !ref.Late {
 			add(e.used(e.byAddress[ref.Address]))
@@ -159,11 +169,14 @@ func (e *execution) makeNeeds(it *item) []string {
 // after is what has to be made before something that is not in the way goes:
 // whatever still uses it, and for what no definition has everything.
 func (e *execution) after(f *found) []string {
+	owner := e.owner[f.id]
 	if e.early[f.id] {
+		if owner != nil && owner.gate != "" {
+			return []string{owner.gate} // it is its batch's turn
+		}
 		return nil
 	}
 	var needs []string
-	owner := e.owner[f.id]
 	for _, it := range e.items {
 		step := it.last()
 		if step == "" {
@@ -266,7 +279,10 @@ func (e *execution) resourceTask(it *item, spec any) *task {
 	} else if it.action != Replace {
 		t.old = it.stale
 	}
-	t.replacing = it.action == Replace
+	t.replacing = it.action == Replace || it.resumed
+	if r := e.rolled[it.Address]; r != nil {
+		t.becomesHealthy = func(ctx context.Context, i types.Instance) error { return e.serves(ctx, r, t, i) }
+	}
 	return t
 }
 

@@ -31,8 +31,11 @@ type task struct {
 	groups     []string // the target groups that an instance has been put into
 	undone     []string // the IDs of what was changed and has been put back after a failure
 	made       *found   // for a member of a group, which its UUID does not find yet
-	started    time.Time
-	sink       event.Sink
+	// becomesHealthy waits until an instance serves as its roll-out wants it; nil
+	// for one that is part of none.
+	becomesHealthy func(ctx context.Context, i types.Instance) error
+	started        time.Time
+	sink           event.Sink
 }
 
 var errGenerations = errors.New("every client token that could be tried belongs to something that is gone; wait a day, or give the definition another uuid")

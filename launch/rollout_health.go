@@ -1,0 +1,225 @@
+package launch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
+	"github.com/goldline-dev/goldline/internal/cloud"
+	"github.com/goldline-dev/goldline/internal/event"
+	"github.com/goldline-dev/goldline/internal/leash"
+	"github.com/goldline-dev/goldline/internal/probe"
+	"github.com/goldline-dev/goldline/internal/project"
+)
+
+// How instances are looked at in a roll-out.
+const (
+	healthyWithin = 10 * time.Minute       // where no deadline is given
+	lookPause     = 250 * time.Millisecond // between two looks
+	longestPause  = 5 * time.Second        // which grows to this while nothing changes
+	oneLook       = 2 * time.Minute        // how long EC2 may take to say what it sees
+)
+
+// healthOf is what an instance must show in a roll-out, as one probe.
+func (e *execution) healthOf(r *rolling, i types.Instance, address string, groups []string) (probe.Probe, error) {
+	h := r.spec.Health
+	if h == nil {
+		h = &project.Health{}
+	}
+	id := aws.ToString(i.InstanceId)
+	var probes []probe.Probe
+	status, targets := h.Checks()
+	if status {
+		probes = append(probes, e.statusProbe(id))
+	}
+	for _, arn := range groups {
+		if targets {
+			probes = append(probes, e.targetProbe(arn, id))
+		}
+	}
+	ips := Instance{PrivateIP: aws.ToString(i.PrivateIpAddress), PublicIP: aws.ToString(i.PublicIpAddress)}.Addresses()
+	if h.HTTP != nil {
+		probes = append(probes, probe.HTTP(e.Cloud.Dial, ips, probe.Request{Port: h.HTTP.Port, Path: h.HTTP.Path, Status: h.HTTP.Status, Contains: h.HTTP.Contains}))
+	}
+	if h.TCP != 0 {
+		probes = append(probes, probe.TCP(e.Cloud.Dial, ips, h.TCP))
+	}
+	if h.Console != "" {
+		pattern, err := regexp.Compile("(?m)" + h.Console)
+		if err != nil {
+			return nil, fmt.Errorf("console: %w", err)
+		}
+		probes = append(probes, probe.Console(func(ctx context.Context) (string, error) { return e.Cloud.Console(ctx, id) }, pattern))
+	}
+	if len(h.Command) > 0 {
+		local := leash.Command{Argv: h.Command, Dir: e.Dir, Env: e.environ(r, address, i)}
+		probes = append(probes, probe.Command(local, func(string) {}))
+	}
+	return probe.All(probes...), nil
+}
+
+// statusProbe asks for EC2's status checks, together with everybody who asks.
+func (e *execution) statusProbe(id string) probe.Probe {
+	return func(ctx context.Context) (ok bool, saw string, err error) {
+		saw = "no status checks yet"
+		_, err = e.Cloud.Statuses.Wait(ctx, cloud.Wait[types.InstanceStatus]{ID: id, For: "the status checks of instance " + id, Deadline: oneLook,
+			Done: func(s types.InstanceStatus, found bool) (bool, error) {
+				if found {
+					saw = fmt.Sprintf("status checks: instance %s, system %s", summary(s.InstanceStatus), summary(s.SystemStatus))
+					ok = summary(s.InstanceStatus) == types.SummaryStatusOk && summary(s.SystemStatus) == types.SummaryStatusOk
+					if s.InstanceState != nil && s.InstanceState.Name != types.InstanceStateNameRunning {
+						ok, saw = false, "it is "+string(s.InstanceState.Name)
+					}
+				}
+				return true, nil
+			}})
+		return ok, saw, err
+	}
+}
+
+func (e *execution) targetProbe(arn, id string) probe.Probe {
+	return func(ctx context.Context) (ok bool, saw string, err error) {
+		_, err = e.Cloud.Targets.Wait(ctx, cloud.Wait[[]elbtypes.TargetHealthDescription]{ID: arn, For: "the targets of " + targetGroupName(arn), Deadline: oneLook,
+			Done: func(list []elbtypes.TargetHealthDescription, found bool) (bool, error) {
+				all := ofTarget(list, id)
+				ok = !found || len(all) > 0 && !slices.ContainsFunc(all, func(d elbtypes.TargetHealthDescription) bool { return !serves(d) })
+				saw = "in target group " + targetGroupName(arn) + ": " + healthText(all)
+				return true, nil
+			}})
+		return ok, saw, err
+	}
+}
+
+// becomesHealthy waits until an instance has been healthy as often in a row as
+// the roll-out wants. What it saw last stands in the error.
+func (e *execution) becomesHealthy(ctx context.Context, r *rolling, address string, look probe.Probe) error {
+	limit := r.spec.Deadline.Or(healthyWithin)
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, errUnhealthy)
+	defer cancel()
+	ends, told := time.Now().Add(limit), time.Now()
+	inARow, saw := 0, "nothing"
+	for pause := lookPause; ; pause = min(pause*3/2, longestPause) {
+		ok, now, err := look(ctx)
+		switch {
+		case ok && err == nil:
+			inARow++
+			if inARow >= max(r.spec.HealthyAfter, 1) {
+				return nil
+			}
+			pause = lookPause
+		case ctx.Err() != nil:
+		case err != nil && !cloud.Ambiguous(err):
+			return err
+		case err != nil:
+			inARow, saw = 0, err.Error()
+		default:
+			inARow, saw = 0, now
+		}
+		if time.Since(told) > 5*time.Second {
+			told = time.Now()
+			e.tell(r, address, event.Waiting, "healthy %d of %d in a row, %s left of %s: %s", inARow, max(r.spec.HealthyAfter, 1), time.Until(ends).Round(time.Second), limit, firstLine(saw))
+		}
+		if cloud.Sleep(ctx, pause) != nil {
+			if errors.Is(context.Cause(ctx), errUnhealthy) {
+				return fmt.Errorf("not healthy within %s: %s", limit, saw)
+			}
+			return ctx.Err()
+		}
+	}
+}
+
+var errUnhealthy = errors.New("the deadline for its health is over")
+
+// serves waits until an instance is healthy in its predecessor's place.
+func (e *execution) serves(ctx context.Context, r *rolling, t *task, i types.Instance) error {
+	if err := (instances{}).takesOver(ctx, t, aws.ToString(i.InstanceId)); err != nil {
+		return err
+	}
+	look, err := e.healthOf(r, i, t.address, t.groups)
+	if err != nil {
+		return err
+	}
+	e.tell(r, t.address, event.Progress, "%s runs: waiting for its health", aws.ToString(i.InstanceId))
+	return e.becomesHealthy(ctx, r, t.address, look)
+}
+
+// healthyNow waits for the health of one that has taken the new build.
+func (e *execution) healthyNow(ctx context.Context, r *rolling, it *item) error {
+	i, ok := e.now(it.Address).raw.(instance)
+	if !ok {
+		return nil
+	}
+	look, err := e.healthOf(r, i.Instance, it.Address, e.groupsOf(r, it))
+	if err != nil {
+		return err
+	}
+	return e.becomesHealthy(ctx, r, it.Address, look)
+}
+
+// groupsOf are the target groups that an item's instance is in.
+func (e *execution) groupsOf(r *rolling, it *item) []string {
+	if m := r.member(it.Address); m.task != nil {
+		return m.task.groups
+	}
+	if i, ok := it.have.raw.(instance); ok {
+		return i.groups
+	}
+	return nil
+}
+
+// watch looks at instances for as long as canaries are watched. One that fails
+// as many looks in a row as it needs to count as healthy ends it.
+func (e *execution) watch(ctx context.Context, r *rolling, list []*item) error {
+	limit := time.Duration(r.spec.Canary.BakeTime)
+	looks := make([]probe.Probe, len(list))
+	failed := make([]int, len(list))
+	for i, it := range list {
+		raw, ok := e.now(it.Address).raw.(instance)
+		if !ok {
+			continue
+		}
+		var err error
+		if looks[i], err = e.healthOf(r, raw.Instance, it.Address, e.groupsOf(r, it)); err != nil {
+			return err
+		}
+	}
+	began := time.Now()
+	told := began
+	e.tell(r, r.definition, event.Waiting, "watching %d for %s", len(list), limit)
+	for pause := lookPause; ; pause = min(pause*3/2, longestPause) {
+		for i, look := range looks {
+			if look == nil {
+				continue
+			}
+			ok, saw, err := look(ctx)
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if failed[i]++; ok && err == nil {
+				failed[i] = 0
+			} else if err != nil {
+				saw = err.Error()
+			}
+			if failed[i] >= max(r.spec.HealthyAfter, 1) {
+				return fmt.Errorf("%s did not stay healthy: after %s of %s: %s", list[i].Address, time.Since(began).Round(time.Second), limit, saw)
+			}
+		}
+		left := limit - time.Since(began)
+		if left <= 0 {
+			return nil
+		}
+		if time.Since(told) > 5*time.Second {
+			told = time.Now()
+			e.tell(r, r.definition, event.Waiting, "canaries healthy, %s left of %s", left.Round(time.Second), limit)
+		}
+		if err := cloud.Sleep(ctx, min(pause, left)); err != nil {
+			return err
+		}
+	}
+}

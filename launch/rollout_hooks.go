@@ -1,0 +1,84 @@
+package launch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/goldline-dev/goldline/internal/event"
+	"github.com/goldline-dev/goldline/internal/leash"
+)
+
+// hook runs one of the local commands of a roll-out, if it has it, within the
+// deadline for an instance. Its output becomes events.
+func (e *execution) hook(ctx context.Context, r *rolling, address, name string) error {
+	h := r.spec.Hooks
+	if h == nil {
+		return nil
+	}
+	argv := map[string][]string{"before_replace": h.BeforeReplace, "after_replace": h.AfterReplace, "after_rollout": h.AfterRollout}[name]
+	if len(argv) == 0 {
+		return nil
+	}
+	var now types.Instance
+	if f := e.now(address); f != nil {
+		if i, ok := f.raw.(instance); ok {
+			now = i.Instance
+		}
+	}
+	limit := r.spec.Deadline.Or(healthyWithin)
+	within, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	e.tell(r, address, event.Progress, "%s", name)
+	var last string
+	c := leash.Command{Argv: argv, Dir: e.Dir, Env: append(e.environ(r, address, now), "GOLDLINE_HOOK="+name), Line: func(text string) {
+		last = text
+		e.tell(r, address, event.Output, "%s", text)
+	}}
+	err := c.Run(within)
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() == nil && errors.Is(within.Err(), context.DeadlineExceeded):
+		return fmt.Errorf("%s: not within %s", name, limit)
+	case last != "" && ctx.Err() == nil:
+		return fmt.Errorf("%s: %w: %s", name, err, last)
+	}
+	return fmt.Errorf("%s: %w", name, err)
+}
+
+// environ tells a local command about the roll-out and one instance in it.
+func (e *execution) environ(r *rolling, address string, i types.Instance) []string {
+	m := r.member(address)
+	env := []string{
+		"GOLDLINE_PROJECT=" + e.Project, "GOLDLINE_ENVIRONMENT=" + e.environment, "GOLDLINE_REGION=" + e.region, "GOLDLINE_RUN=" + e.Run,
+		"GOLDLINE_DEFINITION=" + r.definition, "GOLDLINE_ADDRESS=" + address,
+	}
+	add := func(name, value string) {
+		if value != "" {
+			env = append(env, name+"="+value)
+		}
+	}
+	add("GOLDLINE_INSTANCE_ID", aws.ToString(i.InstanceId))
+	add("GOLDLINE_OLD_INSTANCE_ID", m.Old)
+	add("GOLDLINE_OLD_IMAGE_ID", m.From)
+	add("GOLDLINE_PRIVATE_IP", aws.ToString(i.PrivateIpAddress))
+	add("GOLDLINE_PUBLIC_IP", aws.ToString(i.PublicIpAddress))
+	if it := e.byAddress[address]; it != nil {
+		if s, ok := it.spec.(*instanceSpec); ok {
+			add("GOLDLINE_IMAGE_ID", e.ami(s))
+			add("GOLDLINE_IMAGE", s.Image)
+			add("GOLDLINE_VERSION", e.build(s).version)
+		}
+	}
+	return env
+}
+
+// firstLine is a text without what comes below its first line.
+func firstLine(text string) string {
+	text, _, _ = strings.Cut(text, "\n")
+	return text
+}
