@@ -22,6 +22,7 @@ import (
 	"github.com/goldline-dev/goldline/internal/event"
 	"github.com/goldline-dev/goldline/internal/lease"
 	"github.com/goldline-dev/goldline/internal/project"
+	"github.com/goldline-dev/goldline/launch"
 	"github.com/goldline-dev/goldline/promote"
 )
 
@@ -81,6 +82,8 @@ type StageResult struct {
 	Error   string       `json:"error,omitempty"`
 	Because string       `json:"because,omitempty"` // why it, or some of its items, was not begun
 	Items   []ItemResult `json:"items,omitempty"`   // for stages that go over images
+	// Rollouts are how instances took up a new build.
+	Rollouts []launch.RolloutResult `json:"rollouts,omitempty"`
 }
 
 // ItemResult is what became of one image in a stage.

@@ -9,6 +9,7 @@ import (
 	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/event"
 	"github.com/goldline-dev/goldline/internal/fail"
+	"github.com/goldline-dev/goldline/launch"
 )
 
 // step does a node's work.
@@ -20,6 +21,8 @@ type outcome struct {
 	verb    string   // in a word or two: baked, reused, 3 created
 	ami     string   // of the build that it made or moved
 	version string
+	// rollouts are how instances took up a new build, also where that failed.
+	rollouts []launch.RolloutResult
 }
 
 // longestRetryPause bounds the time between two tries.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/graph"
+	"github.com/goldline-dev/goldline/launch"
 	"github.com/goldline-dev/goldline/promote"
 )
 
@@ -22,6 +23,7 @@ func (r *run) result(results []graph.Result) Result {
 		g := gathered{stage: s}
 		for i, n := range r.plan.Nodes {
 			if n.Stage == s.Name {
+				g.rollouts = append(g.rollouts, r.rollouts[n.Name]...)
 				g.add(n, r.item(n, results[i]), results[i], r.outcome(n.Name))
 			}
 		}
@@ -55,6 +57,7 @@ type gathered struct {
 	stage        PlannedStage
 	items        []ItemResult
 	made         []string
+	rollouts     []launch.RolloutResult
 	verbs        []string
 	count        map[string]int
 	errors       []string
@@ -102,7 +105,7 @@ func (g *gathered) add(n Node, item ItemResult, result graph.Result, out outcome
 // result of a stage: the worst that became of its nodes.
 func (g *gathered) result() StageResult {
 	s := StageResult{
-		Name: g.stage.Name, Kind: g.stage.Kind, State: StateSucceeded, Made: []string{}, Items: g.items,
+		Name: g.stage.Name, Kind: g.stage.Kind, State: StateSucceeded, Made: []string{}, Items: g.items, Rollouts: g.rollouts,
 		Error: strings.Join(g.errors, "\n"), Because: strings.Join(g.because, "; "), Seconds: seconds(g.ended.Sub(g.begun)),
 	}
 	s.Made = append(s.Made, g.made...)

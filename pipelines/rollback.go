@@ -73,11 +73,12 @@ func Rollback(ctx context.Context, o RollbackOptions) (promote.Move, launch.Resu
 func (r *run) rollback(s PlannedStage, sink event.Sink) step {
 	return func(ctx context.Context) (outcome, error) {
 		b := &goBack{promoter: r.promoter.Telling(sink), options: r.launchOptions(s, sink), environment: s.Environment}
-		plan, _, err := b.run(ctx, s.Images, "")
+		plan, result, err := b.run(ctx, s.Images, "")
 		if err != nil {
-			return outcome{}, err
+			return outcome{rollouts: result.Rollouts}, err
 		}
 		out := applied(plan)
+		out.rollouts = result.Rollouts
 		var made []string
 		for _, m := range b.moves {
 			made = append(made, fmt.Sprintf("%s %s current in %s", m.Image, m.To, m.Environment))

@@ -34,6 +34,7 @@ func Run(ctx context.Context, o Options, p *Plan) (Result, error) {
 		promoter: promote.New(promote.Options{Project: o.Project, Provider: o.Provider, Sink: o.Sink, Run: o.Run, Lease: o.Lease}),
 		clouds:   map[string]*cloud.Cloud{}, bakers: map[string]*bake.Baker{}, outcomes: map[string]outcome{},
 		moves: map[string][]promote.Move{}, launched: map[string]bool{}, back: []promote.Move{}, tenants: map[string]*tenants{},
+		rollouts: map[string][]launch.RolloutResult{},
 	}
 	if err := r.enter(ctx); err != nil {
 		return Result{Run: o.Run, Pipeline: p.Pipeline, Stages: []StageResult{}, RolledBack: []promote.Move{}}, err
@@ -43,6 +44,7 @@ func Run(ctx context.Context, o Options, p *Plan) (Result, error) {
 		do := r.step(n)
 		nodes[i] = graph.Node{Name: n.Name, Needs: n.Needs, Run: func(ctx context.Context) error {
 			out, err := do(ctx)
+			r.roll(n.Name, out.rollouts)
 			if err == nil {
 				r.keep(n.Name, out)
 			}
@@ -82,11 +84,12 @@ type run struct {
 	bakers   map[string]*bake.Baker  // by stage
 
 	mu       sync.Mutex
-	outcomes map[string]outcome        // by node
-	moves    map[string][]promote.Move // by environment
-	launched map[string]bool           // environments in which a launch changed something
-	back     []promote.Move            // with which environments were put back
-	tenants  map[string]*tenants       // by environment that is put back when a stage fails
+	outcomes map[string]outcome                // by node
+	moves    map[string][]promote.Move         // by environment
+	launched map[string]bool                   // environments in which a launch changed something
+	back     []promote.Move                    // with which environments were put back
+	tenants  map[string]*tenants               // by environment that is put back when a stage fails
+	rollouts map[string][]launch.RolloutResult // by node
 }
 
 // enter opens the cloud of every environment, and a baker for every stage that
@@ -166,6 +169,13 @@ func (r *run) keep(node string, out outcome) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.outcomes[node] = out
+}
+
+// roll keeps how instances took up a new build, also where the node failed.
+func (r *run) roll(node string, rollouts []launch.RolloutResult) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.rollouts[node] = rollouts
 }
 
 func (r *run) outcome(node string) outcome {
@@ -277,10 +287,13 @@ func apply(ctx context.Context, o launch.Options, plan *launch.Plan) (outcome, e
 	if err != nil {
 		return outcome{}, clean(err)
 	}
-	if _, err := launch.Apply(ctx, o, plan); err != nil {
-		return outcome{}, err
+	result, err := launch.Apply(ctx, o, plan)
+	out := outcome{rollouts: result.Rollouts}
+	if err == nil {
+		out = applied(plan)
+		out.rollouts = result.Rollouts
 	}
-	return applied(plan), nil
+	return out, err
 }
 
 func (r *run) destroy(s PlannedStage, sink event.Sink) step {

@@ -16,9 +16,10 @@ import (
 // launchReport is a plan that was carried out.
 type launchReport struct {
 	planReport
-	Instances []launch.Instance `json:"instances"`
 	// RolledBack are the builds that the launch went back to by itself.
-	RolledBack []promote.Move `json:"rolled_back,omitempty"`
+	RolledBack []promote.Move         `json:"rolled_back,omitempty"`
+	Instances  []launch.Instance      `json:"instances"`
+	Rollouts   []launch.RolloutResult `json:"rollouts,omitempty"`
 }
 
 func (r launchReport) text(t *text) {
@@ -31,6 +32,7 @@ func (r launchReport) text(t *text) {
 		t.linef("")
 		t.table("", []string{"ADDRESS", "INSTANCE", "IMAGE", "AMI", "VERSION", "STATE", "PRIVATE", "PUBLIC"}, rows)
 	}
+	rolloutTable(t, r.Rollouts)
 	putBack(t, r.RolledBack)
 	t.next(r.next)
 }
@@ -105,6 +107,11 @@ func runLaunch(ctx context.Context, p *program, c *cobra.Command, args []string,
 		if err != nil {
 			return nil, err
 		}
+		if options.Topology.Rolls() {
+			if err := p.wake(ctx); err != nil {
+				return nil, err
+			}
+		}
 		options.Only = o.only
 		plan, none := (*launch.Plan)(nil), "no changes: "+env+" is as its topology says"
 		if kept != nil {
@@ -139,7 +146,7 @@ func (p *program) apply(ctx context.Context, options launch.Options, plan *launc
 		options.LoseContents = true
 	}
 	result, err := launch.Apply(ctx, options, plan)
-	r := launchReport{planReport: newPlanReport(plan, none), Instances: instances(result.Instances)}
+	r := launchReport{planReport: newPlanReport(plan, none), Instances: instances(result.Instances), Rollouts: result.Rollouts}
 	r.Changes = changes(result.Changes)
 	if err == nil {
 		r.next = []string{next}

@@ -13,8 +13,9 @@ import (
 
 type rollbackReport struct {
 	promote.Move
-	Changes   []launch.Change   `json:"changes"`
-	Instances []launch.Instance `json:"instances"`
+	Changes   []launch.Change        `json:"changes"`
+	Instances []launch.Instance      `json:"instances"`
+	Rollouts  []launch.RolloutResult `json:"rollouts,omitempty"`
 	next      []string
 }
 
@@ -22,6 +23,7 @@ func (r rollbackReport) text(t *text) {
 	moveReport{Move: r.Move}.text(t)
 	t.linef("")
 	changeTable(t, "nothing had to be launched", r.Changes, false)
+	rolloutTable(t, r.Rollouts)
 	t.next(r.next)
 }
 
@@ -65,11 +67,18 @@ func runRollback(ctx context.Context, p *program, name string, o rollbackOptions
 		if err != nil {
 			return nil, err
 		}
+		topology, err := loaded.Topology(o.env, o.vars)
+		if err == nil && topology.Rolls() {
+			err = p.wake(ctx)
+		}
+		if err != nil {
+			return nil, err
+		}
 		move, result, err := pipelines.Rollback(ctx, pipelines.RollbackOptions{
 			Project: loaded, Provider: provider, Image: name, Environment: o.env, To: o.to, Vars: o.vars, Sink: sink, Run: run, Lease: p.lease,
 			LoseContents: p.flags.local || p.flags.yes,
 		})
-		r := rollbackReport{Move: move, Changes: changes(result.Changes), Instances: instances(result.Instances)}
+		r := rollbackReport{Move: move, Changes: changes(result.Changes), Instances: instances(result.Instances), Rollouts: result.Rollouts}
 		if err != nil && !move.Changed {
 			return nil, err
 		}

@@ -28,6 +28,9 @@ func (r runReport) text(t *text) {
 		}
 	}
 	t.table("no stage was selected", []string{"STAGE", "STATE", "TOOK", "MADE"}, rows)
+	for _, s := range r.Stages {
+		rolloutTable(t, s.Rollouts)
+	}
 	putBack(t, r.RolledBack)
 	t.next(r.next)
 }
@@ -106,7 +109,7 @@ func runRun(ctx context.Context, p *program, name string, o runOptions) (report,
 		if err != nil {
 			return nil, err
 		}
-		if reaches(pipeline) {
+		if reaches(pipeline) || rolls(loaded, pipeline, plan, o.vars) {
 			if err := p.wake(ctx); err != nil {
 				return nil, err
 			}
@@ -144,6 +147,18 @@ func (p *program) agreeToPlan(ctx context.Context, loaded *project.Project, plan
 		}
 	}
 	return nil
+}
+
+// rolls tells whether a pipeline launches environments in which instances take
+// up new builds by a roll-out, which looks at their health.
+func rolls(loaded *project.Project, pipeline *project.Pipeline, plan *pipelines.Plan, vars vars) bool {
+	own := slices.ContainsFunc(pipeline.Stages, func(s *project.Stage) bool {
+		return s.Launch != nil && s.Launch.Rollout != nil || s.Rollback != nil && s.Rollback.Rollout != nil
+	})
+	return own || slices.ContainsFunc(plan.Environments(), func(env string) bool {
+		topology, err := loaded.Topology(env, vars)
+		return err == nil && topology.Rolls()
+	})
 }
 
 // reaches tells whether a pipeline speaks to instances, those of earlier runs

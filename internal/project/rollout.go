@@ -2,6 +2,7 @@ package project
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -111,6 +112,11 @@ func (h *Health) Checks() (status, targetGroup bool) {
 		return true, true
 	}
 	return h.Status == nil || *h.Status, h.TargetGroup == nil || *h.TargetGroup
+}
+
+// Rolls tells whether any resource of the topology has a roll-out.
+func (t *Topology) Rolls() bool {
+	return t.Environment.Rollout != nil || slices.ContainsFunc(t.Resources, func(r *Resource) bool { return r.Rollout != nil })
 }
 
 // Effective is the roll-out that holds for a resource of a topology; nil for
