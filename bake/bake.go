@@ -57,6 +57,7 @@ func recipe() []step {
 // the step that it is listed under.
 type bake struct {
 	*Baker
+	family  *family // the bakes of the recipe's other architectures; nil where there is one at most
 	image   *project.Image
 	cloud   *cloud.Cloud
 	sink    event.Sink
@@ -141,29 +142,49 @@ func (b *Baker) Bake(ctx context.Context, image *project.Image) (Build, error) {
 		return Build{}, fmt.Errorf("bake %s: %w", image.Name, err)
 	}
 	defer leave()
+	var build Build
+	if all := variants(image); len(all) > 1 {
+		build, err = b.bakeFamily(ctx, all)
+	} else {
+		build, err = b.bakeOne(ctx, all[0])
+	}
+	if err != nil {
+		return build, fmt.Errorf("bake %s: %w", image.Name, err)
+	}
+	return build, nil
+}
+
+// bakeOne bakes a recipe for one architecture.
+func (b *Baker) bakeOne(ctx context.Context, image *project.Image) (Build, error) {
 	b.count(1)
 	defer b.count(-1)
 	k, err := b.begin(image)
 	if err == nil {
-		k.follow(ctx, recipe())
-		if k.retest && k.err == nil && ctx.Err() == nil {
-			k.follow(ctx, retest())
-		}
-		k.joinAsides()
-		k.dropTrace()
-		if err = k.outcome(ctx); err == nil && k.build.AMI != "" {
+		if err = k.work(ctx); err == nil && k.build.AMI != "" {
 			err = k.postProcess(ctx)
 		}
 	}
-	if err != nil {
-		return k.build, fmt.Errorf("bake %s: %w", image.Name, err)
-	}
-	return k.build, nil
+	return k.build, err
 }
 
-func (b *Baker) begin(image *project.Image) (*bake, error) {
+// work carries out the bake, clean-up included.
+func (b *bake) work(ctx context.Context) error {
+	b.follow(ctx, recipe())
+	if b.retest && b.err == nil && ctx.Err() == nil {
+		b.follow(ctx, b.resumption())
+	}
+	b.joinAsides()
+	b.dropTrace()
+	return b.outcome(ctx)
+}
+
+func (b *Baker) begin(image *project.Image) (*bake, error) { return b.beginOf(image, nil) }
+
+// beginOf begins a bake, perhaps as a member of a family.
+func (b *Baker) beginOf(image *project.Image, f *family) (*bake, error) {
 	k := &bake{
 		Baker:   b,
+		family:  f,
 		image:   image,
 		cloud:   b.options.Cloud,
 		hide:    newRedactor(image),
@@ -174,7 +195,7 @@ func (b *Baker) begin(image *project.Image) (*bake, error) {
 	k.sink = event.Scope(event.Func(func(e event.Event) {
 		e.Message = k.hide.text(e.Message)
 		b.options.Sink.Emit(e)
-	}), "", image.Name)
+	}), "", k.label())
 	if image.Region != "" && image.Region != b.options.Cloud.Region {
 		return k, fail.Inputf("%s: the recipe's region is %s, but environment %s is in %s", image.At("region"), image.Region, b.options.Environment, b.options.Cloud.Region)
 	}
@@ -249,7 +270,7 @@ func (b *bake) waitedFor(step, what string, since time.Time) {
 
 // temporary are the tags of what a bake makes besides the AMI.
 func (b *bake) temporary(extra map[string]string) map[string]string {
-	return tags.Merge(b.options.Tags, extra, map[string]string{
+	return tags.Merge(b.options.Tags, extra, b.architectureTag(), map[string]string{
 		tags.Name:        "goldline bake " + b.image.Name,
 		tags.Project:     b.options.Project,
 		tags.Environment: b.options.Environment,
@@ -260,10 +281,10 @@ func (b *bake) temporary(extra map[string]string) map[string]string {
 }
 
 // expiry is when everything temporary of the bake is certainly nobody's. A bake
-// that tests its AMI needs some of it until the AMI is there.
+// whose AMI does not count at once needs some of it until the AMI is there.
 func (b *bake) expiry() time.Time {
 	at := b.started.Add(b.selfDestruct() + 10*time.Minute)
-	if b.image.Tests != nil {
+	if b.onTrial() {
 		at = at.Add(imageTime)
 	}
 	return at
@@ -274,11 +295,15 @@ func (b *bake) selfDestruct() time.Duration { return b.image.SelfDestruct.Or(2 *
 
 // mine are filters that find what this bake made.
 func (b *bake) mine() []types.Filter {
-	return []types.Filter{
+	filters := []types.Filter{
 		cloud.Filter("tag:"+tags.Project, b.options.Project),
 		cloud.Filter("tag:"+tags.Image, b.image.Name),
 		cloud.Filter("tag:"+tags.Run, b.options.Run),
 	}
+	for key, value := range b.architectureTag() {
+		filters = append(filters, cloud.Filter("tag:"+key, value))
+	}
+	return filters
 }
 
 // buildOf describes an AMI as a build.
@@ -286,15 +311,16 @@ func (b *bake) buildOf(ami types.Image, reused bool) Build {
 	set := cloud.TagSet(ami.Tags)
 	created, _ := time.Parse(time.RFC3339, aws.ToString(ami.CreationDate)) // zero where AWS gives none
 	return Build{
-		Image:       b.image.Name,
-		Region:      b.cloud.Region,
-		AMI:         aws.ToString(ami.ImageId),
-		Version:     set[tags.Version],
-		Fingerprint: set[tags.Fingerprint],
-		Name:        aws.ToString(ami.Name),
-		SourceAMI:   set[tags.SourceImage],
-		Reused:      reused,
-		Created:     created,
-		Inputs:      b.inputs,
+		Image:        b.image.Name,
+		Region:       b.cloud.Region,
+		AMI:          aws.ToString(ami.ImageId),
+		Architecture: string(ami.Architecture),
+		Version:      set[tags.Version],
+		Fingerprint:  set[tags.Fingerprint],
+		Name:         aws.ToString(ami.Name),
+		SourceAMI:    set[tags.SourceImage],
+		Reused:       reused,
+		Created:      created,
+		Inputs:       b.inputs,
 	}
 }

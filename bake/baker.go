@@ -61,9 +61,14 @@ type Options struct {
 
 // Build is one AMI made from a recipe.
 type Build struct {
-	Image       string     `json:"image"`
-	Region      string     `json:"region"`
-	AMI         string     `json:"ami"`
+	Image  string `json:"image"`
+	Region string `json:"region"`
+	AMI    string `json:"ami"`
+	// Architecture is the AMI's. Architectures are all AMIs of a build for several,
+	// the first of which is this one: version and fingerprint are the same.
+	Architecture  string  `json:"architecture"`
+	Architectures []Build `json:"architectures,omitempty"`
+
 	Version     string     `json:"version"`
 	Fingerprint string     `json:"fingerprint"`
 	Name        string     `json:"name"`

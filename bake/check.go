@@ -21,6 +21,7 @@ import (
 func CheckImage(i *project.Image) diag.List {
 	var l diag.List
 	checkSource(i, &l)
+	checkArchitectures(i, &l)
 	checkAMIName(i, &l)
 	checkLogin(i, &l)
 	checkFile(i, &l, "user_data_file", i.UserDataFile)
@@ -61,7 +62,7 @@ func checkSource(i *project.Image, l *diag.List) {
 	for _, s := range []struct {
 		key string
 		is  bool
-	}{{"source_image", i.SourceImage != ""}, {"source_ami", i.SourceAMI != ""}, {"source_ami_filter", i.SourceAMIFilter != nil}} {
+	}{{"source_image", i.SourceImage != ""}, {"source_ami", i.SourceAMI != "" || i.ByArchitecture["source_ami"] != nil}, {"source_ami_filter", i.SourceAMIFilter != nil}} {
 		if s.is {
 			given = append(given, s.key)
 		}

@@ -53,10 +53,11 @@ func (b *Baker) Explain(ctx context.Context, image *project.Image) (Explanation,
 
 func (b *Baker) explain(ctx context.Context, image *project.Image) (Explanation, error) {
 	e := Explanation{Image: image.Name}
-	k, err := b.begin(image)
+	f, err := b.gather(variants(image))
 	if err != nil {
 		return e, err
 	}
+	k := f.members[0]
 	b.mu.Lock()
 	behind := b.stale[image.SourceImage]
 	b.mu.Unlock()
@@ -64,10 +65,8 @@ func (b *Baker) explain(ctx context.Context, image *project.Image) (Explanation,
 		e.Note = fmt.Sprintf("%s, which it starts from, would be baked", image.SourceImage)
 		return e, nil
 	}
-	for _, s := range []step{sourceStep{}, fingerprintStep{}} {
-		if err := s.run(ctx, k); err != nil {
-			return e, err
-		}
+	if err := f.inputs(ctx); err != nil {
+		return e, err
 	}
 	e.Fingerprint = k.fingerprint
 	builds, err := b.buildsOf(ctx, image.Name)
@@ -82,7 +81,7 @@ func (b *Baker) explain(ctx context.Context, image *project.Image) (Explanation,
 		if newest == nil {
 			newest = &builds[i]
 		}
-		if cloud.TagSet(ami.Tags)[tags.Fingerprint] == k.fingerprint {
+		if cloud.TagSet(ami.Tags)[tags.Fingerprint] == k.fingerprint && k.isOf(ami) {
 			e.Hit, e.AMI = true, aws.ToString(ami.ImageId)
 			if k.tests != "" && cloud.TagSet(ami.Tags)[tags.Tested] != k.tests {
 				e.Note = "its tests have changed since: it would be tested again"

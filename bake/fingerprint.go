@@ -1,6 +1,7 @@
 package bake
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -16,7 +17,8 @@ import (
 // The fingerprint of a build is a digest over all that the contents and the
 // attributes of its AMI follow from:
 //
-//   - the ID and the architecture of the source image, as it was resolved
+//   - the ID and the architecture of the source image, as it was resolved; of a
+//     build for several architectures those of each
 //   - the keys of the recipe in countedKeys, as they are written
 //   - every provisioner that applies to the image: its type and all of its
 //     options, in their order
@@ -31,6 +33,12 @@ import (
 // how long something may take, what tags are given or what is tested does not count, nor does a
 // file whose provisioner says `generated: true`: it need not exist yet.
 const fingerprintFormat = "1"
+
+// The inputs of which a build for several architectures has one for each.
+const (
+	sourceInput       = "source image"
+	architectureInput = "architecture"
+)
 
 // countedKeys are the keys of a recipe that count besides source and
 // provisioners. An instance's type, subnet and the like give the same image.
@@ -49,8 +57,8 @@ func fingerprint(image *project.Image, source, architecture string, hide redacto
 	}
 	inputs := []Input{
 		{Name: "format", Digest: digestOf(fingerprintFormat), Value: fingerprintFormat},
-		{Name: "source image", Digest: digestOf(source), Value: source},
-		{Name: "architecture", Digest: digestOf(architecture), Value: architecture},
+		{Name: sourceInput, Digest: digestOf(source), Value: source},
+		{Name: architectureInput, Digest: digestOf(architecture), Value: architecture},
 	}
 	keys, err := recipeInputs(image, hide)
 	if err != nil {
@@ -67,11 +75,16 @@ func fingerprint(image *project.Image, source, architecture string, hide redacto
 		}
 		inputs = append(inputs, more...)
 	}
+	return inputs, digestInputs(inputs), nil
+}
+
+// digestInputs is the fingerprint that inputs come to.
+func digestInputs(inputs []Input) string {
 	parts := make([]string, 0, 2*len(inputs))
 	for _, in := range inputs {
 		parts = append(parts, in.Name, in.Digest)
 	}
-	return inputs, digestOf(parts...), nil
+	return digestOf(parts...)
 }
 
 func recipeInputs(image *project.Image, hide redactor) ([]Input, error) {
@@ -155,7 +168,15 @@ func resolve(image *project.Image, path string) string {
 // architectureOf is the source image's architecture.
 func (b *bake) architectureOf() string { return string(b.source.Architecture) }
 
-func (b *bake) takeInputs() error {
+func (b *bake) takeInputs(ctx context.Context) error {
+	if f := b.family; f != nil {
+		return f.sourced.join(ctx, func(ctx context.Context) error {
+			if err := f.takeInputs(); err != nil {
+				return err
+			}
+			return f.takeVersion(ctx)
+		})
+	}
 	var err error
 	b.inputs, b.fingerprint, err = fingerprint(b.image, aws.ToString(b.source.ImageId), b.architectureOf(), b.hide)
 	if err != nil {

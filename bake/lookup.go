@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
@@ -65,10 +66,10 @@ func sortNewest(images []types.Image) {
 // buildsOf gives the builds of an image, the newest first.
 func (b *Baker) buildsOf(ctx context.Context, image string) ([]types.Image, error) {
 	all, err := b.imagesOf(ctx, image)
-	return slices.DeleteFunc(all, func(i types.Image) bool {
+	return whole(slices.DeleteFunc(all, func(i types.Image) bool {
 		set := cloud.TagSet(i.Tags)
 		return isCandidate(set) || abandoned(set)
-	}), err
+	})), err
 }
 
 // imagesOf gives the builds of an image, and the AMIs that have yet to pass
@@ -120,18 +121,29 @@ func (b *Baker) remember(ami types.Image) {
 	b.made = append([]types.Image{ami}, b.made...)
 }
 
-// current is the build of an image that this Baker made or reused last. It
-// goes before a newer one that it has not: the recipe that it belongs to may
-// have been changed back.
-func (b *Baker) current(image string) (types.Image, bool) {
+// current is the build of an image that this Baker made or reused last, for an
+// architecture, or the main one when that is empty. It goes before a newer one
+// that it has not: the recipe that it belongs to may have been changed back.
+func (b *Baker) current(image, architecture string) (types.Image, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, ami := range b.made {
-		if cloud.TagSet(ami.Tags)[tags.Image] == image {
+		if cloud.TagSet(ami.Tags)[tags.Image] == image && serves(ami, architecture) {
 			return ami, true
 		}
 	}
 	return types.Image{}, false
+}
+
+// serves tells whether an AMI is the one of its build for an architecture; for
+// none it is the main one.
+func serves(ami types.Image, architecture string) bool {
+	if architecture != "" {
+		return string(ami.Architecture) == architecture
+	}
+	set := cloud.TagSet(ami.Tags)
+	main, _, _ := strings.Cut(set[tags.Architectures], " ")
+	return set[tags.Architecture] == main
 }
 
 // sourcesFor gives the AMIs that match, with one call for all recipes that ask

@@ -33,11 +33,12 @@ func (o offer) String() string {
 	return text
 }
 
-// offersOf lists how a recipe's builder may be launched, the first choice first:
+// offersOf lists how the builder of a recipe whose source image has an
+// architecture may be launched, the first choice first:
 // spot instances of its types, then, where spot_price is auto and thus sets no
 // limit, an on-demand instance.
-func offersOf(image *project.Image) []offer {
-	plain := offer{kind: orText(image.InstanceType, "t3.micro")}
+func offersOf(image *project.Image, architecture string) []offer {
+	plain := offer{kind: orText(image.InstanceType, defaultType(architecture))}
 	if !wantsSpot(image) {
 		return []offer{plain}
 	}

@@ -37,7 +37,7 @@ func (builderStep) run(ctx context.Context, b *bake) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := b.launchWithProfile(ctx, func() error { return b.launch(ctx, in, offersOf(b.image)) }); err != nil {
+	if err := b.launchWithProfile(ctx, func() error { return b.launch(ctx, in, offersOf(b.image, b.architectureOf())) }); err != nil {
 		return err
 	}
 	b.aside(func() error { _, err := b.commitID(ctx); return err }) // which the AMI's provenance says

@@ -53,7 +53,7 @@ func (finishStep) run(ctx context.Context, b *bake) error {
 		return err
 	}
 	b.checkLasting(ami)
-	if b.image.Tests != nil {
+	if b.onTrial() {
 		b.candidate = ami
 		return nil
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -168,18 +169,28 @@ func (b *bake) nameOfAMI() (string, error) {
 	if b.image.AMIName != "" {
 		name, err := b.render("ami_name", b.image.AMIName, b.sourceData())
 		if err == nil {
+			name = b.nameFor(name)
 			if err = checkName(name); err != nil {
 				err = fail.Inputf("%s: ami_name: %w", b.image.At("ami_name"), err)
 			}
 		}
 		return name, err
 	}
-	end := "-" + short(b.fingerprint)
+	end := b.nameFor("") + "-" + short(b.fingerprint)
 	if b.options.Rebake {
 		end += "-" + short(digestOf(b.options.Run, b.started.Format(time.RFC3339Nano))) // the first one keeps its name
 	}
 	name := cleanName(b.options.Project + "/" + b.image.Name + "/" + b.version)
 	return name[:min(len(name), 128-len(end))] + end, nil
+}
+
+// nameFor is a name with the architecture, which tells the AMIs of a build for
+// several apart: names are unique in an account and region.
+func (b *bake) nameFor(name string) string {
+	if b.family == nil || strings.Contains(name, b.image.Architecture) {
+		return name
+	}
+	return name + "-" + b.image.Architecture
 }
 
 // buildTags are the AMI's, by which it is found, recognised and promoted.
@@ -195,7 +206,10 @@ func (b *bake) buildTags(own map[string]string) map[string]string {
 		tags.UUID:        b.buildUUID(),
 		tags.AutoCleanup: "true",
 	})
-	if b.image.Tests != nil {
+	if b.family != nil {
+		set = tags.Merge(set, b.architectureTag(), map[string]string{tags.Architectures: b.family.names()})
+	}
+	if b.onTrial() {
 		delete(set, tags.Fingerprint)
 		set[tags.Candidate], set[tags.Expires] = b.fingerprint, b.expiry().Format(time.RFC3339)
 	}

@@ -49,7 +49,7 @@ func (profileStep) run(ctx context.Context, b *bake) error {
 		return err
 	}
 	// The name is this bake's alone: what bears it is what an earlier attempt made.
-	name := policyName + "-" + digestOf(b.options.Project, b.image.Name, b.options.Run, b.nonce)[:32]
+	name := policyName + "-" + digestOf(b.options.Project, b.label(), b.options.Run, b.nonce)[:32]
 	long, cancel := outlive(ctx)
 	defer cancel()
 	b.profile = made{tried: true, id: name}

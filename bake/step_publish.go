@@ -33,7 +33,7 @@ func (publishStep) name() string                      { return "publish" }
 func (publishStep) undo(context.Context, *bake) error { return nil }
 
 func (publishStep) run(ctx context.Context, b *bake) error {
-	ami, ok := b.current(b.image.Name)
+	ami, ok := b.current(b.image.Name, b.image.Architecture)
 	if !ok {
 		return nil
 	}

@@ -34,7 +34,7 @@ func (reuseStep) run(ctx context.Context, b *bake) error {
 	slices.SortStableFunc(builds, func(x, y types.Image) int { return rank(x) - rank(y) })
 	for _, ami := range builds {
 		set := cloud.TagSet(ami.Tags)
-		if fingerprintOf(set) != b.fingerprint || b.options.Rebake && set[tags.Run] != b.options.Run {
+		if !b.reusable(set) || !b.isOf(ami) || b.family != nil && set[tags.Version] != b.version {
 			continue
 		}
 		if ami.State == types.ImageStatePending {
@@ -59,6 +59,12 @@ func (reuseStep) run(ctx context.Context, b *bake) error {
 	return nil
 }
 
+// reusable tells whether an AMI with these tags has the inputs of the bake, and may
+// be its outcome.
+func (b *bake) reusable(set map[string]string) bool {
+	return fingerprintOf(set) == b.fingerprint && (!b.options.Rebake || set[tags.Run] == b.options.Run)
+}
+
 func rank(ami types.Image) int {
 	if isCandidate(cloud.TagSet(ami.Tags)) {
 		return 1
@@ -70,11 +76,15 @@ func (b *bake) reuse(ctx context.Context, ami types.Image) error {
 	set := cloud.TagSet(ami.Tags)
 	if isCandidate(set) || b.tests != "" && set[tags.Tested] != b.tests {
 		b.candidate, b.retest = ami, true
-		b.say(event.Progress, "%s has fingerprint %s and is to be tested", aws.ToString(ami.ImageId), short(b.fingerprint))
+		what := "to be tested"
+		if b.image.Tests == nil {
+			what = "complete once the other architectures are there"
+		}
+		b.say(event.Progress, "%s has fingerprint %s and is %s", aws.ToString(ami.ImageId), short(b.fingerprint), what)
 		return errDone
 	}
 	if set[tags.Candidate] != "" { // its bake died between two calls
-		if err := b.unmark(ctx, ami, tags.Candidate, tags.Expires); err != nil {
+		if err := b.unmark(ctx, []types.Image{ami}, tags.Candidate, tags.Expires); err != nil {
 			return err
 		}
 		delete(set, tags.Candidate)
@@ -84,6 +94,11 @@ func (b *bake) reuse(ctx context.Context, ami types.Image) error {
 	// A bake that came to its end here kept its inputs: then nothing is missing.
 	if _, err := loadInputs(b.options.Dir, b.fingerprint); err != nil {
 		if err := b.cloud.RequireIMDSv2(ctx, &ami); err != nil {
+			return err
+		}
+	}
+	if b.family != nil {
+		if err := b.family.pass(ctx, nil); err != nil {
 			return err
 		}
 	}

@@ -3,6 +3,7 @@ package bake
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
@@ -43,17 +44,26 @@ func (sourceStep) run(ctx context.Context, b *bake) error {
 // or reused is that.
 func (b *bake) sourceBuild(ctx context.Context) (types.Image, error) {
 	name := b.image.SourceImage
-	if ami, ok := b.current(name); ok {
+	if ami, ok := b.current(name, b.image.Architecture); ok {
 		return ami, nil
 	}
 	builds, err := b.buildsOf(ctx, name)
 	if err != nil {
 		return types.Image{}, err
 	}
+	var others []string
 	for _, ami := range builds {
-		if ami.State == types.ImageStateAvailable {
+		switch {
+		case ami.State != types.ImageStateAvailable:
+		case serves(ami, b.image.Architecture):
 			return ami, nil
+		case !slices.Contains(others, string(ami.Architecture)):
+			others = append(others, string(ami.Architecture))
 		}
+	}
+	if len(others) > 0 {
+		err = fail.Inputf("%s: source_image %q has no build for %s in %s, but for %s", b.image.At("source_image"), name, b.image.Architecture, b.cloud.Region, strings.Join(others, ", "))
+		return types.Image{}, fail.WithHint(err, "give images/%s.yaml architectures: [%s]", name, strings.Join(b.image.Architectures, ", "))
 	}
 	err = fail.Inputf("%s: source_image %q has no build in %s yet", b.image.At("source_image"), name, b.cloud.Region)
 	return types.Image{}, fail.WithHint(err, "bake it first, or together: goldline bake %s %s", name, b.image.Name)

@@ -36,6 +36,15 @@ func retest() []step {
 	}
 }
 
+// resumption is how a bake goes on with an AMI that is there. One without tests
+// only waits for those of the other architectures.
+func (b *bake) resumption() []step {
+	if b.image.Tests != nil {
+		return retest()
+	}
+	return []step{resumeStep{}, trialStep{}, publishStep{}, recordStep{}}
+}
+
 // expectStep looks, before anything is made, at what can only be seen with the
 // source image and the environments at hand: whether bake_volume fits, and the
 // user data that the tests name.
@@ -45,6 +54,9 @@ func (expectStep) name() string                      { return "prospects" }
 func (expectStep) undo(context.Context, *bake) error { return nil }
 
 func (expectStep) run(ctx context.Context, b *bake) error {
+	if err := b.suits(); err != nil {
+		return err
+	}
 	if err := b.fits(); err != nil {
 		return err
 	}
@@ -98,7 +110,7 @@ func (trialStep) run(ctx context.Context, b *bake) error {
 	if b.accepted {
 		return nil
 	}
-	if b.image.Tests == nil { // those that it once waited for have gone since
+	if b.image.Tests == nil { // there are none, or those that it once waited for have gone since
 		return b.accept(ctx, b.candidate)
 	}
 	b.probe = b.newProbe()
@@ -109,6 +121,9 @@ func (trialStep) run(ctx context.Context, b *bake) error {
 	b.build.Tests = results
 	for _, w := range b.probe.waited {
 		b.waitedFor(trialStep{}.name(), w.what, time.Now().Add(-w.took))
+	}
+	if err == nil && b.family != nil {
+		b.putBack(ctx, trialStep{}) // while the others are waited for
 	}
 	if err == nil {
 		return b.accept(ctx, b.candidate)
@@ -136,7 +151,7 @@ func (b *bake) refute(ctx context.Context, err error) error {
 		Resources: append([]string{id}, cloud.SnapshotsOf(b.candidate)...), Tags: cloud.Tags(map[string]string{tags.Failed: time.Now().UTC().Format(time.RFC3339)}),
 	})
 	if markErr == nil {
-		markErr = b.unmark(ctx, b.candidate, tags.Candidate, tags.Expires)
+		markErr = b.unmark(ctx, []types.Image{b.candidate}, tags.Candidate, tags.Expires)
 	}
 	if markErr != nil {
 		return fail.Join(err, fmt.Errorf("keep %s: %w", id, markErr))
@@ -202,7 +217,7 @@ func (b *bake) boot(ctx context.Context, ami types.Image, data []byte) error {
 		in.IamInstanceProfile = &types.IamInstanceProfileSpecification{Name: aws.String(profile)}
 	}
 	b.attachTo(in)
-	kind := orText(orText(b.image.Tests.InstanceType, b.image.InstanceType), "t3.micro")
+	kind := orText(orText(b.image.Tests.InstanceType, b.image.InstanceType), defaultType(string(ami.Architecture)))
 	if err := ctx.Err(); err != nil {
 		return err
 	}

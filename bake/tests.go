@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -66,45 +67,84 @@ func abandoned(set map[string]string) bool {
 	return expires && !(set[tags.Candidate] != "" && set[tags.Fingerprint] != "")
 }
 
-// accept makes a build of an AMI that has passed the recipe's tests: first it
-// gets what builds are found by, then it loses what marks it as temporary.
-// Whoever dies in between leaves a build.
+// onTrial tells whether an AMI of the bake counts only later: when its tests are
+// passed, and the AMIs of the other architectures are there.
+func (b *bake) onTrial() bool { return b.image.Tests != nil || b.family != nil }
+
+// accept makes a build of an AMI that has passed the recipe's tests, together with
+// those of the other architectures.
 func (b *bake) accept(ctx context.Context, ami types.Image) error {
-	id := aws.ToString(ami.ImageId)
-	marks := map[string]string{tags.Fingerprint: b.fingerprint}
-	if b.tests != "" {
-		marks[tags.Tested] = b.tests
+	var err error
+	if b.family != nil {
+		err = b.family.pass(ctx, &ami)
+	} else {
+		err = b.markBuilds(ctx, []types.Image{ami}, func() { b.accepted = true })
 	}
-	all := append([]string{id}, cloud.SnapshotsOf(ami)...)
-	if _, err := b.cloud.EC2.CreateTags(ctx, &ec2.CreateTagsInput{Resources: all, Tags: cloud.Tags(marks)}); err != nil {
-		return fmt.Errorf("mark %s as a build: %w", id, err)
+	if err != nil {
+		return err
 	}
-	set := tags.Merge(cloud.TagSet(ami.Tags), marks)
-	b.accepted = true
-	if set[tags.Candidate] != "" {
-		if err := b.unmark(ctx, ami, tags.Candidate, tags.Expires); err != nil {
-			return err
-		}
-		delete(set, tags.Candidate)
-		delete(set, tags.Expires)
-	}
+	set := tags.Merge(cloud.TagSet(ami.Tags), b.marks())
+	delete(set, tags.Candidate)
+	delete(set, tags.Expires)
 	ami.Tags = cloud.Tags(set)
 	b.settled(ami, !b.fresh)
 	return nil
 }
 
-// unmark takes tags off an AMI and its snapshots.
-func (b *bake) unmark(ctx context.Context, ami types.Image, keys ...string) error {
-	id := aws.ToString(ami.ImageId)
+// marks are the tags that make a build of an AMI.
+func (b *bake) marks() map[string]string {
+	marks := map[string]string{tags.Fingerprint: b.fingerprint}
+	if b.tests != "" {
+		marks[tags.Tested] = b.tests
+	}
+	return marks
+}
+
+// markBuilds makes builds of AMIs: first they get what builds are found by, then
+// they lose what marks them as temporary. Whoever dies in between leaves builds:
+// then done was called.
+func (b *bake) markBuilds(ctx context.Context, amis []types.Image, done func()) error {
+	_, err := b.cloud.EC2.CreateTags(ctx, &ec2.CreateTagsInput{Resources: withSnapshots(amis), Tags: cloud.Tags(b.marks())})
+	if err != nil {
+		return fmt.Errorf("mark %s as a build: %w", named(amis), err)
+	}
+	done()
+	candidates := slices.DeleteFunc(slices.Clone(amis), func(ami types.Image) bool { return cloud.TagSet(ami.Tags)[tags.Candidate] == "" })
+	if len(candidates) == 0 {
+		return nil
+	}
+	return b.unmark(ctx, candidates, tags.Candidate, tags.Expires)
+}
+
+// unmark takes tags off AMIs and their snapshots.
+func (b *bake) unmark(ctx context.Context, amis []types.Image, keys ...string) error {
 	var going []types.Tag
 	for _, key := range keys {
 		going = append(going, types.Tag{Key: aws.String(key)})
 	}
-	_, err := b.cloud.EC2.DeleteTags(ctx, &ec2.DeleteTagsInput{Resources: append([]string{id}, cloud.SnapshotsOf(ami)...), Tags: going})
+	_, err := b.cloud.EC2.DeleteTags(ctx, &ec2.DeleteTagsInput{Resources: withSnapshots(amis), Tags: going})
 	if err != nil {
-		return fmt.Errorf("take the marks of a candidate off %s: %w", id, err)
+		return fmt.Errorf("take the marks of a candidate off %s: %w", named(amis), err)
 	}
 	return nil
+}
+
+// withSnapshots lists AMIs with their snapshots.
+func withSnapshots(amis []types.Image) []string {
+	var all []string
+	for _, ami := range amis {
+		all = append(append(all, aws.ToString(ami.ImageId)), cloud.SnapshotsOf(ami)...)
+	}
+	return all
+}
+
+// named lists AMIs for messages.
+func named(amis []types.Image) string {
+	names := make([]string, len(amis))
+	for i, ami := range amis {
+		names[i] = aws.ToString(ami.ImageId)
+	}
+	return strings.Join(names, " and ")
 }
 
 // settled makes an AMI the result of the bake.

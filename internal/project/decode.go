@@ -29,6 +29,9 @@ type decoder struct {
 	refused func(e entry) bool
 	// partial leaves out what must be given otherwise: for what is adopted.
 	partial bool
+	// byArchitecture takes the texts of fields that have one for each architecture,
+	// by the field's path; nil where there is none.
+	byArchitecture map[string]map[string]string
 	// hidden are values that came from sensitive variables: no problem shows them.
 	hidden map[*yaml.Node]bool
 }
@@ -165,6 +168,10 @@ func (d *decoder) settle(n *yaml.Node, v reflect.Value, f field, path string) {
 	}
 	if special, ok := d.special(n, v); ok {
 		special()
+		return
+	}
+	if f.byArchitecture && d.byArchitecture != nil && n.Kind == yaml.MappingNode {
+		d.perArchitecture(n, path)
 		return
 	}
 	switch v.Kind() {

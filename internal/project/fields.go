@@ -22,6 +22,7 @@ type field struct {
 	late                    bool // the reference orders nothing
 	null                    bool // null is a value
 	file                    bool // the value is what the named file holds
+	byArchitecture          bool // a mapping gives a text for each architecture
 	attribute               string
 	change                  string // what a change of the value does to a resource; in place when empty
 	index                   []int
@@ -52,7 +53,7 @@ func fieldsOf(t reflect.Type) []field {
 			required: f.Tag.Get("required") == "true", sensitive: f.Tag.Get("sensitive") == "true",
 			short: f.Tag.Get("short") == "true", shell: f.Tag.Get("shell") == "true",
 			tags: f.Tag.Get("tags") != "", everywhere: f.Tag.Get("tags") == "everywhere", late: f.Tag.Get("late") == "true",
-			null: f.Tag.Get("null") == "true", file: f.Tag.Get("file") == "true", attribute: f.Tag.Get("attribute"), change: f.Tag.Get("change"), index: []int{i}, typ: f.Type,
+			null: f.Tag.Get("null") == "true", file: f.Tag.Get("file") == "true", byArchitecture: f.Tag.Get("architectures") == "true", attribute: f.Tag.Get("attribute"), change: f.Tag.Get("change"), index: []int{i}, typ: f.Type,
 		})
 	}
 	return all

@@ -5,7 +5,7 @@ package project
 type Tests struct {
 	Environment  string   `yaml:"environment" doc:"Environment whose user data the instance gets; without, it gets none but what pins its host key."`
 	Address      string   `yaml:"address" doc:"Definition of the environment whose user data it is; by default the one that runs the image."`
-	InstanceType string   `yaml:"instance_type" doc:"Type of the instance; by default the builder's."`
+	InstanceType string   `yaml:"instance_type" architectures:"true" doc:"Type of the instance, or one for each of architectures; by default the builder's."`
 	Timeout      Duration `yaml:"timeout" doc:"How long each check is tried until it holds." default:"30s"`
 	Checks       []Check  `yaml:"checks" required:"true" doc:"What must hold; each has one of command, script, port, file and console."`
 }

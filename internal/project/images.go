@@ -162,7 +162,7 @@ func (p *Project) bareImage(r *recipe) *Image {
 	if dir == "" {
 		dir = filepath.Dir(filepath.Join(p.Dir, filepath.FromSlash(r.src.file)))
 	}
-	return &Image{Name: r.name, Pos: r.src.at(r.body), File: r.src.file, Dir: dir, positions: map[string]diag.Pos{}}
+	return &Image{Name: r.name, Pos: r.src.at(r.body), File: r.src.file, Dir: dir, positions: map[string]diag.Pos{}, ByArchitecture: map[string]map[string]string{}}
 }
 
 // recipeScope is what names stand for in a recipe.
@@ -179,7 +179,7 @@ func (p *Project) recipeScope(r *recipe, env *Environment, vars map[string]strin
 
 func (p *Project) image(r *recipe, sc *scope, problems *diag.List) *Image {
 	img := p.bareImage(r)
-	d := &decoder{src: r.src, problems: problems, scope: sc, weak: true, positions: img.positions, hidden: map[*yaml.Node]bool{}}
+	d := &decoder{src: r.src, problems: problems, scope: sc, weak: true, positions: img.positions, byArchitecture: img.ByArchitecture, hidden: map[*yaml.Node]bool{}}
 	sc.user = p.userVariables(d, r)
 	img.Variables, img.SensitiveVariables = sc.user.resolved()
 	if r.values != nil {

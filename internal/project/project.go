@@ -221,8 +221,16 @@ type Image struct {
 
 	// Where it starts from: one of the three.
 	SourceImage     string     `yaml:"source_image" ref:"image" doc:"Another recipe of this project, whose current build this one starts from."`
-	SourceAMI       string     `yaml:"source_ami" doc:"ID of the AMI to start from."`
+	SourceAMI       string     `yaml:"source_ami" architectures:"true" doc:"ID of the AMI to start from, or one for each of architectures."`
 	SourceAMIFilter *AMIFilter `yaml:"source_ami_filter" doc:"How to find the AMI to start from."`
+
+	Architectures []string `yaml:"architectures" enum:"x86_64,arm64" doc:"The architectures of a build, the main one first: it has an AMI for each, and counts when all are there."`
+	// Architecture is the one that this image is for; empty where the source image
+	// decides.
+	Architecture string `yaml:"-"`
+	// ByArchitecture are the texts of keys that have one for each architecture, by
+	// key and architecture.
+	ByArchitecture map[string]map[string]string `yaml:"-" json:"-"`
 
 	AMIName        string            `yaml:"ami_name" doc:"Name of the AMI; by default PROJECT/IMAGE/VERSION-FINGERPRINT."`
 	AMIDescription string            `yaml:"ami_description" doc:"Description of the AMI."`
@@ -231,7 +239,7 @@ type Image struct {
 	RunVolumeTags  map[string]string `yaml:"run_volume_tags" tags:"true" doc:"Tags of the builder's volumes."`
 	SnapshotTags   map[string]string `yaml:"snapshot_tags" tags:"true" doc:"Tags of the snapshots."`
 
-	InstanceType             string   `yaml:"instance_type" doc:"Type of the builder instance." default:"t3.micro"`
+	InstanceType             string   `yaml:"instance_type" architectures:"true" doc:"Type of the builder instance, or one for each of architectures." default:"t3.micro, t4g.micro for arm64"`
 	Region                   string   `yaml:"region" doc:"Packer's key; must be the region of the environment that bakes."`
 	AvailabilityZone         string   `yaml:"availability_zone" doc:"Zone of the builder."`
 	SubnetID                 string   `yaml:"subnet_id" doc:"Subnet of the builder; by default one of the default VPC's."`

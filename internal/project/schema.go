@@ -138,6 +138,9 @@ func (b *schemas) value(t reflect.Type, f field) object {
 	case reflect.Interface:
 		return object{}
 	case reflect.String:
+		if f.byArchitecture {
+			return object{"anyOf": []object{b.text(f), architectureTexts(b.text(f))}}
+		}
 		return b.text(f)
 	case reflect.Bool:
 		if b.weak {

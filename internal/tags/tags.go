@@ -54,9 +54,14 @@ const (
 	Packages    = "goldline:packages"
 	Provenance  = "goldline:provenance"
 	AutoCleanup = "AutoCleanup"
-	promoted    = "goldline:promoted:"
-	failedIn    = "goldline:failed-in:"
-	passedIn    = "goldline:passed-in:"
+	// Architecture and Architectures are on the AMIs of a build for several
+	// architectures: the AMI's own, and all that the build has, joined by spaces, the
+	// main one first. Version and fingerprint are the same on all of them.
+	Architecture  = "goldline:architecture"
+	Architectures = "goldline:architectures"
+	promoted      = "goldline:promoted:"
+	failedIn      = "goldline:failed-in:"
+	passedIn      = "goldline:passed-in:"
 )
 
 // Promoted is the key that says since when (RFC 3339) a build was promoted to
