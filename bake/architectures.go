@@ -57,6 +57,10 @@ func checkArchitectures(i *project.Image, l *diag.List) {
 		}
 	}
 	for n, a := range i.Architectures {
+		if a == "" {
+			l.Addf(i.At(fmt.Sprintf("architectures[%d]", n)), "an architecture without a name")
+			return
+		}
 		if slices.Contains(i.Architectures[:n], a) {
 			l.Addf(i.At(fmt.Sprintf("architectures[%d]", n)), "architecture %s stands here twice", a)
 		}

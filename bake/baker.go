@@ -20,6 +20,7 @@ package bake
 import (
 	"context"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -80,6 +81,27 @@ type Build struct {
 	Copies      []Copy     `json:"copies,omitempty"` // made or found by this bake
 	// Tests are the results of the recipe's tests, where this bake carried them out.
 	Tests []TestResult `json:"tests,omitempty"`
+}
+
+// Each gives a build's AMIs one by one, each with what was done for it: the build
+// itself, unless it is for several architectures.
+func (b Build) Each() []Build {
+	if len(b.Architectures) == 0 {
+		return []Build{b}
+	}
+	return b.Architectures
+}
+
+// AMIs names a build's AMIs, with their architectures where there are several.
+func (b Build) AMIs() string {
+	var names []string
+	for _, one := range b.Architectures {
+		names = append(names, one.AMI+" for "+one.Architecture)
+	}
+	if len(names) == 0 {
+		return b.AMI
+	}
+	return strings.Join(names, ", ")
 }
 
 // StepTime is how long a step took, and what it waited for the longest.

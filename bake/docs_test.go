@@ -37,7 +37,7 @@ var differs = map[string]string{
 }
 
 // ours are keys that Packer does not know.
-var ours = []string{"version", "tests", "bake_volume", "pre_snapshot", "source_image", "self_destruct", "ssh_host_public_key", "ssh_bastion_host_public_key", "variables", "sensitive_variables"}
+var ours = []string{"version", "architectures", "tests", "bake_volume", "pre_snapshot", "source_image", "self_destruct", "ssh_host_public_key", "ssh_bastion_host_public_key", "variables", "sensitive_variables"}
 
 type documented struct{ key, state, text string }
 

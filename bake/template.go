@@ -21,6 +21,7 @@ import (
 // clients of Consul, Vault and AWS's old SDK along.
 type templater struct {
 	name string // of the image
+	arch string // of the build's AMI; empty where it is not known yet
 	dir  string
 	at   time.Time
 	vars map[string]string
@@ -33,19 +34,20 @@ type templater struct {
 // in text that only the builder reads.
 func (t templater) functions() template.FuncMap {
 	return template.FuncMap{
-		"build_name":  func() string { return t.name },
-		"build_type":  func() string { return builderType },
-		"isotime":     t.isotime,
-		"timestamp":   func() string { return strconv.FormatInt(t.at.Unix(), 10) },
-		"strftime":    func(format string) string { return strftime.Format(format, t.at) },
-		"uuid":        func() string { return uuid.NewString() },
-		"user":        t.user,
-		"build":       t.build,
-		"pwd":         os.Getwd,
-		"upper":       strings.ToUpper,
-		"lower":       strings.ToLower,
-		"replace":     func(old, new string, n int, s string) string { return strings.Replace(s, old, new, n) },
-		"replace_all": func(old, new, s string) string { return strings.ReplaceAll(s, old, new) },
+		"build_name":   func() string { return t.name },
+		"architecture": func() string { return t.arch },
+		"build_type":   func() string { return builderType },
+		"isotime":      t.isotime,
+		"timestamp":    func() string { return strconv.FormatInt(t.at.Unix(), 10) },
+		"strftime":     func(format string) string { return strftime.Format(format, t.at) },
+		"uuid":         func() string { return uuid.NewString() },
+		"user":         t.user,
+		"build":        t.build,
+		"pwd":          os.Getwd,
+		"upper":        strings.ToUpper,
+		"lower":        strings.ToLower,
+		"replace":      func(old, new string, n int, s string) string { return strings.Replace(s, old, new, n) },
+		"replace_all":  func(old, new, s string) string { return strings.ReplaceAll(s, old, new) },
 		"split": func(s, sep string, n int) (string, error) {
 			parts := strings.Split(s, sep)
 			if n < 0 || n >= len(parts) {
@@ -135,7 +137,7 @@ func checkName(name string) error {
 }
 
 func (b *bake) templater() templater {
-	t := templater{name: buildName(b.image), dir: b.image.Dir, at: b.started, vars: b.image.Variables}
+	t := templater{name: buildName(b.image), arch: orText(b.image.Architecture, b.architectureOf()), dir: b.image.Dir, at: b.started, vars: b.image.Variables}
 	if b.builder.id == "" {
 		return t
 	}

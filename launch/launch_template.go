@@ -46,7 +46,7 @@ type launchTemplateSpec struct {
 
 // runs is the part of the definition that says what instances run.
 func (s *launchTemplateSpec) runs() *instanceSpec {
-	return &instanceSpec{Image: s.Image, AMI: s.AMI, UserData: s.UserData, MetadataOptions: s.MetadataOptions}
+	return &instanceSpec{Image: s.Image, AMI: s.AMI, InstanceType: s.InstanceType, UserData: s.UserData, MetadataOptions: s.MetadataOptions}
 }
 
 // launchTemplate is a template with the data of its default version, which is

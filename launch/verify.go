@@ -74,57 +74,26 @@ func zoneOf(spec any) string {
 	return ""
 }
 
-func (p *planner) verifyTypes(ctx context.Context, problems *diag.List) error {
-	var wanted []*item
-	var names []string
-	for _, it := range p.items {
-		if s, ok := it.spec.(*instanceSpec); ok && (it.made() || it.diffs.has("instance_type")) && s.InstanceType != "" {
-			wanted = append(wanted, it)
-			names = append(names, s.InstanceType)
-		}
-	}
-	if len(wanted) == 0 {
-		return nil
-	}
-	slices.Sort(names)
-	offered, err := p.instanceTypes(ctx, slices.Compact(names))
-	if cloud.Denied(err) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("describe the instance types: %w", err)
-	}
-	for _, it := range wanted {
-		s := it.spec.(*instanceSpec)
-		architectures, ok := offered[s.InstanceType]
-		built := p.build(s).architecture
-		switch {
-		case !ok:
-			problems.Addf(it.At("instance_type"), "%s: no instance type %s in %s", it.Address, s.InstanceType, p.region)
-		case built != "" && len(architectures) > 0 && !has(architectures, built):
-			problems.AddHint(it.At("instance_type"), fmt.Sprintf("%s runs %v", s.InstanceType, architectures), "%s: %s cannot run its image %s, which is built for %s", it.Address, s.InstanceType, p.ami(s), built)
-		}
-	}
-	return nil
-}
-
 // instanceTypes are the architectures of those of the types that the region
-// has.
+// has, of each of which it is asked once.
 func (w *world) instanceTypes(ctx context.Context, names []string) (map[string][]string, error) {
-	offered := map[string][]string{}
-	err := cloud.Batches(names, maxFilterValues, func(names []string) error {
+	if w.offered == nil {
+		w.offered = map[string][]string{}
+	}
+	unknown := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return w.offered[name] != nil })
+	err := cloud.Batches(unknown, maxFilterValues, func(names []string) error {
 		in := &ec2.DescribeInstanceTypesInput{Filters: []types.Filter{cloud.Filter("instance-type", names...)}, MaxResults: aws.Int32(100)}
 		return each(ctx, ec2.NewDescribeInstanceTypesPaginator(w.Cloud.EC2, in), func(page *ec2.DescribeInstanceTypesOutput) {
 			for _, t := range page.InstanceTypes {
-				var architectures []string
+				architectures := []string{} // known, whatever EC2 says of them
 				if t.ProcessorInfo != nil {
 					for _, a := range t.ProcessorInfo.SupportedArchitectures {
 						architectures = append(architectures, string(a))
 					}
 				}
-				offered[string(t.InstanceType)] = architectures
+				w.offered[string(t.InstanceType)] = architectures
 			}
 		})
 	})
-	return offered, err
+	return w.offered, err
 }

@@ -22,15 +22,19 @@ type world struct {
 	Options
 	environment, region string
 	inventory           *inventory
-	memo                *memo             // what several kinds have read for the inventory
-	thorough            bool              // look also where hardly anything can be
-	builds              map[string]build  // current, by image
-	amis                map[string]build  // by AMI
-	unbuilt             map[string]error  // images without a build that can be launched
-	adopted             map[string]*found // what definitions adopt, by their UUID
-	book                *nameBook
-	reading             *memo             // what the inventory and adoption read of one place
-	keys                map[string]string // ARNs of KMS keys, by the aliases that definitions give; "" where nobody told
+	memo                *memo            // what several kinds have read for the inventory
+	thorough            bool             // look also where hardly anything can be
+	builds              map[string]build // current, by image
+	amis                map[string]build // by AMI
+	// variants are the AMIs of current builds for several architectures, by image
+	// and architecture.
+	variants map[string]map[string]build
+	offered  map[string][]string // architectures of the instance types that were asked for
+	unbuilt  map[string]error    // images without a build that can be launched
+	adopted  map[string]*found   // what definitions adopt, by their UUID
+	book     *nameBook
+	reading  *memo             // what the inventory and adoption read of one place
+	keys     map[string]string // ARNs of KMS keys, by the aliases that definitions give; "" where nobody told
 }
 
 // build is an AMI as far as a launch cares.
@@ -38,6 +42,7 @@ type build struct {
 	ami, version string
 	root         string // name of the root device
 	architecture string
+	fingerprint  string
 	revoked      string // why it may not be used; "" if it may
 }
 
@@ -124,6 +129,9 @@ func (w *world) readBuilds(ctx context.Context, images, fixed []string, pointers
 	for _, image := range images {
 		if p, ok := pointers[image]; ok {
 			asked = append(asked, p.AMI)
+			for _, other := range p.Others {
+				asked = append(asked, other.AMI)
+			}
 		}
 	}
 	for _, f := range w.inventory.all {
@@ -131,6 +139,7 @@ func (w *world) readBuilds(ctx context.Context, images, fixed []string, pointers
 			asked = append(asked, aws.ToString(i.ImageId))
 		}
 	}
+	asked = slices.DeleteFunc(asked, func(ami string) bool { return ami == "" }) // a first promotion was cut short
 	slices.Sort(asked)
 	if err := w.readAMIs(ctx, slices.Compact(asked)); err != nil {
 		return fmt.Errorf("describe the images: %w", err)
@@ -138,10 +147,10 @@ func (w *world) readBuilds(ctx context.Context, images, fixed []string, pointers
 	var errs []error
 	w.unbuilt = map[string]error{}
 	for _, image := range images {
-		p, ok := pointers[image]
+		p := pointers[image]
 		b, there := w.amis[p.AMI]
 		switch {
-		case !ok:
+		case p.AMI == "":
 			w.unbuilt[image] = fail.Inputf("image %s has no current build in %s; promote one: goldline promote %s --to %s", image, w.environment, image, w.environment)
 		case !there:
 			w.unbuilt[image] = fail.Inputf("the current build of image %s in %s is %s, which is not there; promote another: goldline promote %s --to %s", image, w.environment, p.AMI, image, w.environment)
@@ -156,7 +165,7 @@ func (w *world) readBuilds(ctx context.Context, images, fixed []string, pointers
 			errs = append(errs, fail.Inputf("no AMI %s in %s that account %s may use", ami, w.region, w.Cloud.Account))
 		}
 	}
-	return fail.Join(errs...)
+	return fail.Join(append(errs, w.readVariants(ctx, images, pointers))...)
 }
 
 func (w *world) readAMIs(ctx context.Context, ids []string) error {
@@ -166,7 +175,7 @@ func (w *world) readAMIs(ctx context.Context, ids []string) error {
 			for _, i := range page.Images {
 				id := aws.ToString(i.ImageId)
 				set := cloud.TagSet(i.Tags)
-				w.amis[id] = build{ami: id, version: set[tags.Version], revoked: set[tags.Revoked], root: aws.ToString(i.RootDeviceName), architecture: string(i.Architecture)}
+				w.amis[id] = build{ami: id, version: set[tags.Version], fingerprint: set[tags.Fingerprint], revoked: set[tags.Revoked], root: aws.ToString(i.RootDeviceName), architecture: string(i.Architecture)}
 			}
 		})
 	})
@@ -175,7 +184,7 @@ func (w *world) readAMIs(ctx context.Context, ids []string) error {
 // build is what an instance is to run.
 func (w *world) build(s *instanceSpec) build {
 	if s.Image != "" {
-		return w.builds[s.Image]
+		return w.variant(s)
 	}
 	b := w.amis[s.AMI]
 	b.ami = s.AMI

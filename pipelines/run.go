@@ -195,7 +195,7 @@ func (r *run) bake(n Node) step {
 		if build.Reused {
 			out.verb = "reused"
 		} else {
-			out.made = []string{fmt.Sprintf("%s %s (%s)", build.Image, build.Version, build.AMI)}
+			out.made = []string{fmt.Sprintf("%s %s (%s)", build.Image, build.Version, build.AMIs())}
 		}
 		return out, nil
 	}

@@ -16,6 +16,8 @@ type Standing struct {
 	Since       time.Time `json:"since"`
 	// Missing tells that the build is gone: nothing can be launched from it.
 	Missing bool `json:"missing"`
+	// Architectures are the AMIs of a build for several, by architecture.
+	Architectures map[string]string `json:"architectures,omitempty"`
 }
 
 // Board says which build of every image is current in every environment that
@@ -45,14 +47,14 @@ func (l *place) standing(ctx context.Context, image string) (Standing, error) {
 		return s, err
 	}
 	pointer, ok := pointers[image]
-	if !ok {
+	if !ok || pointer.AMI == "" {
 		return s, nil
 	}
 	s.AMI, s.Since, s.Missing = pointer.AMI, pointer.Since, true
 	builds, err := l.stock.all(ctx)
 	for _, b := range builds {
-		if b.AMI == s.AMI {
-			s.Version, s.Missing = b.Version, false
+		if b.has(s.AMI) {
+			s.Version, s.Missing, s.Architectures = b.Version, b.State == incomplete, b.Architectures
 		}
 	}
 	return s, err

@@ -34,11 +34,16 @@ type BuildInfo struct {
 	Revoked      string    `json:"revoked,omitempty"` // why it is used no more
 	// Failed says of environments in which it was taken back why.
 	Failed map[string]string `json:"failed,omitempty"`
+	// Architecture is the AMI's. Architectures are the AMIs of a build for several,
+	// by their architectures; AMI is the main one.
+	Architecture  string            `json:"architecture"`
+	Architectures map[string]string `json:"architectures,omitempty"`
 
 	at       *stock
 	promoted map[string]string // environment -> since when, from its tags
 	passed   map[string]bool   // environments in which it is known to run well
 	image    types.Image
+	parts    []BuildInfo // the AMIs of a build for several architectures, the main one first
 }
 
 // Ref is the build's name.
@@ -54,6 +59,9 @@ func (b BuildInfo) usable(in *stock) error {
 		return nil
 	}
 	err := fail.Inputf("build %s is not available in %s: its state is %s", b.Ref(), in.cloud.Region, b.State)
+	if b.State == incomplete {
+		return fail.WithHint(err, "of %s only %s is there; goldline bake %s makes the rest", strings.Join(architecturesOf(b), ", "), strings.Join(tags.Keys(b.Architectures), ", "), b.Image)
+	}
 	return fail.WithHint(err, "goldline images list shows the builds that are")
 }
 
@@ -99,7 +107,7 @@ func (s *stock) search(ctx context.Context, match func(BuildInfo) bool) ([]Build
 		for _, b := range s.builds {
 			if match(b) {
 				found = append(found, b)
-				settled = settled && b.State != string(types.ImageStatePending)
+				settled = settled && b.State != string(types.ImageStatePending) && b.State != incomplete
 			}
 		}
 		if len(found) > 0 && settled || fresh {
@@ -138,7 +146,7 @@ func (s *stock) describe(ctx context.Context) error {
 		}
 		return a.AMI > b.AMI
 	})
-	s.builds, s.read = builds, true
+	s.builds, s.read = fold(builds), true
 	return nil
 }
 
@@ -148,7 +156,7 @@ func (s *stock) build(image types.Image) BuildInfo {
 	b := BuildInfo{
 		Image: set[tags.Image], AMI: aws.ToString(image.ImageId), Version: set[tags.Version], Fingerprint: set[tags.Fingerprint],
 		Source: set[tags.SourceImage], Created: created, State: string(image.State), Environments: []string{},
-		Region: s.cloud.Region, Account: s.cloud.Account, Revoked: set[tags.Revoked], promoted: map[string]string{}, passed: map[string]bool{}, image: image, at: s,
+		Region: s.cloud.Region, Account: s.cloud.Account, Revoked: set[tags.Revoked], Architecture: string(image.Architecture), promoted: map[string]string{}, passed: map[string]bool{}, image: image, at: s,
 	}
 	for key, value := range set {
 		_, environment, ok := tags.InEnvironment(key)
@@ -192,7 +200,7 @@ func (p *Promoter) find(ctx context.Context, in *place, image, name string) (Bui
 		func(b BuildInfo) bool { return b.Version == name },
 	}
 	if strings.HasPrefix(name, "ami-") {
-		tries = []func(BuildInfo) bool{func(b BuildInfo) bool { return b.AMI == name }}
+		tries = []func(BuildInfo) bool{func(b BuildInfo) bool { return b.has(name) }}
 	}
 	if len(name) >= shortestFingerprint {
 		tries = append(tries, func(b BuildInfo) bool { return strings.HasPrefix(b.Fingerprint, name) })

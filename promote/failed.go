@@ -108,7 +108,7 @@ func (p *Promoter) currentBuilds(ctx context.Context, in *place) ([]BuildInfo, e
 	}
 	var current []BuildInfo
 	for _, b := range builds {
-		if pointers[b.Image].AMI == b.AMI {
+		if b.has(pointers[b.Image].AMI) {
 			current = append(current, b)
 		}
 	}
@@ -174,7 +174,7 @@ func (p *Promoter) passed(ctx context.Context, in *place, ami string) bool {
 		return false
 	}
 	for _, b := range builds {
-		if b.AMI == ami {
+		if b.has(ami) {
 			return b.passed[in.env.Name]
 		}
 	}
@@ -204,7 +204,7 @@ func (p *Promoter) HalfUndone(ctx context.Context, environment string) (bool, er
 	builds, err := in.stock.all(ctx)
 	for _, b := range builds {
 		for _, d := range deployed {
-			if d.AMI == b.AMI && b.Failed[environment] != "" {
+			if b.has(d.AMI) && b.Failed[environment] != "" {
 				return true, nil
 			}
 		}

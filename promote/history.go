@@ -30,6 +30,8 @@ type Entry struct {
 	Exists      bool      `json:"exists"`            // whether the build can still be launched
 	Revoked     string    `json:"revoked,omitempty"` // why it may not be
 	Failed      string    `json:"failed,omitempty"`  // why it was taken back there
+	// Architectures are the AMIs of a build for several, by architecture.
+	Architectures map[string]string `json:"architectures,omitempty"`
 }
 
 // History gives every time that a build of an image became current in an
@@ -87,8 +89,8 @@ func (p *Promoter) enrich(ctx context.Context, in *place, entries []Entry) error
 	}
 	for i := range entries {
 		for _, b := range builds {
-			if b.AMI == entries[i].AMI {
-				entries[i].Version = b.Version
+			if b.has(entries[i].AMI) {
+				entries[i].Version, entries[i].Architectures = b.Version, b.Architectures
 				entries[i].Revoked = b.Revoked
 				entries[i].Failed = b.Failed[in.env.Name]
 				entries[i].Exists = b.State == string(ec2types.ImageStateAvailable) && b.Revoked == ""
@@ -133,7 +135,7 @@ func (p *Promoter) rollback(ctx context.Context, image, environment, to, why str
 		build, err = p.find(ctx, in, image, target.AMI)
 	} else {
 		build, err = p.find(ctx, in, image, to)
-		if err == nil && !slices.ContainsFunc(entries, func(e Entry) bool { return e.AMI == build.AMI }) {
+		if err == nil && !slices.ContainsFunc(entries, func(e Entry) bool { return build.has(e.AMI) }) {
 			err = fail.WithHint(fail.Inputf("build %s was never current there", build.Ref()), "goldline promote %s --to %s --build %s makes it current", image, environment, build.AMI)
 		}
 	}

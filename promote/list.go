@@ -54,7 +54,7 @@ func (p *Promoter) List(ctx context.Context, image string) ([]BuildInfo, error) 
 			return nil, err
 		}
 		for i := range all {
-			if pointers[all[i].Image].AMI == all[i].AMI && all[i].Region == in.cloud.Region {
+			if all[i].has(pointers[all[i].Image].AMI) && all[i].Region == in.cloud.Region {
 				all[i].Environments = append(slices.Clone(all[i].Environments), in.env.Name)
 			}
 		}
@@ -97,15 +97,17 @@ func (p *Promoter) reachable(ctx context.Context) ([]*place, error) {
 
 // Deployment is an instance that runs now.
 type Deployment struct {
-	Environment string    `json:"environment"`
-	Instance    string    `json:"instance"`
-	Address     string    `json:"address"`
-	Image       string    `json:"image"`
-	AMI         string    `json:"ami"`
-	Version     string    `json:"version"`
-	State       string    `json:"state"`
-	Since       time.Time `json:"since"`   // when it was launched
-	Current     bool      `json:"current"` // it runs the build that the pointer names
+	Environment string `json:"environment"`
+	Instance    string `json:"instance"`
+	Address     string `json:"address"`
+	Image       string `json:"image"`
+	AMI         string `json:"ami"`
+	// Architecture is the instance's.
+	Architecture string    `json:"architecture"`
+	Version      string    `json:"version"`
+	State        string    `json:"state"`
+	Since        time.Time `json:"since"`   // when it was launched
+	Current      bool      `json:"current"` // it runs the build that the pointer names
 }
 
 // Deployed gives what runs in an environment, by address.
@@ -132,7 +134,9 @@ func (p *Promoter) deployed(ctx context.Context, in *place) ([]Deployment, error
 	}
 	byAMI := map[string]BuildInfo{}
 	for _, b := range builds {
-		byAMI[b.AMI] = b
+		for _, ami := range b.ids() {
+			byAMI[ami] = b
+		}
 	}
 	deployed := []Deployment{}
 	pages := ec2.NewDescribeInstancesPaginator(in.cloud.EC2, &ec2.DescribeInstancesInput{
@@ -166,14 +170,16 @@ func deployment(in *place, i types.Instance, builds map[string]BuildInfo, pointe
 	set := cloud.TagSet(i.Tags)
 	d := Deployment{
 		Environment: in.env.Name, Instance: aws.ToString(i.InstanceId), Address: set[tags.Address], AMI: aws.ToString(i.ImageId),
-		Image: set[tags.Image], Version: set[tags.Version], Since: aws.ToTime(i.LaunchTime),
+		Image: set[tags.Image], Version: set[tags.Version], Since: aws.ToTime(i.LaunchTime), Architecture: string(i.Architecture),
 	}
 	if i.State != nil {
 		d.State = string(i.State.Name)
 	}
-	if b, ok := builds[d.AMI]; ok {
+	b, ok := builds[d.AMI]
+	if ok {
 		d.Image, d.Version = b.Image, b.Version
 	}
-	d.Current = d.Image != "" && pointers[d.Image].AMI == d.AMI
+	current := pointers[d.Image].AMI
+	d.Current = current != "" && (current == d.AMI || ok && b.has(current))
 	return d
 }

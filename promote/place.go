@@ -90,9 +90,23 @@ func (l *place) look(ctx context.Context) (map[string]cloud.Pointer, time.Time, 
 func (l *place) saw(pointer cloud.Pointer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.pointers != nil {
-		l.pointers[pointer.Image] = pointer
+	if l.pointers == nil {
+		return
 	}
+	known := l.pointers[pointer.Image]
+	if pointer.Architecture == "" {
+		pointer.Others = known.Others
+		l.pointers[pointer.Image] = pointer
+		return
+	}
+	others := map[string]cloud.Pointer{pointer.Architecture: pointer} // a new map: who has looked shares the old one
+	for architecture, other := range known.Others {
+		if architecture != pointer.Architecture {
+			others[architecture] = other
+		}
+	}
+	known.Image, known.Others = pointer.Image, others
+	l.pointers[pointer.Image] = known
 }
 
 // forget makes the next look read the pointers again.

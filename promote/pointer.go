@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -77,7 +78,8 @@ func (p *Promoter) point(ctx context.Context, in *place, b BuildInfo, n note) (M
 	}
 	before := pointers[b.Image]
 	move := Move{Image: b.Image, Environment: in.env.Name, From: p.ref(ctx, in, before.AMI), To: b.Ref(), At: before.Since, By: in.cloud.Caller, Reason: n.Reason}
-	if before.AMI == b.AMI {
+	behind := behind(before, b)
+	if before.AMI == b.AMI && len(behind) == 0 {
 		sink.Emit(event.Event{Kind: event.Progress, Message: fmt.Sprintf("%s is current in %s already", b.Ref(), in.env.Name)})
 		if b.promoted[in.env.Name] != "" {
 			return move, nil
@@ -93,7 +95,7 @@ func (p *Promoter) point(ctx context.Context, in *place, b BuildInfo, n note) (M
 		return Move{}, errMoved
 	}
 	n.From, n.Version = before.AMI, b.Version
-	after, err := p.write(ctx, in, b, before, n)
+	after, err := p.writeAll(ctx, in, b, behind, before, n)
 	if lost := lease.Lost(ctx); lost != nil && err != nil {
 		err = fail.Dirty(fmt.Errorf("%w: %w", lost, err), unsettled(in, b))
 	}
@@ -113,7 +115,7 @@ func (p *Promoter) ref(ctx context.Context, in *place, ami string) Ref {
 	builds, err := in.stock.all(ctx)
 	if err == nil {
 		for _, b := range builds {
-			if b.AMI == ami {
+			if b.has(ami) {
 				return b.Ref()
 			}
 		}
@@ -121,12 +123,49 @@ func (p *Promoter) ref(ctx context.Context, in *place, ami string) Ref {
 	return Ref{AMI: ami}
 }
 
-// write puts the pointer and reads it back. Parameter Store checks a value
+// behind are the AMIs of a build besides the main one that are not current.
+func behind(before cloud.Pointer, b BuildInfo) []BuildInfo {
+	return slices.DeleteFunc(b.others(), func(part BuildInfo) bool { return before.Others[part.Architecture].AMI == part.AMI })
+}
+
+// writeAll puts the pointers of a build. The one that holds the main AMI comes
+// last: while it shows another build, whose AMIs are others, what the pointers
+// beside it show counts for nothing; and who is killed in between leaves a
+// promotion that the same command finishes.
+func (p *Promoter) writeAll(ctx context.Context, in *place, b BuildInfo, behind []BuildInfo, before cloud.Pointer, n note) (cloud.Pointer, error) {
+	moved := func(err error) error { // some have been
+		if err == nil || len(fail.LeftOf(err)) > 0 {
+			return err
+		}
+		return fail.Dirty(err, unsettled(in, b))
+	}
+	for i, part := range behind {
+		n := n
+		n.From = before.Others[part.Architecture].AMI
+		_, err := p.write(ctx, in, part, part.Architecture, before.Others[part.Architecture], n)
+		if i > 0 {
+			err = moved(err)
+		}
+		if err != nil {
+			return cloud.Pointer{}, err
+		}
+	}
+	if before.AMI == b.AMI {
+		return before, nil
+	}
+	after, err := p.write(ctx, in, b, "", before, n)
+	if len(behind) > 0 {
+		err = moved(err)
+	}
+	return after, err
+}
+
+// write puts the pointer of an architecture, or the main one, and reads it back. Parameter Store checks a value
 // after it has answered, and drops one that it does not like without a word, so
 // only the read tells; the same read tells whether a call whose answer was lost
 // had been carried out.
-func (p *Promoter) write(ctx context.Context, in *place, b BuildInfo, before cloud.Pointer, n note) (cloud.Pointer, error) {
-	name := tags.Pointer(in.name, in.env.Name, b.Image)
+func (p *Promoter) write(ctx context.Context, in *place, b BuildInfo, architecture string, before cloud.Pointer, n note) (cloud.Pointer, error) {
+	name := in.pointer(b.Image, architecture)
 	input := &ssm.PutParameterInput{
 		Name: aws.String(name), Value: aws.String(b.AMI), DataType: aws.String(imageType),
 		Type: types.ParameterTypeString, Description: aws.String(n.description()), Overwrite: aws.Bool(before.AMI != ""),
@@ -135,7 +174,7 @@ func (p *Promoter) write(ctx context.Context, in *place, b BuildInfo, before clo
 		input.Tags = p.parameterTags(in, b.Image)
 	}
 	shows := func(ctx context.Context) (cloud.Pointer, bool, error) {
-		now, err := read(ctx, in, b.Image)
+		now, err := read(ctx, in, b.Image, architecture)
 		return now, err == nil && now.AMI == b.AMI && now.Version > before.Version, err
 	}
 	after, err := cloud.Once(ctx, in.cloud, shows, func(ctx context.Context) (cloud.Pointer, error) {
@@ -201,13 +240,22 @@ func orNothing(ami string) string {
 }
 
 // read reads one pointer.
-func read(ctx context.Context, in *place, image string) (cloud.Pointer, error) {
-	out, err := in.cloud.SSM.GetParameter(ctx, &ssm.GetParameterInput{Name: aws.String(tags.Pointer(in.name, in.env.Name, image))})
+func read(ctx context.Context, in *place, image, architecture string) (cloud.Pointer, error) {
+	out, err := in.cloud.SSM.GetParameter(ctx, &ssm.GetParameterInput{Name: aws.String(in.pointer(image, architecture))})
 	if err != nil {
 		return cloud.Pointer{}, err
 	}
 	v := out.Parameter
-	return cloud.Pointer{Image: image, AMI: aws.ToString(v.Value), Version: v.Version, Since: aws.ToTime(v.LastModifiedDate)}, nil
+	return cloud.Pointer{Image: image, AMI: aws.ToString(v.Value), Version: v.Version, Since: aws.ToTime(v.LastModifiedDate), Architecture: architecture}, nil
+}
+
+// pointer is the parameter that holds an image's AMI for an architecture, or the
+// main one for none.
+func (l *place) pointer(image, architecture string) string {
+	if architecture == "" {
+		return tags.Pointer(l.name, l.env.Name, image)
+	}
+	return tags.ArchitecturePointer(l.name, l.env.Name, image, architecture)
 }
 
 func (p *Promoter) parameterTags(in *place, image string) []types.Tag {
@@ -224,7 +272,7 @@ func (p *Promoter) parameterTags(in *place, image string) []types.Tag {
 // mark says on the AMI when it was promoted to an environment.
 func (p *Promoter) mark(ctx context.Context, in *place, b BuildInfo, since time.Time) error {
 	text := since.UTC().Format(time.RFC3339)
-	_, err := in.cloud.EC2.CreateTags(ctx, &ec2.CreateTagsInput{Resources: []string{b.AMI}, Tags: cloud.Tags(map[string]string{tags.Promoted(in.env.Name): text})})
+	_, err := in.cloud.EC2.CreateTags(ctx, &ec2.CreateTagsInput{Resources: b.ids(), Tags: cloud.Tags(map[string]string{tags.Promoted(in.env.Name): text})})
 	if err != nil {
 		err = fmt.Errorf("tag %s: %w", b.AMI, err)
 		return fail.Dirty(err, fail.Left{What: fmt.Sprintf("build %s is current in %s, but not tagged so", b.Ref(), in.env.Name), Command: fmt.Sprintf("goldline promote %s --to %s --build %s", b.Image, in.env.Name, b.AMI)})

@@ -16,6 +16,7 @@ import (
 	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/event"
 	"github.com/goldline-dev/goldline/internal/fail"
+	"github.com/goldline-dev/goldline/internal/graph"
 	"github.com/goldline-dev/goldline/internal/project"
 	"github.com/goldline-dev/goldline/internal/tags"
 )
@@ -33,9 +34,11 @@ import (
 // continents takes about an hour.
 const copyTime = 3 * time.Hour
 
-// same tells whether two AMIs are one build.
+// same tells whether two AMIs are one build; of a build for several architectures
+// they are of the same one.
 func (b BuildInfo) same(other BuildInfo) bool {
-	return b.AMI == other.AMI || b.Version != "" && b.Image == other.Image && b.Version == other.Version && b.Fingerprint == other.Fingerprint
+	return b.AMI == other.AMI || b.Version != "" && b.Image == other.Image && b.Version == other.Version && b.Fingerprint == other.Fingerprint &&
+		(len(b.parts) > 0 || b.Architecture == other.Architecture)
 }
 
 // counterpart gives a build as it is in an account and region, or false.
@@ -47,8 +50,11 @@ func (s *stock) counterpart(ctx context.Context, b BuildInfo) (BuildInfo, bool, 
 	if err != nil {
 		return b, false, err
 	}
+	if len(b.parts) == 0 {
+		builds = flat(builds)
+	}
 	for _, there := range builds {
-		if there.same(b) && there.State != string(types.ImageStateFailed) && there.State != string(types.ImageStateError) {
+		if b.same(there) && there.State != string(types.ImageStateFailed) && there.State != string(types.ImageStateError) {
 			return there, true, nil
 		}
 	}
@@ -89,7 +95,7 @@ func (p *Promoter) present(ctx context.Context, target *place, b BuildInfo) (Bui
 	if err != nil {
 		return b, err
 	}
-	if ok && (there.State != string(types.ImageStatePending) || b.at == target.stock) {
+	if ok && (there.State != string(types.ImageStatePending) && there.State != incomplete || b.at == target.stock) {
 		return there, nil
 	}
 	if err := b.permitted(target); err != nil {
@@ -98,8 +104,10 @@ func (p *Promoter) present(ctx context.Context, target *place, b BuildInfo) (Bui
 	if b, err = p.home(ctx, b); err != nil {
 		return b, err
 	}
-	if err := p.unlocked(ctx, target, b); err != nil {
-		return b, err
+	for _, part := range b.all() {
+		if err := p.unlocked(ctx, target, part); err != nil {
+			return b, err
+		}
 	}
 	_, looked, err := target.look(ctx)
 	if err != nil {
@@ -114,7 +122,19 @@ func (p *Promoter) present(ctx context.Context, target *place, b BuildInfo) (Bui
 		target.stock.forget()
 		return b, errMoved
 	}
-	return p.bring(ctx, target, b)
+	if len(b.parts) == 0 {
+		return p.bring(ctx, target, b)
+	}
+	if err := graph.Each(ctx, 0, len(b.parts), func(ctx context.Context, i int) error {
+		_, err := p.bring(ctx, target, b.parts[i])
+		return err
+	}); err != nil {
+		return b, err
+	}
+	if there, ok, err = target.stock.counterpart(ctx, b); err == nil && !ok {
+		err = fmt.Errorf("the AMIs of build %s are there, but do not show as one", b.Ref())
+	}
+	return there, err
 }
 
 // home gives a build as the account that owns it sees it: only that one can
@@ -363,7 +383,7 @@ func (s *stock) fetch(ctx context.Context, ami string) (BuildInfo, error) {
 		if err != nil {
 			return BuildInfo{}, err
 		}
-		for _, b := range builds {
+		for _, b := range flat(builds) {
 			if b.AMI == ami {
 				return b, nil
 			}

@@ -246,8 +246,8 @@ func (p *Promoter) choose(ctx context.Context, target, below *place, r Request) 
 	if err != nil {
 		return BuildInfo{}, err
 	}
-	pointer, ok := pointers[r.Image]
-	if !ok {
+	pointer := pointers[r.Image]
+	if pointer.AMI == "" {
 		err := fail.Inputf("no build of %s is current in %s, one rung below", r.Image, below.env.Name)
 		return BuildInfo{}, fail.WithHint(err, "promote one there first: goldline promote %s --to %s", r.Image, below.env.Name)
 	}
@@ -268,14 +268,14 @@ func (p *Promoter) climbed(ctx context.Context, r Request, below *place, b Build
 	if err != nil {
 		return err
 	}
-	if ok && (pointers[b.Image].AMI == there.AMI || there.promoted[below.env.Name] != "") {
+	if ok && (there.has(pointers[b.Image].AMI) || there.promoted[below.env.Name] != "") {
 		return nil
 	}
 	entries, err := p.entries(ctx, below, b.Image)
 	if err != nil {
 		return err
 	}
-	if slices.ContainsFunc(entries, func(e Entry) bool { return e.AMI == there.AMI }) {
+	if slices.ContainsFunc(entries, func(e Entry) bool { return there.has(e.AMI) }) {
 		return nil
 	}
 	err = fail.Inputf("build %s was never current in %s, one rung below", b.Ref(), below.env.Name)

@@ -57,7 +57,7 @@ func (p *Promoter) Revoke(ctx context.Context, ami, reason string) (Revocation, 
 		if !ok {
 			continue
 		}
-		if err := p.affected(ctx, in, b.Image, there.AMI, &r); err != nil {
+		if err := p.affected(ctx, in, there, &r); err != nil {
 			return r, err
 		}
 	}
@@ -65,30 +65,30 @@ func (p *Promoter) Revoke(ctx context.Context, ami, reason string) (Revocation, 
 }
 
 func (p *Promoter) revoke(ctx context.Context, s *stock, b BuildInfo, r *Revocation) error {
-	_, err := s.cloud.EC2.CreateTags(ctx, &ec2.CreateTagsInput{Resources: []string{b.AMI}, Tags: cloud.Tags(map[string]string{tags.Revoked: r.Reason})})
+	_, err := s.cloud.EC2.CreateTags(ctx, &ec2.CreateTagsInput{Resources: b.ids(), Tags: cloud.Tags(map[string]string{tags.Revoked: r.Reason})})
 	if err != nil {
 		return fmt.Errorf("tag %s: %w", b.AMI, err)
 	}
 	s.forget()
 	if !b.foreign() {
-		r.AMIs = append(r.AMIs, b.AMI)
+		r.AMIs = append(r.AMIs, b.ids()...)
 	}
 	event.Scope(p.sink, "", b.Image).Emit(event.Event{Kind: event.Changed, Message: fmt.Sprintf("%s is revoked in %s of account %s", b.Ref(), s.cloud.Region, s.cloud.Account), Fields: map[string]string{"ami": b.AMI}})
 	return nil
 }
 
 // affected notes where a build is current and what runs it.
-func (p *Promoter) affected(ctx context.Context, in *place, image, ami string, r *Revocation) error {
-	s, err := in.standing(ctx, image)
+func (p *Promoter) affected(ctx context.Context, in *place, b BuildInfo, r *Revocation) error {
+	s, err := in.standing(ctx, b.Image)
 	if err != nil {
 		return err
 	}
-	if s.AMI == ami {
+	if b.has(s.AMI) {
 		r.Current = append(r.Current, s)
 	}
 	deployed, err := p.deployed(ctx, in)
 	for _, d := range deployed {
-		if d.AMI == ami {
+		if b.has(d.AMI) {
 			r.Running = append(r.Running, d)
 		}
 	}
@@ -103,7 +103,7 @@ func (p *Promoter) anywhere(ctx context.Context, places []*place, ami string) (B
 			return BuildInfo{}, err
 		}
 		for _, b := range builds {
-			if b.AMI == ami && !b.foreign() {
+			if b.has(ami) && !b.foreign() {
 				return b, nil
 			}
 		}

@@ -3,6 +3,7 @@ package promote
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,13 +17,12 @@ import (
 // Detail is everything about one build.
 type Detail struct {
 	BuildInfo
-	Name         string            `json:"name"`
-	Description  string            `json:"description"`
-	Architecture string            `json:"architecture"`
-	RootDevice   string            `json:"root_device"`
-	Snapshots    []string          `json:"snapshots"`
-	Promoted     map[string]string `json:"promoted"` // environment -> first promoted there (RFC 3339)
-	Tags         map[string]string `json:"tags"`
+	Name        string            `json:"name"`
+	Description string            `json:"description"`
+	RootDevice  string            `json:"root_device"`
+	Snapshots   []string          `json:"snapshots"`
+	Promoted    map[string]string `json:"promoted"` // environment -> first promoted there (RFC 3339)
+	Tags        map[string]string `json:"tags"`
 	// Ancestry is what it was made from, and that from, back to an AMI that is
 	// not the project's.
 	Ancestry []Ancestor `json:"ancestry"`
@@ -62,8 +62,8 @@ func (p *Promoter) meant(builds []BuildInfo, name string) (BuildInfo, error) {
 	var of []BuildInfo
 	for _, b := range builds {
 		switch {
-		case b.AMI == name:
-			return b, nil
+		case b.has(name):
+			return b.all()[slices.Index(b.ids(), name)], nil
 		case b.Version == name, len(name) >= shortestFingerprint && strings.HasPrefix(b.Fingerprint, name):
 			of = append(of, b)
 		}
@@ -86,7 +86,7 @@ func (p *Promoter) meant(builds []BuildInfo, name string) (BuildInfo, error) {
 
 func (b BuildInfo) detail() Detail {
 	return Detail{
-		BuildInfo: b, Name: aws.ToString(b.image.Name), Description: aws.ToString(b.image.Description), Architecture: string(b.image.Architecture),
+		BuildInfo: b, Name: aws.ToString(b.image.Name), Description: aws.ToString(b.image.Description),
 		RootDevice: aws.ToString(b.image.RootDeviceName), Snapshots: cloud.SnapshotsOf(b.image), Promoted: b.promoted, Tags: cloud.TagSet(b.image.Tags),
 	}
 }
@@ -95,7 +95,9 @@ func (b BuildInfo) detail() Detail {
 func (p *Promoter) ancestry(ctx context.Context, b BuildInfo, builds []BuildInfo) ([]Ancestor, error) {
 	byAMI := map[string]BuildInfo{}
 	for _, other := range builds {
-		byAMI[other.AMI] = other
+		for _, part := range other.all() {
+			byAMI[part.AMI] = part
+		}
 	}
 	line := []Ancestor{}
 	seen := map[string]bool{b.AMI: true}

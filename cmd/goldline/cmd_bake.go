@@ -23,19 +23,32 @@ type bakeReport struct {
 func (r bakeReport) text(t *text) {
 	var rows [][]string
 	for _, b := range r.Images {
-		how := "baked"
-		if b.Reused {
-			how = "reused"
+		for _, one := range b.Each() {
+			how := "baked"
+			if one.Reused {
+				how = "reused"
+			}
+			rows = append(rows, []string{called(b, one), how, b.Version, one.AMI, short(b.Fingerprint), b.Region})
 		}
-		rows = append(rows, []string{b.Image, how, b.Version, b.AMI, short(b.Fingerprint), b.Region})
 	}
 	t.table("nothing was baked", []string{"IMAGE", "HOW", "VERSION", "AMI", "FINGERPRINT", "REGION"}, rows)
 	for _, b := range r.Images {
-		if !b.Reused {
-			t.linef("%s took %s", b.Image, spent(b.Steps))
+		for _, one := range b.Each() {
+			if !one.Reused {
+				t.linef("%s took %s", called(b, one), spent(one.Steps))
+			}
 		}
 	}
 	t.next(r.next)
+}
+
+// called is one AMI of a build in a list: with its architecture where the build
+// has several.
+func called(build, one bake.Build) string {
+	if len(build.Architectures) == 0 {
+		return build.Image
+	}
+	return build.Image + " " + one.Architecture
 }
 
 // spent says how long a bake's steps took together, and which of them were a

@@ -72,7 +72,17 @@ func (r listReport) text(t *text) {
 		if wide {
 			row = append(row, b.Account, b.Region)
 		}
+		if len(b.Architectures) > 0 {
+			row[0] += " " + b.Architecture
+		}
 		rows = append(rows, row)
+		for _, other := range sortedKeys(b.Architectures) { // the rest is the same
+			if ami := b.Architectures[other]; ami != b.AMI {
+				beside := slices.Clone(row)
+				beside[0], beside[2] = b.Image+" "+other, ami
+				rows = append(rows, beside)
+			}
+		}
 	}
 	t.table("no builds yet", header, rows)
 }
@@ -153,6 +163,17 @@ func documents(dir string, set map[string]string) []document {
 	return list
 }
 
+// beside lists the AMIs of a build for the other architectures.
+func beside(b promote.BuildInfo) string {
+	var list []string
+	for _, architecture := range sortedKeys(b.Architectures) {
+		if ami := b.Architectures[architecture]; ami != b.AMI {
+			list = append(list, ami+" for "+architecture)
+		}
+	}
+	return strings.Join(list, ", ")
+}
+
 func (r showReport) text(t *text) {
 	d := r.Image
 	promoted := make([]string, 0, len(d.Promoted))
@@ -161,10 +182,13 @@ func (r showReport) text(t *text) {
 	}
 	for _, row := range [][2]string{
 		{"image", d.Image}, {"version", d.Version}, {"ami", d.AMI}, {"name", d.Name}, {"description", d.Description}, {"state", d.State},
-		{"fingerprint", d.Fingerprint}, {"source", d.Source}, {"architecture", d.Architecture}, {"root device", d.RootDevice},
+		{"fingerprint", d.Fingerprint}, {"source", d.Source}, {"architecture", d.Architecture}, {"beside it", beside(d.BuildInfo)}, {"root device", d.RootDevice},
 		{"snapshots", strings.Join(d.Snapshots, ", ")}, {"created", moment(d.Created)}, {"account", d.Account}, {"region", d.Region},
 		{"current in", strings.Join(d.Environments, ", ")}, {"promoted", strings.Join(promoted, ", ")},
 	} {
+		if row[0] == "beside it" && row[1] == "" {
+			continue
+		}
 		t.linef("%-13s %s", row[0], orDash(row[1]))
 	}
 	t.linef("ancestry")

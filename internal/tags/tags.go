@@ -101,6 +101,12 @@ func Pointer(project, environment, image string) string {
 	return Pointers(project, environment) + image
 }
 
+// ArchitecturePointer is the parameter beside Pointer that holds the AMI for
+// another architecture than the main one. Names of images have no dot.
+func ArchitecturePointer(project, environment, image, architecture string) string {
+	return Pointer(project, environment, image) + "." + architecture
+}
+
 // Pointers is the path below which the pointers of an environment lie, with
 // its closing slash.
 func Pointers(project, environment string) string {
