@@ -24,7 +24,7 @@ func (b *Baker) tracesDir() string { return filepath.Join(b.options.Dir, ".goldl
 // traceFile has the run in its name, and in its content until when what the bake
 // made may be somebody's.
 func (b *bake) traceFile() string {
-	return filepath.Join(b.tracesDir(), b.options.Run+"."+short(digestOf(b.nonce, b.image.Name)))
+	return filepath.Join(b.tracesDir(), b.options.Run+"."+short(digestOf(b.nonce, b.label())))
 }
 
 // leaveTrace is done before anything is made.
