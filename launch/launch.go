@@ -110,6 +110,8 @@ type Plan struct {
 	Changes     []Change `json:"changes"`
 	// Notes say what an audit could not compare.
 	Notes []string `json:"notes,omitempty"`
+	// Later says what waits for another environment, and is left out until then.
+	Later []string `json:"later,omitempty"`
 
 	definitions string    // the digest of what is made by it
 	steps       *planner  // what the plan was made from; nil for one that was read from JSON

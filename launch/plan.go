@@ -26,7 +26,7 @@ func newPlan(ctx context.Context, o Options, audit bool) (*Plan, error) {
 	if err != nil {
 		return nil, fail.Each("plan "+environmentOf(o), err)
 	}
-	plan := &Plan{Environment: p.environment, Changes: []Change{}, definitions: p.definitions(), steps: p, looked: began}
+	plan := &Plan{Environment: p.environment, Changes: []Change{}, Later: p.later, definitions: p.definitions(), steps: p, looked: began}
 	for _, it := range p.inOrder() {
 		switch {
 		case !p.selected(it.Resource):

@@ -47,10 +47,11 @@ func (w *world) resolve(ctx context.Context) error {
 	}
 	var parts [3]resolution
 	var zones []string
+	others := map[string]otherEnvironment{}
 	work := []func(ctx context.Context) error{
 		func(ctx context.Context) error { return w.parameters(ctx, params, &parts[0]) },
 		func(ctx context.Context) error { return w.outputs(ctx, stacks, &parts[1]) },
-		func(ctx context.Context) error { return w.elsewhere(ctx, elsewhere, &parts[2]) },
+		func(ctx context.Context) error { return w.elsewhere(ctx, elsewhere, others, &parts[2]) },
 		func(ctx context.Context) (err error) { zones, err = w.numberedZones(ctx); return err },
 	}
 	if err := graph.Each(ctx, 0, len(work), func(ctx context.Context, i int) error { return work[i](ctx) }); err != nil {
@@ -67,6 +68,7 @@ func (w *world) resolve(ctx context.Context) error {
 	if err := problems.Err(); err != nil {
 		return err
 	}
+	w.neighbouring = w.neighbours(others)
 	w.Topology = withDomains(w.Project, w.Topology.Resolve(values, zones))
 	return nil
 }
@@ -137,7 +139,7 @@ func (w *world) outputs(ctx context.Context, list []project.Lookup, r *resolutio
 
 // elsewhere reads the resources of other environments: of each kind that is
 // asked for all of an environment in one call.
-func (w *world) elsewhere(ctx context.Context, list []project.Lookup, r *resolution) error {
+func (w *world) elsewhere(ctx context.Context, list []project.Lookup, others map[string]otherEnvironment, r *resolution) error {
 	r.values = map[string]string{}
 	byEnvironment := map[string][]project.Lookup{}
 	for _, l := range list {
@@ -147,23 +149,24 @@ func (w *world) elsewhere(ctx context.Context, list []project.Lookup, r *resolut
 		return fail.Inputf("values of other environments cannot be looked up here: %s", list[0])
 	}
 	for _, name := range union(byEnvironment) {
-		if err := w.other(ctx, name, byEnvironment[name], r); err != nil {
+		topology, c, err := w.Elsewhere(ctx, name)
+		if err == nil {
+			others[name] = otherEnvironment{topology, c}
+			err = w.other(ctx, name, others[name], byEnvironment[name], r)
+		}
+		if err != nil {
 			return fmt.Errorf("environment %s: %w", name, err)
 		}
 	}
 	return nil
 }
 
-func (w *world) other(ctx context.Context, name string, list []project.Lookup, r *resolution) error {
-	topology, c, err := w.Elsewhere(ctx, name)
-	if err != nil {
-		return err
-	}
+func (w *world) other(ctx context.Context, name string, there otherEnvironment, list []project.Lookup, r *resolution) error {
 	var kinds []string
 	for _, l := range list {
 		kinds = append(kinds, l.Ref.Kind)
 	}
-	o, err := newWorld(Options{Project: w.Project, Topology: only(topology, kinds), Cloud: c})
+	o, err := newWorld(Options{Project: w.Project, Topology: only(there.topology, kinds), Cloud: there.cloud})
 	if err != nil {
 		return err
 	}
@@ -175,6 +178,11 @@ func (w *world) other(ctx context.Context, name string, list []project.Lookup, r
 	}
 	for _, l := range list {
 		f := o.there(l.Ref)
+		if f == nil && w.mayComeLater(l) {
+			r.values[l.Expr] = ""
+			w.later = append(w.later, fmt.Sprintf("%s waits for environment %s to have %s: launch %s, and then this one again", l, name, l.Ref.Address, name))
+			continue
+		}
 		if f == nil {
 			r.missing(l, "launch "+name+" first", "%s is not there in environment %s", l.Ref.Address, name)
 			continue
@@ -183,6 +191,21 @@ func (w *world) other(ctx context.Context, name string, list []project.Lookup, r
 		r.values[l.Expr] = value
 	}
 	return nil
+}
+
+// mayComeLater tells whether a definition can do without a value for now: a
+// route through a connection that another environment is going to make, which
+// it cannot before this one's VPC is there.
+func (w *world) mayComeLater(l project.Lookup) bool {
+	if l.Ref.Kind != "vpc_peering" {
+		return false
+	}
+	for _, r := range w.resources() {
+		if r.Kind != "route_table" && slices.ContainsFunc(r.Lookups, func(o project.Lookup) bool { return o.Expr == l.Expr }) {
+			return false
+		}
+	}
+	return true
 }
 
 // only leaves the definitions of some kinds of a topology.

@@ -50,6 +50,12 @@ func (r routeSpec) target() string {
 	return ""
 }
 
+// routes are those that lead somewhere: a connection that another environment
+// makes may come later.
+func (s *routeTableSpec) routes() []routeSpec {
+	return slices.DeleteFunc(slices.Clone(s.Routes), func(r routeSpec) bool { return r.target() == "" })
+}
+
 type routeTables struct{}
 
 func (routeTables) api(c *cloud.Cloud) routeTableAPI { return c.EC2 }
@@ -145,7 +151,7 @@ func (routeTables) read(table types.RouteTable) state {
 func (routeTables) compare(w want[routeTableSpec], table types.RouteTable) (d differences) {
 	d.fixed("vpc", aws.ToString(table.VpcId), w.spec.VPC, "")
 	have, wanted := routesOf(table), map[string]string{}
-	for _, r := range w.spec.Routes {
+	for _, r := range w.spec.routes() {
 		wanted[canonical(r.DestinationCIDRBlock)] = r.target()
 	}
 	for _, block := range union(have, wanted) {
@@ -206,7 +212,7 @@ func (k routeTables) update(ctx context.Context, t *task, w want[routeTableSpec]
 
 func (k routeTables) updateRoutes(ctx context.Context, t *task, w want[routeTableSpec], table types.RouteTable) error {
 	have, wanted := routesOf(table), map[string]bool{}
-	for _, r := range w.spec.Routes {
+	for _, r := range w.spec.routes() {
 		block := canonical(r.DestinationCIDRBlock)
 		wanted[block] = true
 		old, exists := have[block]

@@ -281,8 +281,15 @@ func (k vpcs) addBlock(ctx context.Context, t *task, id *string, block string) e
 }
 
 func (k vpcs) remove(ctx context.Context, t *task, v vpc) error {
+	alone := false
 	return t.patiently(ctx, "delete it", func() error {
 		_, err := k.api(t.Cloud).DeleteVpc(ctx, &ec2.DeleteVpcInput{VpcId: v.VpcId})
+		if cloud.InUse(err) && !alone {
+			alone = true
+			if err := (vpcPeerings{}).disconnect(ctx, t, aws.ToString(v.VpcId)); err != nil {
+				return err
+			}
+		}
 		return err
 	})
 }

@@ -26,12 +26,12 @@ type vpcPeeringAPI interface {
 type vpcPeeringSpec struct {
 	VPC         string           `yaml:"vpc" ref:"vpc" required:"true" change:"replaces" doc:"The VPC that asks for the connection."`
 	PeerVPC     string           `yaml:"peer_vpc" ref:"vpc" change:"replaces" doc:"The VPC at the other end, if it is of this environment."`
-	PeerVPCID   string           `yaml:"peer_vpc_id" change:"replaces" doc:"ID of the VPC at the other end, if it is of another environment."`
-	PeerOwnerID string           `yaml:"peer_owner_id" pattern:"^([0-9]{12}|.*\\$\\{.*)$" change:"replaces" doc:"Account of the other end." default:"this environment's"`
-	PeerRegion  string           `yaml:"peer_region" change:"replaces" doc:"Region of the other end." default:"this environment's"`
-	AutoAccept  *bool            `yaml:"auto_accept" doc:"Whether the launch accepts the connection. It can in its own account and region; elsewhere somebody has to accept it there." default:"true"`
+	PeerVPCID   string           `yaml:"peer_vpc_id" change:"replaces" doc:"ID of the VPC at the other end, if it is of another environment: ${env.NAME.vpc.main.id}, which also tells its account and region."`
+	PeerOwnerID string           `yaml:"peer_owner_id" pattern:"^([0-9]{12}|.*\\$\\{.*)$" change:"replaces" doc:"Account of the other end." default:"that of the environment that peer_vpc_id names, or this one's"`
+	PeerRegion  string           `yaml:"peer_region" change:"replaces" doc:"Region of the other end." default:"likewise"`
+	AutoAccept  *bool            `yaml:"auto_accept" doc:"Whether the launch accepts the connection: in its own account and region, or with the role of the environment that peer_vpc_id names. Elsewhere somebody has to accept it there." default:"true"`
 	Requester   *peeringSideSpec `yaml:"requester" doc:"What this end allows."`
-	Accepter    *peeringSideSpec `yaml:"accepter" doc:"What the other end allows, in the same account and region."`
+	Accepter    *peeringSideSpec `yaml:"accepter" doc:"What the other end allows, where the launch accepts the connection."`
 }
 
 type peeringSideSpec struct {
@@ -116,14 +116,14 @@ func (vpcPeerings) read(p types.VpcPeeringConnection) state {
 	return s
 }
 
-func (vpcPeerings) compare(w want[vpcPeeringSpec], p types.VpcPeeringConnection) (d differences) {
+func (k vpcPeerings) compare(w want[vpcPeeringSpec], p types.VpcPeeringConnection) (d differences) {
 	d.fixed("vpc", peeringVPC(p.RequesterVpcInfo), w.spec.VPC, "")
 	path := "peer_vpc"
 	if w.spec.PeerVPC == "" {
 		path = "peer_vpc_id"
 	}
 	d.fixed(path, peeringVPC(p.AccepterVpcInfo), w.spec.peer(), "")
-	if w.spec.accepts(w.world) {
+	if k.accepts(w) {
 		d.set("status", string(peeringStatus(p)), string(types.VpcPeeringConnectionStateReasonCodeActive))
 	}
 	for _, side := range []struct {
@@ -131,19 +131,13 @@ func (vpcPeerings) compare(w want[vpcPeeringSpec], p types.VpcPeeringConnection)
 		spec *peeringSideSpec
 		have *types.VpcPeeringConnectionVpcInfo
 	}{{"requester", w.spec.Requester, p.RequesterVpcInfo}, {"accepter", w.spec.Accepter, p.AccepterVpcInfo}} {
-		if side.spec == nil || !w.spec.accepts(w.world) && peeringStatus(p) != types.VpcPeeringConnectionStateReasonCodeActive {
+		if side.spec == nil || !k.accepts(w) && peeringStatus(p) != types.VpcPeeringConnectionStateReasonCodeActive {
 			continue // EC2 takes options only of a connection that is accepted
 		}
 		have := side.have != nil && side.have.PeeringOptions != nil && aws.ToBool(side.have.PeeringOptions.AllowDnsResolutionFromRemoteVpc)
 		d.flag(side.path+".allow_dns_resolution_from_remote_vpc", have, side.spec.AllowDNSResolutionFromRemoteVPC)
 	}
 	return d
-}
-
-// accepts tells whether the launch accepts the connection itself.
-func (s *vpcPeeringSpec) accepts(w *world) bool {
-	here := s.PeerOwnerID == "" || w.Cloud != nil && s.PeerOwnerID == w.Cloud.Account
-	return here && (s.PeerRegion == "" || s.PeerRegion == w.region) && (s.AutoAccept == nil || *s.AutoAccept)
 }
 
 // excludes: there is one connection between two VPCs.
@@ -153,8 +147,9 @@ func (vpcPeerings) excludes(w want[vpcPeeringSpec], p types.VpcPeeringConnection
 }
 
 func (k vpcPeerings) create(ctx context.Context, t *task, w want[vpcPeeringSpec]) (types.VpcPeeringConnection, error) {
+	owner, region := k.place(w)
 	out, err := k.api(t.Cloud).CreateVpcPeeringConnection(ctx, &ec2.CreateVpcPeeringConnectionInput{
-		VpcId: aws.String(w.spec.VPC), PeerVpcId: aws.String(w.spec.peer()), PeerOwnerId: optional(w.spec.PeerOwnerID), PeerRegion: optional(w.spec.PeerRegion),
+		VpcId: aws.String(w.spec.VPC), PeerVpcId: aws.String(w.spec.peer()), PeerOwnerId: optional(owner), PeerRegion: optional(region),
 		TagSpecifications: t.birthTags(types.ResourceTypeVpcPeeringConnection),
 	})
 	if err != nil {
@@ -166,7 +161,7 @@ func (k vpcPeerings) create(ctx context.Context, t *task, w want[vpcPeeringSpec]
 	if err == nil && k.read(p).gone {
 		err = fmt.Errorf("peering %s is %s: %s", aws.ToString(p.VpcPeeringConnectionId), peeringStatus(p), orNothing(aws.ToString(p.Status.Message)))
 	}
-	if err == nil && !w.spec.accepts(w.world) && peeringStatus(p) == types.VpcPeeringConnectionStateReasonCodePendingAcceptance {
+	if err == nil && !k.accepts(w) && peeringStatus(p) == types.VpcPeeringConnectionStateReasonCodePendingAcceptance {
 		t.emit(event.Warning, map[string]string{"id": aws.ToString(p.VpcPeeringConnectionId)}, "%s has to be accepted in account %s, %s, within a week",
 			aws.ToString(p.VpcPeeringConnectionId), aws.ToString(p.AccepterVpcInfo.OwnerId), orNothing(aws.ToString(p.AccepterVpcInfo.Region)))
 	}
@@ -192,36 +187,51 @@ func (k vpcPeerings) until(ctx context.Context, t *task, id string, done func(ty
 	return p, err
 }
 
-func (k vpcPeerings) update(ctx context.Context, t *task, w want[vpcPeeringSpec], p types.VpcPeeringConnection, d differences) error {
-	id := aws.ToString(p.VpcPeeringConnectionId)
-	if d.has("status") {
-		_, err := k.api(t.Cloud).AcceptVpcPeeringConnection(ctx, &ec2.AcceptVpcPeeringConnectionInput{VpcPeeringConnectionId: p.VpcPeeringConnectionId})
-		// Another try may have accepted it.
-		if err != nil && cloud.Code(err) != "InvalidStateTransition" {
+// accept accepts a connection at its other end and waits until it is active. It
+// may have been accepted already, and may not be seen there yet: so it goes on
+// for as long as the connection is not there.
+func (k vpcPeerings) accept(ctx context.Context, t *task, w want[vpcPeeringSpec], id string) error {
+	return repeat(ctx, comingDeadline, func() error {
+		in := &ec2.AcceptVpcPeeringConnectionInput{VpcPeeringConnectionId: aws.String(id)}
+		if _, err := k.api(k.there(w)).AcceptVpcPeeringConnection(ctx, in); err != nil && cloud.Code(err) != "InvalidStateTransition" {
 			return fmt.Errorf("accept it: %w", err)
 		}
-		now, err := k.until(ctx, t, id, func(code types.VpcPeeringConnectionStateReasonCode) bool {
-			return code != types.VpcPeeringConnectionStateReasonCodeProvisioning && code != types.VpcPeeringConnectionStateReasonCodePendingAcceptance
+		p, err := k.until(ctx, t, id, func(code types.VpcPeeringConnectionStateReasonCode) bool {
+			return code != types.VpcPeeringConnectionStateReasonCodeProvisioning && code != ""
 		})
-		if err == nil && peeringStatus(now) != types.VpcPeeringConnectionStateReasonCodeActive {
-			err = fail.WithHint(fmt.Errorf("peering %s is %s", id, orNothing(string(peeringStatus(now)))), "run the same command again, which makes another")
+		switch code := peeringStatus(p); {
+		case err != nil || code == types.VpcPeeringConnectionStateReasonCodeActive:
+			return err
+		case code == types.VpcPeeringConnectionStateReasonCodeInitiatingRequest || code == types.VpcPeeringConnectionStateReasonCodePendingAcceptance:
+			return fmt.Errorf("peering %s is %s: %w", id, code, errComing)
+		default:
+			return fail.WithHint(fmt.Errorf("peering %s is %s", id, code), "run the same command again, which makes another")
 		}
-		if err != nil {
+	}, func(err error) bool { return errors.Is(err, errComing) })
+}
+
+func (k vpcPeerings) update(ctx context.Context, t *task, w want[vpcPeeringSpec], p types.VpcPeeringConnection, d differences) error {
+	if d.has("status") {
+		if err := k.accept(ctx, t, w, aws.ToString(p.VpcPeeringConnectionId)); err != nil {
 			return err
 		}
 	}
-	if !d.below("requester") && !d.below("accepter") {
-		return nil
-	}
-	in := &ec2.ModifyVpcPeeringConnectionOptionsInput{VpcPeeringConnectionId: p.VpcPeeringConnectionId}
+	// Each end is told by its own account, in its own region.
 	if d.below("requester") {
-		in.RequesterPeeringConnectionOptions = &types.PeeringConnectionOptionsRequest{AllowDnsResolutionFromRemoteVpc: w.spec.Requester.AllowDNSResolutionFromRemoteVPC}
+		in := &ec2.ModifyVpcPeeringConnectionOptionsInput{VpcPeeringConnectionId: p.VpcPeeringConnectionId,
+			RequesterPeeringConnectionOptions: &types.PeeringConnectionOptionsRequest{AllowDnsResolutionFromRemoteVpc: w.spec.Requester.AllowDNSResolutionFromRemoteVPC}}
+		if _, err := k.api(t.Cloud).ModifyVpcPeeringConnectionOptions(ctx, in); err != nil {
+			return fmt.Errorf("requester: %w", err)
+		}
 	}
 	if d.below("accepter") {
-		in.AccepterPeeringConnectionOptions = &types.PeeringConnectionOptionsRequest{AllowDnsResolutionFromRemoteVpc: w.spec.Accepter.AllowDNSResolutionFromRemoteVPC}
+		in := &ec2.ModifyVpcPeeringConnectionOptionsInput{VpcPeeringConnectionId: p.VpcPeeringConnectionId,
+			AccepterPeeringConnectionOptions: &types.PeeringConnectionOptionsRequest{AllowDnsResolutionFromRemoteVpc: w.spec.Accepter.AllowDNSResolutionFromRemoteVPC}}
+		if _, err := k.api(k.there(w)).ModifyVpcPeeringConnectionOptions(ctx, in); err != nil {
+			return fmt.Errorf("accepter: %w", err)
+		}
 	}
-	_, err := k.api(t.Cloud).ModifyVpcPeeringConnectionOptions(ctx, in)
-	return err
+	return nil
 }
 
 func (k vpcPeerings) remove(ctx context.Context, t *task, p types.VpcPeeringConnection) error {

@@ -20,6 +20,7 @@ import (
 // and which builds are current. Once read it does not change.
 type world struct {
 	Options
+	abroad
 	environment, region string
 	inventory           *inventory
 	memo                *memo            // what several kinds have read for the inventory

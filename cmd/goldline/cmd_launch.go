@@ -34,6 +34,9 @@ func (r launchReport) text(t *text) {
 	}
 	rolloutTable(t, r.Rollouts)
 	putBack(t, r.RolledBack)
+	for _, later := range r.Later {
+		t.linef("left out for now: %s", later)
+	}
 	t.next(r.next)
 }
 

@@ -21,6 +21,7 @@ type planReport struct {
 	Changes     []launch.Change `json:"changes"`
 	Destroy     bool            `json:"destroy,omitempty"`
 	Notes       []string        `json:"notes,omitempty"`
+	Later       []string        `json:"later,omitempty"`
 	Only        []string        `json:"only,omitempty"`    // of a launch
 	Adopted     bool            `json:"adopted,omitempty"` // of a destruction
 	none        string          // what to say where there is nothing
@@ -28,13 +29,16 @@ type planReport struct {
 }
 
 func newPlanReport(plan *launch.Plan, none string) planReport {
-	return planReport{Environment: plan.Environment, Digest: plan.Digest, Counts: plan.Counts, Changes: changes(plan.Changes), Destroy: plan.Destroy, Notes: plan.Notes, none: none}
+	return planReport{Environment: plan.Environment, Digest: plan.Digest, Counts: plan.Counts, Changes: changes(plan.Changes), Destroy: plan.Destroy, Notes: plan.Notes, Later: plan.Later, none: none}
 }
 
 func (r planReport) text(t *text) {
 	changeTable(t, r.none, r.Changes, true)
 	for _, note := range r.Notes {
 		t.linef("not compared: %s", note)
+	}
+	for _, later := range r.Later {
+		t.linef("left out for now: %s", later)
 	}
 	if len(r.Changes) > 0 {
 		t.linef("%s: %s (plan %s)", r.Environment, count(r.Counts), short(r.Digest))
