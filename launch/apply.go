@@ -214,7 +214,7 @@ func (e *execution) make(ctx context.Context, it *item) error {
 		return e.take(ctx, r, t, it, spec)
 	}
 	err = e.bring(ctx, t, it, spec)
-	if err != nil && len(t.old) > 0 && it.action == Replace {
+	if err != nil && len(t.old) > 0 && (it.action == Replace || it.diffs.has(traffic)) {
 		_, problem := e.restore(ctx, t, it)
 		return fail.Join(err, problem)
 	}
@@ -326,6 +326,7 @@ func (e *execution) restore(ctx context.Context, t *task, it *item) (bool, error
 	if !done {
 		return false, nil
 	}
+	e.unchange(t.undone)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if made := e.current[it.Address]; made != nil {
@@ -364,6 +365,11 @@ func (e *execution) loosen(ctx context.Context, f *found) error {
 func (e *execution) drop(ctx context.Context, f *found) error {
 	t := e.task(f.address())
 	t.replacing = e.owner[f.id] != nil
+	if it := e.owner[f.id]; it != nil {
+		if kept, err := f.kind.spare(ctx, t, it.Resource, it.spec, f); kept || err != nil {
+			return err
+		}
+	}
 	e.touch() // first: what fails may be the wait for what was asked for
 	if err := f.kind.remove(ctx, t, f); err != nil {
 		return fmt.Errorf("remove %s: %w", f.id, err)

@@ -31,6 +31,7 @@ type autoScalingGroupSpec struct {
 	DesiredCapacity                  *int                `yaml:"desired_capacity" min:"0" doc:"How many it should have. Where it is left out it begins with min_size, and scaling policies own it."`
 	Subnets                          []string            `yaml:"subnets" ref:"subnet" required:"true" doc:"The subnets of one VPC that the instances are spread over."`
 	TargetGroups                     []string            `yaml:"target_groups" ref:"target_group" doc:"The target groups that the instances are registered in."`
+	AlternateTargetGroups            []string            `yaml:"alternate_target_groups" ref:"target_group" doc:"With the roll-out strategy BlueGreen: for each of target_groups another like it, which nothing else uses. Groups take turns with them, and the roll-out shifts the weights of listeners and rules that forward to target_groups."`
 	HealthCheckType                  string              `yaml:"health_check_type" enum:"EC2,ELB" doc:"Whether an instance that its target groups call unhealthy is replaced, too." default:"EC2"`
 	HealthCheckGracePeriod           *int                `yaml:"health_check_grace_period" min:"0" doc:"How many seconds a new instance is not checked." default:"0"`
 	DefaultCooldown                  *int                `yaml:"default_cooldown" min:"0" doc:"How many seconds lie between two simple scalings." default:"300"`
@@ -108,6 +109,11 @@ func (k autoScalingGroups) compare(w want[autoScalingGroupSpec], g types.AutoSca
 	if s.AutoScalingGroupName != "" {
 		d.fixed("auto_scaling_group_name", aws.ToString(g.AutoScalingGroupName), s.AutoScalingGroupName, "")
 	}
+	if w.blueGreen() != nil && !sameConfiguration(g, groupOf(s.configuration())) {
+		have := versionedID(mainTemplate(g))
+		why := fmt.Sprintf("launch_template: %s -> %s, blue-green beside %s", have, s.LaunchTemplate, aws.ToString(g.AutoScalingGroupName))
+		return append(d, difference{path: "launch_template", old: have, new: s.LaunchTemplate, replace: why})
+	}
 	d.set("launch_template", launched(w.Adopt != nil, mainTemplate(g), s.LaunchTemplate), s.LaunchTemplate)
 	for _, n := range s.numbers() {
 		if n.want != nil {
@@ -118,7 +124,7 @@ func (k autoScalingGroups) compare(w want[autoScalingGroupSpec], g types.AutoSca
 		d.set("subnets", sortedList(groupSubnets(g)), sortedList(s.Subnets))
 	}
 	if !w.leaves("target_groups") {
-		d.set("target_groups", sortedList(g.TargetGroupARNs), sortedList(s.TargetGroups))
+		d.set("target_groups", sortedList(g.TargetGroupARNs), sortedList(s.wantedTargets(g)))
 	}
 	if s.HealthCheckType != "" {
 		d.set("health_check_type", aws.ToString(g.HealthCheckType), s.HealthCheckType)
@@ -133,6 +139,7 @@ func (k autoScalingGroups) compare(w want[autoScalingGroupSpec], g types.AutoSca
 	d.flag("new_instances_protected_from_scale_in", aws.ToBool(g.NewInstancesProtectedFromScaleIn), s.NewInstancesProtectedFromScaleIn)
 	s.MixedInstancesPolicy.compare(&d, w.Adopt != nil, g.MixedInstancesPolicy)
 	compareRefresh(&d, w, g)
+	compareTraffic(&d, w, g)
 	return d
 }
 
@@ -167,6 +174,9 @@ func lifetimeOf(g types.AutoScalingGroup) *int32 {
 // excludes: a name is taken once in the region.
 func (autoScalingGroups) excludes(w want[autoScalingGroupSpec], g types.AutoScalingGroup) bool {
 	name := w.spec.AutoScalingGroupName
+	if name == "" && (autoScalingGroups{}).read(g).tags[tags.UUID] == w.UUID {
+		return false // each generation has a name of its own
+	}
 	if name == "" {
 		name = resourceName(w.world.Project, w.world.environment, w.Resource, 1, maxScalingName)
 	}
@@ -175,7 +185,7 @@ func (autoScalingGroups) excludes(w want[autoScalingGroupSpec], g types.AutoScal
 
 // staysWithGroup are the tags that instances do not get: what belongs to the group
 // alone.
-var staysWithGroup = []string{tags.UUID, tags.Generation, tags.Run, tags.Protect}
+var staysWithGroup = []string{tags.UUID, tags.Generation, tags.KeepUntil, tags.Run, tags.Protect}
 
 func scalingTags(name string, set map[string]string) []types.Tag {
 	var list []types.Tag

@@ -36,6 +36,7 @@ func (autoScalingGroups) check(c *checker, d definition[autoScalingGroupSpec]) {
 		}
 	}
 	checkRefresh(c, d.Resource, s.Refresh)
+	checkAlternates(c, d)
 	s.checkRollout(c.rollout(d.Resource), d.Rollout != nil, d.At, &c.problems)
 }
 

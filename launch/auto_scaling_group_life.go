@@ -16,6 +16,7 @@ import (
 	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/fail"
 	"github.com/goldline-dev/goldline/internal/graph"
+	"github.com/goldline-dev/goldline/internal/project"
 	"github.com/goldline-dev/goldline/internal/tags"
 )
 
@@ -41,10 +42,16 @@ const (
 )
 
 func (k autoScalingGroups) create(ctx context.Context, t *task, w want[autoScalingGroupSpec]) (types.AutoScalingGroup, error) {
-	s := w.spec
+	if t.old != nil && w.blueGreen() != nil && len(t.pairsOf(w.UUID)) > 0 {
+		return k.successor(ctx, t, w)
+	}
+	return k.make(ctx, t, w.Resource, w.spec)
+}
+
+func (k autoScalingGroups) make(ctx context.Context, t *task, r *project.Resource, s *autoScalingGroupSpec) (types.AutoScalingGroup, error) {
 	name := s.AutoScalingGroupName
 	if name == "" {
-		name = t.name(w.Resource, maxScalingName)
+		name = t.name(r, maxScalingName)
 	}
 	set := t.birthSet()
 	if t.generation > 1 {
@@ -74,7 +81,7 @@ func (k autoScalingGroups) create(ctx context.Context, t *task, w want[autoScali
 		return types.AutoScalingGroup{}, taken(err, "auto scaling group", name)
 	case !found: // not yet
 		made = types.AutoScalingGroup{AutoScalingGroupName: aws.String(name), Tags: describedTags(scalingTags(name, set)), LaunchTemplate: config.LaunchTemplate,
-			MixedInstancesPolicy: config.MixedInstancesPolicy, VPCZoneIdentifier: aws.String(strings.Join(s.Subnets, ","))}
+			MixedInstancesPolicy: config.MixedInstancesPolicy, VPCZoneIdentifier: aws.String(strings.Join(s.Subnets, ",")), TargetGroupARNs: s.TargetGroups}
 	}
 	return made, nil
 }
@@ -97,7 +104,7 @@ func (k autoScalingGroups) byName(ctx context.Context, t *task, name string) (ty
 
 func (k autoScalingGroups) update(ctx context.Context, t *task, w want[autoScalingGroupSpec], g types.AutoScalingGroup, d differences) error {
 	if d.has("target_groups") {
-		if err := k.retarget(ctx, t, g, w.spec.TargetGroups); err != nil {
+		if err := k.retarget(ctx, t, g, w.spec.wantedTargets(g)); err != nil {
 			return err
 		}
 	}
@@ -112,7 +119,12 @@ func (k autoScalingGroups) update(ctx context.Context, t *task, w want[autoScali
 		}
 	}
 	if d.has("refresh") {
-		return k.refresh(ctx, t, w, g, d.about("launch_template", "mixed_instances_policy", "refresh"))
+		if err := k.refresh(ctx, t, w, g, d.about("launch_template", "mixed_instances_policy", "refresh")); err != nil {
+			return err
+		}
+	}
+	if d.has(traffic) {
+		return k.takeOver(ctx, t, w, g)
 	}
 	return nil
 }

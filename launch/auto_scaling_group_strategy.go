@@ -111,6 +111,9 @@ func (s *autoScalingGroupSpec) checkRollout(o *project.Rollout, own bool, at fun
 	if o.Hooks != nil {
 		problems.AddHint(at("rollout.hooks"), "give the group a rollout of its own", "Auto Scaling replaces the instances itself: hooks are for instances")
 	}
+	if o.Kind() == project.BlueGreen {
+		s.checkBlueGreen(at, problems)
+	}
 	if !own {
 		return
 	}

@@ -9,6 +9,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
@@ -68,6 +69,12 @@ func (f *found) generation() int {
 		return n
 	}
 	return 1
+}
+
+// kept tells whether it stays for a while although another has taken its place.
+func (f *found) kept() bool {
+	until, err := time.Parse(time.RFC3339, f.tags[tags.KeepUntil])
+	return err == nil && time.Now().Before(until)
 }
 
 // address is the one on its tags, or one for messages.

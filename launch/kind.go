@@ -55,6 +55,13 @@ type (
 	restorer[R any] interface {
 		restore(ctx context.Context, t *task) error
 	}
+	// restorable is a restorer that some replacements give nothing to put back.
+	restorable interface{ restorable(t *task) bool }
+	// sparer is a kind whose replaced resources may stay for a while, so that what
+	// they gave away can come back. kept is false for one that goes now.
+	sparer[S, R any] interface {
+		spare(ctx context.Context, t *task, w want[S], have R) (kept bool, err error)
+	}
 	// tagger is a kind with tags beside those that every kind has.
 	tagger[S any] interface {
 		tags(w want[S]) map[string]string
@@ -131,6 +138,7 @@ type kind interface {
 	settle(ctx context.Context, t *task, have *found) (*found, error)
 	fresh(have *found) bool
 	restore(ctx context.Context, t *task) (bool, error)
+	spare(ctx context.Context, t *task, r *project.Resource, spec any, have *found) (bool, error)
 	loosens() bool
 	loosen(ctx context.Context, t *task, have *found) error
 	keeps(ctx context.Context, c *cloud.Cloud, have *found) error
@@ -365,8 +373,18 @@ func (a adapter[S, R]) fresh(have *found) bool {
 // restore gives back what a failed replacement took. done is false for a kind
 // whose replacement takes nothing away.
 func (a adapter[S, R]) restore(ctx context.Context, t *task) (done bool, err error) {
+	if h, ok := a.h.(restorable); ok && !h.restorable(t) {
+		return false, nil
+	}
 	if h, ok := a.h.(restorer[R]); ok {
 		return true, h.restore(ctx, t)
+	}
+	return false, nil
+}
+
+func (a adapter[S, R]) spare(ctx context.Context, t *task, r *project.Resource, spec any, have *found) (bool, error) {
+	if h, ok := a.h.(sparer[S, R]); ok {
+		return h.spare(ctx, t, a.want(t.world, r, spec), have.raw.(R))
 	}
 	return false, nil
 }

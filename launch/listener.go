@@ -123,7 +123,7 @@ func (listeners) compare(w want[listenerSpec], l listener) (d differences) {
 		d.set("alpn_policy", policy, s.ALPNPolicy)
 	}
 	if s.DefaultAction != nil {
-		d.set("default_action", actionsText(l.DefaultActions), actionsText(s.DefaultAction.actions()))
+		d.set("default_action", actionsText(w.world.asDefined(l.DefaultActions)), actionsText(w.world.asDefined(s.DefaultAction.actions())))
 	}
 	return d
 }
@@ -152,7 +152,7 @@ func (k listeners) create(ctx context.Context, t *task, w want[listenerSpec]) (l
 	s := w.spec
 	in := &elb.CreateListenerInput{
 		LoadBalancerArn: aws.String(s.LoadBalancer), Port: number(s.Port), Protocol: types.ProtocolEnum(s.Protocol),
-		SslPolicy: optional(s.SSLPolicy), AlpnPolicy: s.alpn(), DefaultActions: s.DefaultAction.actions(), Tags: t.elbBirth(),
+		SslPolicy: optional(s.SSLPolicy), AlpnPolicy: s.alpn(), DefaultActions: w.world.asItGoes(s.DefaultAction.actions(), nil), Tags: t.elbBirth(),
 	}
 	if len(s.Certificates) > 0 {
 		in.Certificates = []types.Certificate{{CertificateArn: aws.String(s.Certificates[0])}}
@@ -190,7 +190,7 @@ func (k listeners) update(ctx context.Context, t *task, w want[listenerSpec], l 
 		in.AlpnPolicy = s.alpn()
 	}
 	if d.has("default_action") {
-		in.DefaultActions = s.DefaultAction.actions()
+		in.DefaultActions = w.world.asItGoes(s.DefaultAction.actions(), l.DefaultActions)
 	}
 	if len(d) > 1 || !d.has("certificates[1:]") {
 		if _, err := k.api(t.Cloud).ModifyListener(ctx, in); err != nil {

@@ -73,7 +73,7 @@ func (listenerRules) compare(w want[listenerRuleSpec], r listenerRule) (d differ
 	d.set("priority", aws.ToString(r.Priority), strconv.Itoa(s.Priority))
 	d.set("conditions", conditionsText(r.Conditions), conditionsText(conditions(s.Conditions)))
 	if s.Action != nil {
-		d.set("action", actionsText(r.Actions), actionsText(s.Action.actions()))
+		d.set("action", actionsText(w.world.asDefined(r.Actions)), actionsText(w.world.asDefined(s.Action.actions())))
 	}
 	return d
 }
@@ -102,7 +102,7 @@ func (k listenerRules) create(ctx context.Context, t *task, w want[listenerRuleS
 	s := w.spec
 	birth := t.elbBirth()
 	out, err := k.api(t.Cloud).CreateRule(ctx, &elb.CreateRuleInput{
-		ListenerArn: aws.String(s.Listener), Priority: number(s.Priority), Conditions: conditions(s.Conditions), Actions: s.Action.actions(), Tags: birth})
+		ListenerArn: aws.String(s.Listener), Priority: number(s.Priority), Conditions: conditions(s.Conditions), Actions: w.world.asItGoes(s.Action.actions(), nil), Tags: birth})
 	if err != nil {
 		return listenerRule{}, taken(err, "a rule of priority", strconv.Itoa(s.Priority))
 	}
@@ -122,7 +122,7 @@ func (k listenerRules) update(ctx context.Context, t *task, w want[listenerRuleS
 		in.Conditions = conditions(s.Conditions)
 	}
 	if d.has("action") {
-		in.Actions = s.Action.actions()
+		in.Actions = w.world.asItGoes(s.Action.actions(), r.Actions)
 	}
 	if in.Conditions == nil && in.Actions == nil {
 		return nil

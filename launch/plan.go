@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/goldline-dev/goldline/internal/fail"
+	"github.com/goldline-dev/goldline/internal/tags"
 )
 
 // NewPlan reads what there is and says what a launch would do. What the input
@@ -38,7 +39,7 @@ func newPlan(ctx context.Context, o Options, audit bool) (*Plan, error) {
 	}
 	for _, it := range p.items {
 		for _, f := range it.stale {
-			plan.add(deletion(f, fmt.Sprintf("%s has replaced it, in a run that was interrupted", it.have.id)))
+			plan.add(deletion(f, staleReason(it, f)))
 		}
 	}
 	for _, f := range goingOrder(p.strays) {
@@ -206,6 +207,14 @@ func environmentOf(o Options) string {
 
 func deletion(f *found, reason string) Change {
 	return Change{Address: f.address(), Kind: f.kindName(), Action: Delete, ID: f.id, Reason: reason}
+}
+
+// staleReason says why an earlier generation goes.
+func staleReason(it *item, f *found) string {
+	if until := f.tags[tags.KeepUntil]; until != "" {
+		return fmt.Sprintf("%s has replaced it, and it was kept until %s", it.have.id, until)
+	}
+	return it.have.id + " has replaced it, in a run that was interrupted"
 }
 
 func (p *Plan) add(c Change) {

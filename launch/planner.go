@@ -17,6 +17,7 @@ type item struct {
 	kind   kind
 	have   *found   // the newest generation; nil if there is none
 	stale  []*found // earlier generations, which an interrupted replacement left
+	kept   []*found // earlier generations, which stay for a while
 	spec   any      // with values in the places of references
 	action Action
 	diffs  differences
@@ -70,7 +71,14 @@ func newPlanner(w *world) (*planner, error) {
 			errs = append(errs, err)
 		}
 		if len(list) > 0 {
-			it.have, it.stale = list[0], list[1:]
+			it.have = list[0]
+			for _, f := range list[1:] {
+				if f.kept() {
+					it.kept = append(it.kept, f)
+				} else {
+					it.stale = append(it.stale, f)
+				}
+			}
 		}
 		if !w.selected(r) {
 			it.stale = nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/goldline-dev/goldline/internal/graph"
@@ -274,10 +275,11 @@ func (e *execution) resourceTask(it *item, spec any) *task {
 			t.generation = max(t.generation, it.have.generation()+1)
 		}
 	}
+	before := slices.Concat(it.stale, it.kept)
 	if it.action == Replace && !it.first {
-		t.old = append([]*found{it.have}, it.stale...)
+		t.old = append([]*found{it.have}, before...)
 	} else if it.action != Replace {
-		t.old = it.stale
+		t.old = before
 	}
 	t.replacing = it.action == Replace || it.resumed
 	if r := e.rolled[it.Address]; r != nil {

@@ -1,0 +1,292 @@
+package launch
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	"github.com/goldline-dev/goldline/internal/cloud"
+	"github.com/goldline-dev/goldline/internal/project"
+	"github.com/goldline-dev/goldline/internal/tags"
+)
+
+// The blue-green roll-out of a group. The newest generation is the one that
+// should have the traffic, and the weights at the load balancers say how much it
+// has: whatever ends a launch, the next one sees from those two how far it came.
+//
+//	the new group is made     no traffic: it becomes healthy, and gets it
+//	it has a part of it       it gets the rest
+//	it has all of it          the old one is marked to be kept, or removed
+//	the time is over          the old one is removed
+//
+// A kept group that has what is wanted takes over again as the newest
+// generation, without launching anything.
+
+// traffic is the difference of a group that should have all of it.
+const traffic = "traffic"
+
+type blueGreenAPI interface {
+	CreateOrUpdateTags(context.Context, *autoscaling.CreateOrUpdateTagsInput, ...func(*autoscaling.Options)) (*autoscaling.CreateOrUpdateTagsOutput, error)
+	UpdateAutoScalingGroup(context.Context, *autoscaling.UpdateAutoScalingGroupInput, ...func(*autoscaling.Options)) (*autoscaling.UpdateAutoScalingGroupOutput, error)
+}
+
+func (autoScalingGroups) blueGreenAPI(c *cloud.Cloud) blueGreenAPI { return c.AutoScaling }
+
+// blueGreen is the roll-out of a definition whose group is replaced by another
+// beside it; nil where it is refreshed.
+func (w want[S]) blueGreen() *project.Rollout {
+	if o := w.rollout(); o != nil && o.Kind() == project.BlueGreen {
+		return o
+	}
+	return nil
+}
+
+// wantedTargets are the target groups that a group should have: those of the
+// side that it is on.
+func (s *autoScalingGroupSpec) wantedTargets(g types.AutoScalingGroup) []string {
+	if len(s.AlternateTargetGroups) > 0 && slices.ContainsFunc(g.TargetGroupARNs, func(arn string) bool { return has(s.AlternateTargetGroups, arn) }) {
+		return s.AlternateTargetGroups
+	}
+	return s.TargetGroups
+}
+
+// otherTargets are those of the other side.
+func (s *autoScalingGroupSpec) otherTargets(g types.AutoScalingGroup) []string {
+	if slices.Equal(s.wantedTargets(g), s.TargetGroups) {
+		return s.AlternateTargetGroups
+	}
+	return s.TargetGroups
+}
+
+// compareTraffic: the newest group has all of its pairs' traffic.
+func compareTraffic(d *differences, w want[autoScalingGroupSpec], g types.AutoScalingGroup) {
+	pairs := w.world.pairsOf(w.UUID)
+	if len(pairs) == 0 {
+		return
+	}
+	l, ok := remembers[*listening](w.world.memo, "elb listeners")
+	if !ok || l == nil {
+		return
+	}
+	if percent, ok := trafficOf(l, pairs, g); ok {
+		d.set(traffic, strconv.Itoa(percent)+"%", "100%")
+	}
+}
+
+// successor finds or makes the group that takes the place of the newest one: a
+// kept one that has what is wanted, or a new one on the other side.
+func (k autoScalingGroups) successor(ctx context.Context, t *task, w want[autoScalingGroupSpec]) (types.AutoScalingGroup, error) {
+	none := types.AutoScalingGroup{}
+	old := t.old[0].raw.(types.AutoScalingGroup)
+	side := w.spec.otherTargets(old)
+	for _, f := range t.old[1:] {
+		g, found, err := k.byName(ctx, t, f.id)
+		if err != nil || !found || aws.ToString(g.Status) != "" {
+			if err != nil {
+				return none, err
+			}
+			continue
+		}
+		if sameConfiguration(g, groupOf(w.spec.configuration())) && len(side) > 0 && has(g.TargetGroupARNs, side[0]) {
+			return k.revive(ctx, t, w, g, old)
+		}
+		if len(side) > 0 && has(g.TargetGroupARNs, side[0]) {
+			t.progress("%s, which was kept, makes room", f.id)
+			if err := k.remove(ctx, t, g); err != nil {
+				return none, err
+			}
+		}
+	}
+	beside := *w.spec
+	beside.TargetGroups = side
+	if beside.DesiredCapacity == nil {
+		beside.DesiredCapacity = within(sizeOf(old), beside.MinSize, beside.MaxSize)
+	}
+	return k.make(ctx, t, w.Resource, &beside)
+}
+
+// within is a size between two others.
+func within(n int, least, most *int) *int {
+	if least != nil {
+		n = max(n, *least)
+	}
+	if most != nil {
+		n = min(n, *most)
+	}
+	return &n
+}
+
+// revive makes a group that was kept the newest generation, as large as the one
+// whose place it takes.
+func (k autoScalingGroups) revive(ctx context.Context, t *task, w want[autoScalingGroupSpec], g, old types.AutoScalingGroup) (types.AutoScalingGroup, error) {
+	t.progress("%s has what is wanted: it takes over again", aws.ToString(g.AutoScalingGroupName))
+	size := within(sizeOf(old), w.spec.MinSize, w.spec.MaxSize)
+	if w.spec.DesiredCapacity != nil {
+		size = w.spec.DesiredCapacity
+	}
+	_, err := k.blueGreenAPI(t.Cloud).UpdateAutoScalingGroup(ctx, &autoscaling.UpdateAutoScalingGroupInput{AutoScalingGroupName: g.AutoScalingGroupName,
+		MinSize: optionalNumber(w.spec.MinSize), MaxSize: optionalNumber(w.spec.MaxSize), DesiredCapacity: optionalNumber(size)})
+	if err != nil {
+		return g, fmt.Errorf("give %s its size: %w", aws.ToString(g.AutoScalingGroupName), err)
+	}
+	if err := k.mark(ctx, t, g, map[string]string{tags.Generation: strconv.Itoa(t.generation), tags.KeepUntil: ""}); err != nil {
+		return g, err
+	}
+	again, found, err := k.byName(ctx, t, aws.ToString(g.AutoScalingGroupName))
+	if err == nil && !found {
+		err = fmt.Errorf("%s is gone", aws.ToString(g.AutoScalingGroupName))
+	}
+	return again, err
+}
+
+func (k autoScalingGroups) mark(ctx context.Context, t *task, g types.AutoScalingGroup, set map[string]string) error {
+	name := aws.ToString(g.AutoScalingGroupName)
+	if _, err := k.blueGreenAPI(t.Cloud).CreateOrUpdateTags(ctx, &autoscaling.CreateOrUpdateTagsInput{Tags: scalingTags(name, set)}); err != nil {
+		return fmt.Errorf("mark %s: %w", name, err)
+	}
+	return nil
+}
+
+// takeOver waits until the newest group is healthy, and moves the traffic to
+// it step by step.
+func (k autoScalingGroups) takeOver(ctx context.Context, t *task, w want[autoScalingGroupSpec], g types.AutoScalingGroup) error {
+	o, pairs, name := w.rollout(), t.pairsOf(w.UUID), aws.ToString(g.AutoScalingGroupName)
+	if o == nil {
+		o = &project.Rollout{}
+	}
+	l, err := t.listening(ctx)
+	if err != nil {
+		return err
+	}
+	share, _ := trafficOf(l, pairs, g)
+	// A target group that gets no traffic has its targets looked at, one that no
+	// load balancer knows has not.
+	if err := t.shiftTraffic(ctx, pairs, g, share); err != nil {
+		return err
+	}
+	if err := k.healthy(ctx, t, g, o); err != nil {
+		return err
+	}
+	steps := o.Steps
+	if len(steps) == 0 {
+		steps = []project.Share{"100%"}
+	}
+	for _, step := range steps {
+		percent := step.Of(100)
+		if percent <= share {
+			continue
+		}
+		if err := t.shiftTraffic(ctx, pairs, g, percent); err != nil {
+			return err
+		}
+		t.progress("%s has %d%% of the traffic", name, percent)
+		if err := k.healthy(ctx, t, g, o); err != nil {
+			return fmt.Errorf("with %d%% of the traffic: %w", percent, err)
+		}
+	}
+	t.progress("%s has all of the traffic%s", name, noReturn(t, o))
+	return nil
+}
+
+// noReturn says until when the traffic can go back.
+func noReturn(t *task, o *project.Rollout) string {
+	var names []string
+	for _, f := range t.old {
+		names = append(names, f.id)
+	}
+	switch keep := o.Keep.Or(0); {
+	case len(names) == 0:
+		return ""
+	case keep == 0:
+		return ": this is the point of no return, " + strings.Join(names, ", ") + " is removed"
+	default:
+		return fmt.Sprintf("; %s stays for %s, until when a rollback moves it back: the point of no return is at %s", names[0], keep, time.Now().Add(keep).Format("15:04:05"))
+	}
+}
+
+// healthy waits until all instances of a group are in service and well, as often
+// in a row as the roll-out says.
+func (k autoScalingGroups) healthy(ctx context.Context, t *task, g types.AutoScalingGroup, o *project.Rollout) error {
+	watch := &refreshWatch{task: t, group: g, new: versionsOf(&types.DesiredConfiguration{LaunchTemplate: g.LaunchTemplate, MixedInstancesPolicy: g.MixedInstancesPolicy})}
+	name, row := aws.ToString(g.AutoScalingGroupName), 0
+	_, err := t.Cloud.ScalingGroups.Wait(ctx, cloud.Wait[types.AutoScalingGroup]{
+		ID: name, For: "the instances of " + name + " to be healthy", Deadline: o.Deadline.Or(rolloutDeadline), Progress: t.waiting("instances"),
+		Show: func(g types.AutoScalingGroup) string {
+			text := fmt.Sprintf("%d of %d in service", inService(g), sizeOf(g))
+			if len(watch.unwell) > 0 {
+				text += "; " + strings.Join(watch.unwell, "; ")
+			}
+			return text
+		},
+		Done: func(g types.AutoScalingGroup, found bool) (bool, error) {
+			if !found {
+				return false, nil
+			}
+			unwell, err := watch.wrong(ctx, g)
+			if err != nil {
+				return false, err
+			}
+			if watch.unwell = unwell; len(unwell) > 0 {
+				row = 0
+				if inService(g) == len(g.Instances) && inService(g) < sizeOf(g) {
+					return false, k.failing(ctx, t, name)
+				}
+				return false, nil
+			}
+			row++
+			return row >= max(1, o.HealthyAfter), nil
+		},
+	})
+	return err
+}
+
+// restorable: a replacement for another reason is no blue-green one.
+func (autoScalingGroups) restorable(t *task) bool { return len(t.pairsOf(t.uuid)) > 0 }
+
+// restore gives the traffic back to the group that had it, and removes the new
+// one; a kept one that was to take over goes on being kept.
+func (k autoScalingGroups) restore(ctx context.Context, t *task) error {
+	pairs := t.pairsOf(t.uuid)
+	old := t.old[0].raw.(types.AutoScalingGroup)
+	if err := t.shiftTraffic(ctx, pairs, old, 100); err != nil {
+		return err
+	}
+	list, err := k.list(ctx, t.query())
+	if err != nil {
+		return err
+	}
+	for _, g := range list {
+		before := slices.IndexFunc(t.old, func(f *found) bool { return f.id == aws.ToString(g.AutoScalingGroupName) })
+		switch {
+		case before < 0:
+			t.progress("%s goes again", aws.ToString(g.AutoScalingGroupName))
+			err = k.remove(ctx, t, g)
+			t.undone = append(t.undone, aws.ToString(g.AutoScalingGroupName))
+		case before > 0 && k.read(g).tags[tags.Generation] != t.old[before].tags[tags.Generation]:
+			f := t.old[before]
+			err = k.mark(ctx, t, g, map[string]string{tags.Generation: strconv.Itoa(f.generation()), tags.KeepUntil: f.tags[tags.KeepUntil]})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return t.revert(ctx, templatesOf(old))
+}
+
+// spare keeps the group whose traffic another has taken over for as long as the
+// roll-out says. It is not kept where there is nothing to go back to.
+func (k autoScalingGroups) spare(ctx context.Context, t *task, w want[autoScalingGroupSpec], g types.AutoScalingGroup) (bool, error) {
+	o := w.blueGreen()
+	if o == nil || o.Keep == 0 || len(t.pairsOf(w.UUID)) == 0 || k.read(g).tags[tags.KeepUntil] != "" {
+		return false, nil
+	}
+	until := time.Now().Add(o.Keep.Or(0)).UTC().Format(time.RFC3339)
+	t.progress("%s is kept until %s: until then a rollback moves the traffic back, and then the next launch removes it", aws.ToString(g.AutoScalingGroupName), until)
+	return true, k.mark(ctx, t, g, map[string]string{tags.KeepUntil: until})
+}
