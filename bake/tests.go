@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
@@ -76,7 +77,9 @@ func (b *bake) onTrial() bool { return b.image.Tests != nil || b.family != nil }
 func (b *bake) accept(ctx context.Context, ami types.Image) error {
 	var err error
 	if b.family != nil {
+		began := time.Now()
 		err = b.family.pass(ctx, &ami)
+		b.waitedFor(trialStep{}.name(), "the other architectures", began)
 	} else {
 		err = b.markBuilds(ctx, []types.Image{ami}, func() { b.accepted = true })
 	}

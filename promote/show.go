@@ -63,7 +63,9 @@ func (p *Promoter) meant(builds []BuildInfo, name string) (BuildInfo, error) {
 	for _, b := range builds {
 		switch {
 		case b.has(name):
-			return b.all()[slices.Index(b.ids(), name)], nil
+			one := b.all()[slices.Index(b.ids(), name)]
+			one.Environments = b.Environments
+			return one, nil
 		case b.Version == name, len(name) >= shortestFingerprint && strings.HasPrefix(b.Fingerprint, name):
 			of = append(of, b)
 		}

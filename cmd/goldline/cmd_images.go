@@ -79,7 +79,7 @@ func (r listReport) text(t *text) {
 		for _, other := range sortedKeys(b.Architectures) { // the rest is the same
 			if ami := b.Architectures[other]; ami != b.AMI {
 				beside := slices.Clone(row)
-				beside[0], beside[2] = b.Image+" "+other, ami
+				beside[0], beside[2], beside[4] = b.Image+" "+other, ami, "-" // its own, which images show tells
 				rows = append(rows, beside)
 			}
 		}
