@@ -147,6 +147,7 @@ func newCloud(ctx context.Context, o Options) (_ *Cloud, err error) {
 	c.elb = newELB(c)
 	c.scaling = newScaling(c)
 	c.dns = newRoute53(c)
+	newStacks(c)
 	if err := c.store.load(); err != nil {
 		return nil, err
 	}

@@ -23,6 +23,8 @@ const (
 // The tables hold what no rule gives; wiregen writes them from the services'
 // public models.
 var (
+	//go:embed wire/cloudformation.txt
+	stackTable string
 	//go:embed wire/ec2.txt
 	ec2Table string
 	//go:embed wire/iam.txt
@@ -108,6 +110,7 @@ func newWires() (map[string]*wire, error) {
 		{"ec2", protocolEC2, "http://ec2.amazonaws.com/doc/2016-11-15/", ec2Table},
 		{elbName, protocolQuery, "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/", elbTable},
 		{scalingName, protocolQuery, "http://autoscaling.amazonaws.com/doc/2011-01-01/", scalingTable},
+		{stackName, protocolQuery, "http://cloudformation.amazonaws.com/doc/2010-05-15/", stackTable},
 		{"sts", protocolQuery, "https://sts.amazonaws.com/doc/2011-06-15/", stsTable},
 		{"iam", protocolQuery, "https://iam.amazonaws.com/doc/2010-05-08/", iamTable},
 		{route53Name, protocolREST, "https://route53.amazonaws.com/doc/2013-04-01/", route53Table},
