@@ -331,7 +331,7 @@ func (e *execution) restore(ctx context.Context, t *task, it *item) (bool, error
 	defer e.mu.Unlock()
 	if made := e.current[it.Address]; made != nil {
 		for i, f := range e.new {
-			if f == made {
+			if f.id == made.id {
 				e.new = append(e.new[:i:i], e.new[i+1:]...)
 				break
 			}

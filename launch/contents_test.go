@@ -2,14 +2,11 @@ package launch
 
 import (
 	"context"
-	"crypto/ed25519"
-	"crypto/rand"
 	"net"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/machine"
@@ -21,22 +18,7 @@ import (
 // successor.
 func TestContentsMove(t *testing.T) {
 	s := newSiteOn(t, machine.InProcess, platform())
-	public, private, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	key, err := ssh.NewPublicKey(public)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = s.cloud.EC2.ImportKeyPair(context.Background(), &ec2.ImportKeyPairInput{KeyName: aws.String("test"), PublicKeyMaterial: ssh.MarshalAuthorizedKey(key)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	signer, err := ssh.NewSignerFromKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
+	signer := s.importKey("test")
 	s.edit("topology/instances/db.yaml", "subnet:", "key_name: test\nsubnet:")
 	s.promote("web", "1.0.0")
 	s.promote("db", "1.0.0")
