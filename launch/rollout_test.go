@@ -3,12 +3,15 @@ package launch
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/goldline-dev/goldline/internal/emulator"
 	"github.com/goldline-dev/goldline/internal/event"
 	"github.com/goldline-dev/goldline/internal/fail"
+	"github.com/goldline-dev/goldline/internal/graph"
 )
 
 const webFile = "topology/instances/web.yaml"
@@ -168,5 +171,40 @@ func TestRolloutStops(t *testing.T) {
 			}
 			s.settled()
 		})
+	}
+}
+
+// TestRolloutEveryCallFailsOnce lets calls of a roll-out fail, lose their answers
+// and be the last before a kill, and wants the end state of the undisturbed one
+// from the same command again.
+func TestRolloutEveryCallFailsOnce(t *testing.T) {
+	stride := 23 // with the four kinds, about thirty of them; all with ROLLOUT_FAULTS=all
+	if os.Getenv("ROLLOUT_FAULTS") == "all" {
+		stride = 1
+	}
+	story := story{"roll-out", func(s *site) {
+		s.promote("web", "1.0.0")
+		s.launch()
+		s.promote("web", "2.0.0")
+	}, launchIt}
+	fresh := func() *site { return newSite(t, rollingFleet(2, true, "{canary: {bake_time: 1ms}}")) }
+	calm := fresh()
+	story.prepare(calm)
+	calm.local.ResetCalls()
+	calm.launch()
+	calls, want := len(calm.local.Calls()), calm.shape()
+	var faults []emulator.Fault
+	for i, kind := range []emulator.FaultKind{emulator.Error, emulator.LostAnswer, emulator.Die, emulator.DieAfter} {
+		for n := 1 + i*5; n <= calls; n += stride {
+			faults = append(faults, emulator.Fault{Nth: n, Kind: kind, Code: codeFor(kind)})
+		}
+	}
+	t.Logf("%d calls, %d faults", calls, len(faults))
+	err := graph.Each(context.Background(), 16, len(faults), func(_ context.Context, i int) error {
+		disturbedOn(t, fresh(), story, want, faults[i])
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }
