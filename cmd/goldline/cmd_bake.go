@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/goldline-dev/goldline/bake"
+	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/event"
 	"github.com/goldline-dev/goldline/internal/fail"
 	"github.com/goldline-dev/goldline/internal/graph"
@@ -115,8 +116,9 @@ ladder. An image with tests counts only once it has passed them; a build whose
 tests have changed is tested again, and not baked.
 
 With --template it bakes a template of Packer's as it stands, a JSON file, an HCL2
-file or a folder of them, without a project: in the region that the template names,
-or else the AWS configuration, and with its state in .goldline beside the template.
+file or a folder of them, without a project: in the region and with the credentials
+that the template names, or else the AWS configuration, and with its state in
+.goldline beside the template.
 Relative paths in it start in the working folder, as they do for Packer.`,
 		Example: `  goldline bake --local
   goldline bake base web --local
@@ -184,15 +186,15 @@ func (p *program) baker(ctx context.Context, loaded *project.Project, sink event
 	if err != nil {
 		return nil, err
 	}
-	return p.bakerIn(ctx, loaded, env, sink, run, o)
-}
-
-// bakerIn bakes in an environment.
-func (p *program) bakerIn(ctx context.Context, loaded *project.Project, env *project.Environment, sink event.Sink, run string, o bakeOptions) (*bake.Baker, error) {
 	c, err := p.cloud(ctx, env)
 	if err != nil {
 		return nil, err
 	}
+	return p.bakerIn(loaded, env, c, sink, run, o), nil
+}
+
+// bakerIn bakes in an environment.
+func (p *program) bakerIn(loaded *project.Project, env *project.Environment, c *cloud.Cloud, sink event.Sink, run string, o bakeOptions) *bake.Baker {
 	tags := map[string]string{}
 	for _, set := range []map[string]string{loaded.Tags, env.Tags} {
 		for key, value := range set {
@@ -210,7 +212,7 @@ func (p *program) bakerIn(ctx context.Context, loaded *project.Project, env *pro
 			}
 			return launch.UserDataOf(ctx, options, image, address)
 		},
-	}), nil
+	})
 }
 
 // bakeAll bakes at the same time what does not build on each other, and gives

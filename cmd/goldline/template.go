@@ -2,9 +2,13 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"os"
+	"time"
 
 	"github.com/goldline-dev/goldline/bake"
+	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/event"
 	"github.com/goldline-dev/goldline/internal/fail"
 	"github.com/goldline-dev/goldline/internal/project"
@@ -60,35 +64,63 @@ func (p *program) bakers(ctx context.Context, loaded *project.Project, images []
 	if err != nil {
 		return nil, err
 	}
-	byRegion := map[string]*bake.Baker{}
+	known := map[string]*bake.Baker{}
 	for _, image := range images {
-		if byRegion[image.Region] != nil {
+		if known[whereabouts(image)] != nil {
 			continue
 		}
-		at := *env
-		if at.Region = image.Region; at.Region == "" {
-			if at.Region, err = p.defaultRegion(ctx); err != nil {
-				return nil, err
-			}
+		c, err := p.templateCloud(ctx, image)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", image.Name, err)
 		}
-		baker, err := p.bakerIn(ctx, loaded, &at, sink, run, o)
+		at := *env
+		at.Region = c.Region
+		known[whereabouts(image)] = p.bakerIn(loaded, &at, c, sink, run, o)
+	}
+	return func(image *project.Image) *bake.Baker { return known[whereabouts(image)] }, nil
+}
+
+// whereabouts tells builders of a template apart that bake elsewhere, or as
+// somebody else.
+func whereabouts(image *project.Image) string {
+	text, _ := json.Marshal(image.Access) // strings and numbers: it cannot fail
+	return image.Region + " " + string(text)
+}
+
+// templateCloud is where a builder of a template bakes: with the credentials and
+// in the region that it names, or those of the AWS configuration.
+func (p *program) templateCloud(ctx context.Context, image *project.Image) (*cloud.Cloud, error) {
+	provider, err := p.clouds(ctx)
+	if err != nil {
+		return nil, err
+	}
+	target := cloud.Target{Region: image.Region, Access: accessOf(image.Access)}
+	if target.Region == "" {
+		target.Region, err = provider.RegionOf(ctx, target.Access)
+		if err == nil && target.Region == "" {
+			err = fail.WithHint(fail.Inputf("the template names no region, and neither does the AWS configuration"), "give AWS_REGION, or the key region in the template")
+		}
 		if err != nil {
 			return nil, err
 		}
-		byRegion[image.Region] = baker
 	}
-	return func(image *project.Image) *bake.Baker { return byRegion[image.Region] }, nil
+	return provider.For(ctx, target)
 }
 
-// defaultRegion is the AWS configuration's.
-func (p *program) defaultRegion(ctx context.Context) (string, error) {
-	provider, err := p.clouds(ctx)
-	if err != nil {
-		return "", err
+// accessOf is what a template's keys mean to the AWS SDK.
+func accessOf(a *project.Access) *cloud.Access {
+	if a == nil {
+		return nil
 	}
-	region, err := provider.Region(ctx)
-	if err == nil && region == "" {
-		err = fail.WithHint(fail.Inputf("the template names no region, and neither does the AWS configuration"), "give AWS_REGION, or the key region in the template")
+	access := &cloud.Access{
+		AccessKey: a.AccessKey, SecretKey: a.SecretKey, Token: a.Token, Profile: a.Profile, CredentialsFile: a.SharedCredentialsFile,
+		MFACode: a.MFACode, Retries: a.MaxRetries, EC2Endpoint: a.CustomEndpointEC2, Insecure: a.InsecureSkipTLSVerify,
 	}
-	return region, err
+	if r := a.AssumeRole; r != nil {
+		access.Role = &cloud.Role{
+			ARN: r.RoleARN, SessionName: r.SessionName, ExternalID: r.ExternalID, Policy: r.Policy, Duration: time.Duration(r.DurationSeconds) * time.Second,
+			PolicyARNs: r.PolicyARNs, TransitiveTagKeys: r.TransitiveTagKeys, Tags: r.Tags,
+		}
+	}
+	return access
 }

@@ -41,6 +41,9 @@ type Target struct {
 	Account string
 	Region  string
 	Role    string
+	// Access, where it is set, says how to call in place of the SDK's own chain. Two
+	// targets share a cloud only if it is the same one.
+	Access *Access
 }
 
 // Config says how clouds are reached. The zero value is AWS, as the AWS SDK's
@@ -68,11 +71,19 @@ type Provider struct {
 	config  Config
 	calls   *Calls
 	mu      sync.Mutex
-	base    *aws.Config
+	bases   map[*Access]*aws.Config
 	clouds  map[Target]*Cloud
-	callers map[string]caller   // by role
-	global  map[string]*limiter // of services without regions, by role
+	callers map[identity]caller
+	global  map[identity]*limiter // of services without regions
 }
+
+// identity is what a caller is known by before it is asked for.
+type identity struct {
+	role   string
+	access *Access
+}
+
+func (t Target) identity() identity { return identity{t.Role, t.Access} }
 
 type caller struct{ account, arn string }
 
@@ -87,7 +98,7 @@ func NewProvider(c Config) *Provider {
 	if c.Dial == nil {
 		c.Dial = (&net.Dialer{Timeout: 10 * time.Second}).DialContext
 	}
-	return &Provider{config: c, calls: newCalls(), clouds: map[Target]*Cloud{}, callers: map[string]caller{}, global: map[string]*limiter{}}
+	return &Provider{config: c, calls: newCalls(), bases: map[*Access]*aws.Config{}, clouds: map[Target]*Cloud{}, callers: map[identity]caller{}, global: map[identity]*limiter{}}
 }
 
 // Calls counts the API calls of every cloud of this provider.
@@ -140,7 +151,7 @@ type Cloud struct {
 func (p *Provider) Region(ctx context.Context) (string, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	base, err := p.load(ctx)
+	base, err := p.load(ctx, nil)
 	if err != nil {
 		return "", err
 	}
@@ -162,6 +173,9 @@ func (p *Provider) Region(ctx context.Context) (string, error) {
 func (p *Provider) For(ctx context.Context, t Target) (*Cloud, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.config.Transport != nil {
+		t.Access = nil
+	}
 	if c, ok := p.clouds[t]; ok {
 		return c, nil
 	}
@@ -169,7 +183,7 @@ func (p *Provider) For(ctx context.Context, t Target) (*Cloud, error) {
 	if err != nil {
 		return nil, err
 	}
-	who, err := p.caller(ctx, cfg, t.Role)
+	who, err := p.caller(ctx, cfg, t.identity())
 	if err != nil {
 		return nil, err
 	}
@@ -178,7 +192,7 @@ func (p *Provider) For(ctx context.Context, t Target) (*Cloud, error) {
 		return nil, fail.WithHint(err, "use credentials of account %s, or give the environment a `role:` there to assume", t.Account)
 	}
 	c := &Cloud{
-		EC2: ec2.NewFromConfig(cfg),
+		EC2: ec2.NewFromConfig(cfg, t.Access.ec2()),
 		SSM: ssm.NewFromConfig(cfg),
 		STS: sts.NewFromConfig(cfg),
 
@@ -219,7 +233,7 @@ func (p *Provider) For(ctx context.Context, t Target) (*Cloud, error) {
 // since EC2's buckets are by account and region; what has one bucket an account
 // shares a limiter among all regions that a role is used in.
 func (p *Provider) configFor(ctx context.Context, t Target) (aws.Config, error) {
-	base, err := p.load(ctx)
+	base, err := p.load(ctx, t.Access)
 	if err != nil {
 		return aws.Config{}, err
 	}
@@ -227,19 +241,24 @@ func (p *Provider) configFor(ctx context.Context, t Target) (aws.Config, error) 
 	if t.Region != "" {
 		cfg.Region = t.Region
 	}
-	limit := newLimiter(p.paced(base))
-	if p.global[t.Role] == nil {
-		p.global[t.Role] = newLimiter(p.paced(base))
+	paced := p.paced(base) && !t.Access.foreign()
+	limit := newLimiter(paced)
+	if p.global[t.identity()] == nil {
+		p.global[t.identity()] = newLimiter(paced)
 	}
-	limit.global = p.global[t.Role]
+	limit.global = p.global[t.identity()]
 	cfg.APIOptions = append(cfg.APIOptions, instrument(p.calls, limit))
 	cfg.Retryer = func() aws.Retryer {
 		return retry.NewStandard(func(o *retry.StandardOptions) {
 			o.MaxAttempts = 9
+			if t.Access != nil && t.Access.Retries > 0 {
+				o.MaxAttempts = 1 + t.Access.Retries
+			}
 			o.MaxBackoff = 4 * time.Second
 			o.RateLimiter = ratelimit.None // calls are paced by our own limiter, which never gives one up
 		})
 	}
+	t.Access.assume(&cfg)
 	if t.Role != "" {
 		provider := stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), t.Role, func(o *stscreds.AssumeRoleOptions) {
 			o.RoleSessionName = "goldline"
@@ -255,18 +274,21 @@ func (p *Provider) paced(base *aws.Config) bool {
 	return p.config.Paced || p.config.Transport == nil && base.BaseEndpoint == nil
 }
 
-func (p *Provider) load(ctx context.Context) (*aws.Config, error) {
-	if p.base != nil {
-		return p.base, nil
+func (p *Provider) load(ctx context.Context, a *Access) (*aws.Config, error) {
+	if p.bases[a] != nil {
+		return p.bases[a], nil
 	}
 	if p.config.Transport != nil {
-		p.base = &aws.Config{
+		p.bases[a] = &aws.Config{
 			Credentials: credentials.NewStaticCredentialsProvider(LocalAccount, "local", ""),
 			HTTPClient:  &http.Client{Transport: p.config.Transport},
 		}
-		return p.base, nil
+		return p.bases[a], nil
 	}
-	cfg, err := config.LoadDefaultConfig(ctx)
+	if err := a.check(); err != nil {
+		return nil, err
+	}
+	cfg, err := config.LoadDefaultConfig(ctx, a.options()...)
 	if err != nil {
 		return nil, fail.Input(fmt.Errorf("AWS configuration: %w", err))
 	}
@@ -277,13 +299,17 @@ func (p *Provider) load(ctx context.Context) (*aws.Config, error) {
 		err := fail.Inputf("no AWS credentials were found, so nothing was called")
 		return nil, fail.WithHint(err, "give credentials as the AWS CLI takes them (AWS_PROFILE, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or `aws configure`), or add --local to use the local cloud, which needs no account")
 	}
-	p.base = &cfg
-	return p.base, nil
+	p.bases[a] = &cfg
+	return p.bases[a], nil
 }
 
-func (p *Provider) caller(ctx context.Context, cfg aws.Config, role string) (caller, error) {
-	if who, ok := p.callers[role]; ok {
+func (p *Provider) caller(ctx context.Context, cfg aws.Config, of identity) (caller, error) {
+	if who, ok := p.callers[of]; ok {
 		return who, nil
+	}
+	role := of.role
+	if role == "" && of.access != nil && of.access.Role != nil {
+		role = of.access.Role.ARN
 	}
 	out, err := sts.NewFromConfig(cfg).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if err != nil {
@@ -293,9 +319,13 @@ func (p *Provider) caller(ctx context.Context, cfg aws.Config, role string) (cal
 		if ctx.Err() != nil {
 			return caller{}, err
 		}
+		if of.access.foreign() && role == "" {
+			p.callers[of] = caller{arn: "unknown"} // not AWS's STS, but that EC2 knows the credentials
+			return p.callers[of], nil
+		}
 		return caller{}, fail.Input(fmt.Errorf("ask who the caller is: %w", err))
 	}
 	who := caller{account: aws.ToString(out.Account), arn: aws.ToString(out.Arn)}
-	p.callers[role] = who
+	p.callers[of] = who
 	return who, nil
 }

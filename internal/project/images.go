@@ -196,8 +196,13 @@ func (p *Project) image(r *recipe, sc *scope, problems *diag.List) *Image {
 			}
 		}
 	}
+	var access []entry
+	if p.alone {
+		entries, access = split(entries, keysOf(fieldsOf(reflect.TypeFor[Access]())))
+	}
 	d.structure(img.Pos, entries, reflect.ValueOf(img).Elem(), "", skip...)
 	d.refused = nil
+	img.Access = d.access(img, access)
 	if r.about != nil {
 		d.decode(r.about, reflect.ValueOf(&img.Description).Elem(), field{}, "description")
 	}

@@ -38,6 +38,7 @@ type Project struct {
 	// Of a template without a project: where its relative paths start, and which
 	// of its builders are wanted.
 	workingDir string
+	alone      bool // it is a template that belongs to no project
 	choice     func(names []string) bool
 }
 

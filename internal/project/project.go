@@ -292,6 +292,10 @@ type Image struct {
 	// for a recipe of Goldline's own form.
 	BuildName string `yaml:"-"`
 
+	// Access is how the bake of a template without a project calls AWS; nil where the
+	// AWS configuration says it.
+	Access *Access `yaml:"-" json:"-"`
+
 	// Secrets are texts that never reach any output, besides the values of
 	// SensitiveVariables.
 	Secrets []string `yaml:"-" json:"-"`

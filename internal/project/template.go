@@ -44,7 +44,7 @@ func Template(file string, v Vocabulary, o TemplateOptions) (*Project, error) {
 	env := &Environment{Name: "template", Vars: map[string]string{}, Pos: diag.Pos{File: filepath.Base(abs)}}
 	p := &Project{
 		Dir: folder, Name: nameOf(abs), Ladder: []string{env.Name}, vocabulary: v, environments: map[string]*Environment{env.Name: env},
-		pipelines: map[string]*source{}, getenv: os.Getenv, workingDir: o.WorkingDir, choice: choose(o.Only, o.Except),
+		pipelines: map[string]*source{}, getenv: os.Getenv, workingDir: o.WorkingDir, choice: choose(o.Only, o.Except), alone: true,
 	}
 	switch {
 	case info.IsDir(), strings.HasSuffix(abs, hclSuffix):
