@@ -142,7 +142,7 @@ func checkDevice(c *checker, r *project.Resource, path, name string) {
 
 // checkSameZone reports a volume in another zone than its instance.
 func checkSameZone(c *checker, by *project.Resource, path string, volume *project.Resource, v *volumeSpec, zone string) {
-	if theirs := zoneName(c.region, v.AvailabilityZone); zone != "" && !unresolved(theirs) && !unresolved(zone) && theirs != zone {
+	if theirs := zoneName(c.region, v.AvailabilityZone); differentZones(theirs, zone) {
 		c.problems.AddHint(by.At(path), "an instance takes volumes of its own zone only", "%s lies in zone %s, and the instance in %s", volume.Address, theirs, zone)
 	}
 }

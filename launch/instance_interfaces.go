@@ -37,10 +37,10 @@ func checkInterfaces(c *checker, d definition[instanceSpec]) {
 		c.attached(d.Resource, path+".network_interface", r)
 		own, _, known := referred[subnetSpec](c, d.Resource, "subnet")
 		theirs, subnet, stated := referred[subnetSpec](c, r, "subnet")
-		if !known || !stated || unresolved(own.AvailabilityZone) || unresolved(theirs.AvailabilityZone) {
+		if !known || !stated {
 			continue
 		}
-		if a, b := zoneName(c.region, own.AvailabilityZone), zoneName(c.region, theirs.AvailabilityZone); a != "" && b != "" && a != b {
+		if a, b := zoneName(c.region, own.AvailabilityZone), zoneName(c.region, theirs.AvailabilityZone); differentZones(a, b) {
 			c.problems.AddHint(d.At(path+".network_interface"), "an instance takes network interfaces of its own zone only", "%s lies in zone %s with %s, and the instance in %s", r.Address, b, subnet.Address, a)
 		}
 	}

@@ -3,6 +3,7 @@ package launch
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sort"
 	"strings"
@@ -69,6 +70,15 @@ func (w *world) resolve(ctx context.Context) error {
 		return err
 	}
 	w.neighbouring = w.neighbours(others)
+	if len(values)+len(zones) > 0 {
+		// What only now has its value has not been looked at before. What has
+		// none yet is looked at by the launch that finds one.
+		known := maps.Clone(values)
+		maps.DeleteFunc(known, func(_, value string) bool { return value == "" })
+		if err := CheckTopology(w.Topology.Resolve(known, zones)).Err(); err != nil {
+			return err
+		}
+	}
 	w.Topology = withDomains(w.Project, w.Topology.Resolve(values, zones))
 	return nil
 }

@@ -133,3 +133,36 @@ func (s *site) foundIn(environment, address string) *found {
 	s.t.Fatalf("no %s in %s", address, environment)
 	return nil
 }
+
+// TestResolvedValuesAreChecked: what EC2 would refuse of a value that others
+// hold, or of a zone that only the region knows, the plan refuses.
+func TestResolvedValuesAreChecked(t *testing.T) {
+	s := newSite(t, map[string]string{
+		"topology/vpcs/main.yaml":      "cidr_block: ${ssm./shop/block}\n",
+		"topology/subnets/app.yaml":    "each: {az: zones(2)}\nvpc: main\ncidr_block: 10.1.${each.key}.0/24\navailability_zone: ${each.az}\n",
+		"topology/volumes/data.yaml":   "availability_zone: b\nsize: 1\n",
+		"topology/instances/app.yaml":  "ami: " + anyAMI + "\ninstance_type: t3.micro\nsubnet: app[0]\nvolumes: [{volume: data, device: /dev/sdf}]\n",
+		"topology/volumes/second.yaml": "availability_zone: a\nsize: 1\n",
+	})
+	put := func(block string) {
+		t.Helper()
+		_, err := s.cloud.SSM.PutParameter(t.Context(), &ssm.PutParameterInput{Name: aws.String("/shop/block"), Value: &block, Type: ssmtypes.ParameterTypeString, Overwrite: aws.Bool(true)})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("10.1.0.0/8")
+	_, err := NewPlan(t.Context(), s.options())
+	for _, want := range []string{
+		"topology/vpcs/main.yaml:1:13: ", "topology/instances/app.yaml:4:20: volume.data lies in zone eu-central-1b, and the instance in eu-central-1a",
+	} {
+		if fail.ExitCode(err) != fail.CodeInput || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v\nwant %q", err, want)
+		}
+	}
+	put("10.1.0.0/16")
+	s.edit("topology/instances/app.yaml", "data", "second")
+	if _, err := NewPlan(t.Context(), s.options()); err != nil {
+		t.Errorf("all right: %v", err)
+	}
+}

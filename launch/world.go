@@ -222,6 +222,17 @@ func zoneName(region, name string) string {
 	return name
 }
 
+// differentZones tells whether two names are of different zones for certain: a
+// numbered zone (zones[0]) may be any, but for another numbered one.
+func differentZones(a, b string) bool {
+	if a == "" || b == "" || unresolved(a) || unresolved(b) || a == b {
+		return false
+	}
+	_, numbered := project.ZoneNumber(a)
+	_, too := project.ZoneNumber(b)
+	return numbered == too
+}
+
 // needsDigest tells whether the tag with an instance's digest is missing
 // although a definition wants the instance.
 func needsDigest(q query, list []types.Tag) bool {
