@@ -14,7 +14,7 @@ import (
 	"github.com/goldline-dev/goldline/userdata"
 )
 
-// shop is a copy of examples/shop with a local cloud of its own, and one kind
+// shop is a copy of an example with a local cloud of its own, and one kind
 // of machine.
 type shop struct {
 	t    *testing.T
@@ -24,8 +24,13 @@ type shop struct {
 
 func newShop(t *testing.T, kind machine.Kind) *shop {
 	t.Helper()
-	s := &shop{t: t, dir: filepath.Join(t.TempDir(), "a shop"), kind: kind} // with a space, as folders have
-	example := os.DirFS(filepath.Join("..", "..", "examples", "shop"))
+	return newExample(t, "shop", kind)
+}
+
+func newExample(t *testing.T, name string, kind machine.Kind) *shop {
+	t.Helper()
+	s := &shop{t: t, dir: filepath.Join(t.TempDir(), "a "+name), kind: kind} // with a space, as folders have
+	example := os.DirFS(filepath.Join("..", "..", "examples", name))
 	if err := os.CopyFS(s.dir, example); err != nil {
 		t.Fatal(err)
 	}
@@ -42,6 +47,7 @@ func (s *shop) env() []string {
 // result is what the tests read of a command's JSON document.
 type result struct {
 	Outcome  string
+	Error    struct{ Message string }
 	APICalls struct{ Total int } `json:"api_calls"`
 	Stages   []struct {
 		Name, State string
@@ -57,9 +63,15 @@ type result struct {
 // do runs a command that must succeed.
 func (s *shop) do(line string) result {
 	s.t.Helper()
+	return s.ends(0, line)
+}
+
+// ends runs a command that must end with a code.
+func (s *shop) ends(want int, line string) result {
+	s.t.Helper()
 	args := append(strings.Fields(line), "--local", "--project", s.dir, "-o", "json")
 	code, stdout, stderr := goldline(s.t, s.env(), "", args...)
-	if code != 0 {
+	if code != want {
 		s.t.Fatalf("goldline %s: code %d\n%s\n%s", line, code, stdout, stderr)
 	}
 	var r result
