@@ -19,8 +19,9 @@ import (
 // what `adopt` says each time, only what the definition states is compared and
 // changed, and it is neither replaced nor deleted.
 
-// readAdopted finds what the definitions adopt. Nothing, several candidates, or
-// a resource that two definitions want are reported all at once.
+// readAdopted finds what the definitions adopt. Nothing (but for a destruction),
+// several candidates, or a resource that two definitions want are reported all
+// at once.
 func (w *world) readAdopted(ctx context.Context) error {
 	w.adopted = map[string]*found{}
 	byKind := map[string][]*project.Resource{}
@@ -131,6 +132,7 @@ func (w *world) match(definitions []*project.Resource, list []*found, problems *
 			}
 		}
 		switch {
+		case len(candidates) == 0 && w.destroying:
 		case len(candidates) == 0:
 			problems.AddHint(r.At("adopt"), "what is adopted must exist; without adopt it is made", "%s: no %s in %s is what adopt describes", r.Address, r.Kind, w.region)
 		case len(candidates) > 1:

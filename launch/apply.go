@@ -39,7 +39,7 @@ func Apply(ctx context.Context, o Options, plan *Plan) (Result, error) {
 		if err != nil {
 			return Result{}, err
 		}
-		if now.Digest != plan.Digest {
+		if now.Digest != plan.Digest && !(plan.Destroy && now.within(plan)) {
 			return Result{}, fail.WithHint(fail.Inputf("launch %s: the definitions or the cloud are not what they were when the plan was made (plan %.12s, now %.12s)", plan.Environment, plan.Digest, now.Digest),
 				"give the same --var and --only as then, or make the plan anew and look at it again")
 		}
@@ -55,6 +55,14 @@ func Apply(ctx context.Context, o Options, plan *Plan) (Result, error) {
 	}
 	results := graph.Walk(ctx, nodes, graph.Options{})
 	return e.result(), e.outcome(ctx, results)
+}
+
+// within tells whether a plan of destruction removes nothing that another one
+// does not: what was going already is gone meanwhile.
+func (p *Plan) within(agreed *Plan) bool {
+	return !slices.ContainsFunc(p.Changes, func(c Change) bool {
+		return !slices.ContainsFunc(agreed.Changes, func(a Change) bool { return a.Kind == c.Kind && a.ID == c.ID && a.Address == c.Address })
+	})
 }
 
 // Hold takes the environment's lease for a plan that changes something, and
@@ -187,7 +195,9 @@ func (e *execution) set(address string, f *found) {
 func (e *execution) change(f *found) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.changed = append(e.changed, f)
+	if !slices.ContainsFunc(e.changed, func(o *found) bool { return o.id == f.id }) {
+		e.changed = append(e.changed, f)
+	}
 }
 
 // unchange notes that changes were taken back.

@@ -62,13 +62,14 @@ func (instances) takesOver(ctx context.Context, t *task, id string) error {
 	return nil
 }
 
-// serving waits until an instance that takes another's place gets traffic.
+// serving waits until an instance that takes another's place gets traffic, where
+// that one did: among targets of which none is healthy it takes nothing away.
 func (instances) serving(ctx context.Context, t *task, id string) error {
 	if len(t.old) == 0 {
 		return nil
 	}
 	for _, arn := range t.groups {
-		if err := t.healthy(ctx, arn, id); err != nil {
+		if err := t.healthyAfter(ctx, arn, id); err != nil {
 			return fmt.Errorf("target_groups: %w", err)
 		}
 	}

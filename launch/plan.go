@@ -54,7 +54,7 @@ func NewDestroyPlan(ctx context.Context, o Options) (*Plan, error) {
 	began := time.Now()
 	w, err := newWorld(o)
 	if err == nil {
-		w.thorough = true
+		w.thorough, w.destroying = true, true
 		err = w.readInventory(ctx)
 	}
 	if err != nil {

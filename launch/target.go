@@ -14,6 +14,7 @@ import (
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 	"github.com/goldline-dev/goldline/internal/cloud"
+	"github.com/goldline-dev/goldline/internal/event"
 	"github.com/goldline-dev/goldline/internal/graph"
 	"github.com/goldline-dev/goldline/internal/project"
 )
@@ -326,15 +327,36 @@ func (t *task) healthy(ctx context.Context, group, id string) error {
 	}, func(list []types.TargetHealthDescription) string { return healthText(ofTarget(list, id)) })
 }
 
+// healthyAfter is healthy for a target that takes the place of the task's old
+// ones. Where the group has found all of them unhealthy, and whoever else is in
+// it, it need not be better than they are.
+func (t *task) healthyAfter(ctx context.Context, group, id string) error {
+	none := false
+	unhealthy := func(d types.TargetHealthDescription) bool {
+		return d.TargetHealth != nil && d.TargetHealth.State == types.TargetHealthStateEnumUnhealthy
+	}
+	err := t.targets(ctx, group, "target "+id+" to be healthy in "+targetGroupName(group), healthDeadline, func(list []types.TargetHealthDescription) bool {
+		all := ofTarget(list, id)
+		replaces := slices.ContainsFunc(t.old, func(o *found) bool { return len(ofTarget(list, o.id)) > 0 })
+		none = replaces && len(all) > 0 && !slices.ContainsFunc(list, func(d types.TargetHealthDescription) bool { return !unhealthy(d) })
+		return none || len(all) > 0 && !slices.ContainsFunc(all, func(d types.TargetHealthDescription) bool { return !serves(d) })
+	}, func(list []types.TargetHealthDescription) string { return healthText(ofTarget(list, id)) })
+	if err == nil && none {
+		t.emit(event.Warning, map[string]string{"id": id}, "%s is not healthy in %s, and neither is what it replaces, nor anyone else there", id, targetGroupName(group))
+	}
+	return err
+}
+
 // relieved waits until somebody else in a group is healthy, where there is
-// anybody else.
+// anybody else, and where the one that goes is healthy itself.
 func (t *task) relieved(ctx context.Context, group, id string) error {
 	others := func(list []types.TargetHealthDescription) []types.TargetHealthDescription {
 		return slices.DeleteFunc(slices.Clone(list), func(d types.TargetHealthDescription) bool { return !stays(d) || aws.ToString(d.Target.Id) == id })
 	}
 	return t.targets(ctx, group, "another target than "+id+" to be healthy in "+targetGroupName(group), healthDeadline, func(list []types.TargetHealthDescription) bool {
-		all := others(list)
-		return len(all) == 0 || slices.ContainsFunc(all, serves)
+		all, own := others(list), ofTarget(list, id)
+		idle := len(own) > 0 && !slices.ContainsFunc(own, serves)
+		return idle || len(all) == 0 || slices.ContainsFunc(all, serves)
 	}, func(list []types.TargetHealthDescription) string { return healthText(others(list)) })
 }
 

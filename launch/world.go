@@ -21,6 +21,7 @@ import (
 type world struct {
 	Options
 	abroad
+	destroying          bool // what is adopted may be gone
 	environment, region string
 	inventory           *inventory
 	memo                *memo            // what several kinds have read for the inventory
