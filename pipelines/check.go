@@ -49,7 +49,7 @@ func (r *run) check(s PlannedStage, sink event.Sink) step {
 		if ctx.Err() != nil && errors.Is(ctx.Err(), context.Canceled) {
 			return outcome{}, ctx.Err()
 		}
-		if err != nil {
+		if err = fail.Join(err, r.record(ctx, s, sink, instances, err == nil)); err != nil {
 			return outcome{}, r.failing(s, clean(err))
 		}
 		noun := "instances pass"
@@ -58,6 +58,24 @@ func (r *run) check(s PlannedStage, sink event.Sink) step {
 		}
 		return outcome{verb: fmt.Sprintf("%d %s", len(instances), noun)}, nil
 	}
+}
+
+// record keeps what became of a check, also of one whose time is over.
+func (r *run) record(ctx context.Context, s PlannedStage, sink event.Sink, instances []launch.Instance, passed bool) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), restoreTime)
+	defer cancel()
+	return r.promoter.Telling(sink).Checked(ctx, s.Environment, s.Name, amis(instances), passed)
+}
+
+// amis are those that instances run.
+func amis(instances []launch.Instance) []string {
+	var list []string
+	for _, i := range instances {
+		if !slices.Contains(list, i.AMI) {
+			list = append(list, i.AMI)
+		}
+	}
+	return list
 }
 
 // instances are those that the check is about.

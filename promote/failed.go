@@ -40,12 +40,18 @@ func (p *Promoter) unfailed(ctx context.Context, target *place, b BuildInfo, ret
 		err := fail.Input(&FailedError{Image: b.Image, Environment: target.env.Name, Build: there.Ref(), Why: there.Failed[target.env.Name]})
 		return fail.WithHint(err, "bake a build that is mended, or try this one again with --retry-failed")
 	}
-	key := tags.FailedIn(target.env.Name)
-	_, err = target.cloud.EC2.DeleteTags(ctx, &ec2.DeleteTagsInput{Resources: []string{there.AMI}, Tags: []types.Tag{{Key: &key}}})
-	if err != nil {
-		return fmt.Errorf("tag %s: %w", there.AMI, err)
+	return p.unlabel(ctx, target, []string{there.AMI}, tags.FailedIn(target.env.Name))
+}
+
+func (p *Promoter) unlabel(ctx context.Context, in *place, amis []string, key string) error {
+	if len(amis) == 0 {
+		return nil
 	}
-	target.stock.forget()
+	_, err := in.cloud.EC2.DeleteTags(ctx, &ec2.DeleteTagsInput{Resources: amis, Tags: []types.Tag{{Key: &key}}})
+	if err != nil {
+		return fmt.Errorf("tag %s in %s: %w", amis[0], in.env.Name, err)
+	}
+	in.stock.forget()
 	return nil
 }
 

@@ -24,11 +24,12 @@ const imageType = "aws:ec2:image"
 
 // What moved a pointer.
 const (
-	actionPromote  = "promote"
-	actionSkip     = "promote --skip-ladder"
-	actionRollback = "rollback"
-	actionRestore  = "restore" // a rollback whose launch failed was taken back
-	actionOther    = "other"   // something that is not Goldline
+	actionPromote   = "promote"
+	actionSkip      = "promote --skip-ladder"
+	actionSkipGates = "promote --skip-gates"
+	actionRollback  = "rollback"
+	actionRestore   = "restore" // a rollback whose launch failed was taken back
+	actionOther     = "other"   // something that is not Goldline
 )
 
 // note says why a pointer was moved. A parameter of type aws:ec2:image holds an

@@ -117,7 +117,10 @@ type Request struct {
 	// SkipLadder promotes a build that was never current one rung below. It
 	// needs a Reason, which the pointer's history keeps.
 	SkipLadder bool
-	Reason     string
+	// SkipGates promotes a build that has not all that the environment requires. It
+	// needs a Reason likewise.
+	SkipGates bool
+	Reason    string
 	// RetryFailed promotes a build that failed there before, and forgets that.
 	RetryFailed bool
 }
@@ -129,6 +132,10 @@ func (p *Promoter) Promote(ctx context.Context, r Request) (Move, error) {
 	if r.SkipLadder && strings.TrimSpace(r.Reason) == "" {
 		err := fail.Inputf("skipping the ladder needs a reason")
 		return Move{}, fail.WithHint(err, `say why: --skip-ladder --reason "..."`)
+	}
+	if r.SkipGates && strings.TrimSpace(r.Reason) == "" {
+		err := fail.Inputf("skipping what %s requires needs a reason", r.To)
+		return Move{}, fail.WithHint(err, `say why: --skip-gates --reason "..."`)
 	}
 	move, err := alone(func() (Move, error) { return p.promote(ctx, r) })
 	if err != nil {
@@ -181,14 +188,11 @@ func (p *Promoter) promote(ctx context.Context, r Request) (Move, error) {
 	if err := build.usable(build.at); err != nil {
 		return Move{}, err
 	}
-	note := note{Run: p.run, Action: actionPromote, Reason: r.Reason}
-	switch err := p.climbed(ctx, r, below, build); {
-	case err == nil:
-	case r.SkipLadder && fail.ExitCode(err) == fail.CodeInput:
-		note.Action = actionSkip
-	default:
+	action, err := p.gated(ctx, r, target, below, build)
+	if err != nil {
 		return Move{}, err
 	}
+	note := note{Run: p.run, Action: action, Reason: r.Reason}
 	if err := p.unfailed(ctx, target, build, r.RetryFailed); err != nil {
 		return Move{}, err
 	}
@@ -220,7 +224,7 @@ func (p *Promoter) below(ctx context.Context, r Request) (*place, error) {
 		return p.place(ctx, p.project.Ladder[rung-1])
 	case rung == 0:
 		return nil, nil
-	case r.SkipLadder && r.Build != "":
+	case (r.SkipLadder || r.SkipGates) && r.Build != "":
 		return nil, nil
 	}
 	return nil, p.onLadder(r.To)
@@ -252,32 +256,4 @@ func (p *Promoter) choose(ctx context.Context, target, below *place, r Request) 
 		return BuildInfo{}, fail.WithHint(err, "promote one there first: goldline promote %s --to %s", r.Image, below.env.Name)
 	}
 	return p.find(ctx, below, r.Image, pointer.AMI)
-}
-
-// climbed refuses a build that neither is nor was current one rung below, and
-// any for an environment that stands on no rung.
-func (p *Promoter) climbed(ctx context.Context, r Request, below *place, b BuildInfo) error {
-	if below == nil {
-		return p.onLadder(r.To)
-	}
-	pointers, err := below.current(ctx)
-	if err != nil {
-		return err
-	}
-	there, ok, err := below.stock.counterpart(ctx, b)
-	if err != nil {
-		return err
-	}
-	if ok && (there.has(pointers[b.Image].AMI) || there.promoted[below.env.Name] != "") {
-		return nil
-	}
-	entries, err := p.entries(ctx, below, b.Image)
-	if err != nil {
-		return err
-	}
-	if slices.ContainsFunc(entries, func(e Entry) bool { return there.has(e.AMI) }) {
-		return nil
-	}
-	err = fail.Inputf("build %s was never current in %s, one rung below", b.Ref(), below.env.Name)
-	return fail.WithHint(err, `promote it there first: goldline promote %s --to %s --build %s; or skip the ladder: --skip-ladder --reason "..."`, b.Image, below.env.Name, b.AMI)
 }

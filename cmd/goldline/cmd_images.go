@@ -21,7 +21,7 @@ import (
 func newImages(p *program) *cobra.Command {
 	return newGroup("images", "Say which builds there are, where they are current, and what runs",
 		"  goldline images list --local\n  goldline images deployed prod --local",
-		newImagesList(p), newImagesShow(p), newImagesHistory(p), newImagesDeployed(p), newImagesBoard(p), newImagesRevoke(p))
+		newImagesList(p), newImagesShow(p), newImagesHistory(p), newImagesDeployed(p), newImagesBoard(p), newImagesRevoke(p), newImagesScan(p))
 }
 
 // asked gives the promoter of a command that only reads.

@@ -39,8 +39,8 @@ func (t *text) next(commands []string) {
 }
 
 type promoteOptions struct {
-	to, build, reason       string
-	skipLadder, retryFailed bool
+	to, build, reason                  string
+	skipLadder, skipGates, retryFailed bool
 }
 
 func newPromote(p *program) *cobra.Command {
@@ -49,8 +49,9 @@ func newPromote(p *program) *cobra.Command {
 		Use:   "promote IMAGE --to ENV",
 		Short: "Make a build current in an environment",
 		Long: `Makes a build of an image current in an environment: the one that is current
-one rung below on the ladder or, on the lowest rung, the newest. Launching the
-environment then runs it.`,
+one rung below on the ladder or, on the lowest rung, the newest. What the
+environment requires of a build and this one has not is told all at once.
+Launching the environment then runs it.`,
 		Example: `  goldline promote web --to test --local
   goldline promote web --to prod --build 20261121.101500 --local`,
 		Args: takes("IMAGE"),
@@ -58,11 +59,15 @@ environment then runs it.`,
 	c.Flags().StringVar(&o.to, "to", "", "the environment")
 	c.Flags().StringVar(&o.build, "build", "", "an AMI, a version, or the beginning of a fingerprint")
 	c.Flags().BoolVar(&o.skipLadder, "skip-ladder", false, "promote a build that was never current one rung below; needs --reason")
+	c.Flags().BoolVar(&o.skipGates, "skip-gates", false, "promote a build that has not what the environment requires; needs --reason")
 	c.Flags().BoolVar(&o.retryFailed, "retry-failed", false, "promote a build that failed there before")
 	c.Flags().StringVar(&o.reason, "reason", "", "why; kept in the history")
 	c.PreRunE = func(c *cobra.Command, _ []string) error {
 		if o.skipLadder && o.reason == "" {
 			return usage(c, "%s: --skip-ladder needs --reason, which the history keeps", c.CommandPath())
+		}
+		if o.skipGates && o.reason == "" {
+			return usage(c, "%s: --skip-gates needs --reason, which the history keeps", c.CommandPath())
 		}
 		return required(c, "to", o.to)
 	}
@@ -87,7 +92,7 @@ func runPromote(ctx context.Context, p *program, name string, o promoteOptions) 
 		if err != nil {
 			return nil, err
 		}
-		move, err := promoter.Promote(ctx, promote.Request{Image: name, To: o.to, Build: o.build, SkipLadder: o.skipLadder, Reason: o.reason, RetryFailed: o.retryFailed})
+		move, err := promoter.Promote(ctx, promote.Request{Image: name, To: o.to, Build: o.build, SkipLadder: o.skipLadder, SkipGates: o.skipGates, Reason: o.reason, RetryFailed: o.retryFailed})
 		if err != nil {
 			return nil, err
 		}

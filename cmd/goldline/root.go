@@ -42,7 +42,7 @@ them. With --local it does all of it in an emulated AWS on this machine.`,
 	c.CompletionOptions.HiddenDefaultCmd = true
 	p.globalFlags(c.PersistentFlags())
 	c.AddCommand(
-		newRun(p), newValidate(p), newBake(p), newSweep(p), newPromote(p), newRollback(p),
+		newRun(p), newValidate(p), newBake(p), newSweep(p), newPromote(p), newApprove(p), newRollback(p),
 		newPlan(p), newLaunch(p), newAudit(p), newImport(p), newDestroy(p), newLock(p),
 		newImages(p), newUserdata(p), newLocal(p), newVersion(p),
 	)

@@ -177,6 +177,7 @@ func (p *Project) loadEnvironments() {
 		d.positions = map[string]diag.Pos{}
 		d.structure(s.at(n), d.entries(n), reflect.ValueOf(env).Elem(), "")
 		d.checkRollout(env.Rollout, env.Pos, "rollout")
+		env.positions = d.positions
 		env.src = s
 	}
 }

@@ -101,8 +101,11 @@ type Environment struct {
 	ImageKMSKeyID string `yaml:"image_kms_key_id" doc:"The KMS key of this account that copied builds are encrypted with."`
 	// Rollout is nil where the environment has none.
 	Rollout *Rollout `yaml:"rollout" doc:"How instances take up a new build, where their definition does not say it."`
+	// Requires is nil where the environment asks for the ladder alone.
+	Requires *Requires `yaml:"requires" doc:"What a build needs before it becomes current here."`
 
-	src *source
+	src       *source
+	positions map[string]diag.Pos
 }
 
 // Topology is the resources of an environment: every repeated definition

@@ -27,8 +27,12 @@ func (p *Project) checkOpen() {
 			d.copies(f)
 		}
 	}
+	var pipelines []*Pipeline
 	for _, name := range p.PipelineNames() {
-		p.pipeline(name, p.pipelines[name], nil, true, &p.problems)
+		pipelines = append(pipelines, p.pipeline(name, p.pipelines[name], nil, true, &p.problems))
+	}
+	for _, env := range p.Environments() {
+		p.checkRequires(env, pipelines)
 	}
 }
 

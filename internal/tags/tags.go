@@ -63,6 +63,9 @@ const (
 	promoted      = "goldline:promoted:"
 	failedIn      = "goldline:failed-in:"
 	passedIn      = "goldline:passed-in:"
+	checkedIn     = "goldline:checked-in:"
+	// Scanned is on a build, and holds what the last scan of it found.
+	Scanned = "goldline:scanned"
 )
 
 // Promoted is the key that says since when (RFC 3339) a build was promoted to
@@ -79,6 +82,10 @@ func FailedIn(environment string) string { return failedIn + environment }
 // well in an environment.
 func PassedIn(environment string) string { return passedIn + environment }
 
+// CheckedIn is the key that says since when (RFC 3339) a build passes a check
+// stage in an environment.
+func CheckedIn(environment, check string) string { return checkedIn + environment + ":" + check }
+
 // InEnvironment takes apart a key that says what became of one AMI in an
 // environment, rather than what it is: ok is false for every other key.
 func InEnvironment(key string) (prefix, environment string, ok bool) {
@@ -86,6 +93,10 @@ func InEnvironment(key string) (prefix, environment string, ok bool) {
 		if environment, ok := strings.CutPrefix(key, prefix); ok {
 			return prefix, environment, true
 		}
+	}
+	if rest, ok := strings.CutPrefix(key, checkedIn); ok {
+		environment, _, ok = strings.Cut(rest, ":")
+		return checkedIn, environment, ok
 	}
 	return "", "", false
 }
@@ -112,6 +123,12 @@ func ArchitecturePointer(project, environment, image, architecture string) strin
 // its closing slash.
 func Pointers(project, environment string) string {
 	return AllPointers(project) + environment + "/"
+}
+
+// Approvals is the path below which the approvals of a build for an environment
+// lie, with its closing slash.
+func Approvals(project, environment, build string) string {
+	return Pointers(project, environment) + "approvals/" + build + "/"
 }
 
 // AllPointers is the path below which the pointers of a project lie, with its

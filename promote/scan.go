@@ -1,0 +1,135 @@
+package promote
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/goldline-dev/goldline/internal/cloud"
+	"github.com/goldline-dev/goldline/internal/event"
+	"github.com/goldline-dev/goldline/internal/fail"
+	"github.com/goldline-dev/goldline/internal/tags"
+)
+
+// severities, the least first.
+var severities = []string{"none", "low", "medium", "high", "critical"}
+
+// otherWords are what scanners call severities beside those.
+var otherWords = map[string]string{
+	"negligible": "none", "informational": "none", "info": "none", "undefined": "low", "untriaged": "low", "unknown": "low", "moderate": "medium", "important": "high",
+}
+
+func rank(severity string) int { return slices.Index(severities, severity) }
+
+// Scan is what a scan of a build found.
+type Scan struct {
+	Image    string         `json:"image"`
+	Version  string         `json:"version"`
+	AMIs     []string       `json:"amis"` // the build and its copies
+	Severity string         `json:"severity"`
+	Found    map[string]int `json:"found"` // by severity
+	At       time.Time      `json:"at"`
+}
+
+// Findings reads the report of a scanner: JSON in which every key called
+// severity, in whatever case and place, says how bad one finding is. Trivy, Grype
+// and Amazon Inspector write such reports. It gives the number of findings by
+// severity.
+func Findings(report []byte) (map[string]int, error) {
+	decoder := json.NewDecoder(bytes.NewReader(report))
+	var document any
+	if err := decoder.Decode(&document); err != nil {
+		return nil, fail.Inputf("the findings are no JSON: %w", err)
+	}
+	switch document.(type) {
+	case map[string]any, []any:
+	default:
+		return nil, fail.Inputf("the findings are no report: expected an object or a list")
+	}
+	found := map[string]int{}
+	if err := severitiesIn(document, found); err != nil {
+		return nil, err
+	}
+	return found, nil
+}
+
+func severitiesIn(v any, found map[string]int) error {
+	switch v := v.(type) {
+	case []any:
+		for _, e := range v {
+			if err := severitiesIn(e, found); err != nil {
+				return err
+			}
+		}
+	case map[string]any:
+		for key, e := range v {
+			word, text := e.(string)
+			if !strings.EqualFold(key, "severity") || !text {
+				if err := severitiesIn(e, found); err != nil {
+					return err
+				}
+				continue
+			}
+			severity := strings.ToLower(word)
+			if other, ok := otherWords[severity]; ok {
+				severity = other
+			}
+			if rank(severity) < 0 {
+				return fail.WithHint(fail.Inputf("the findings have a severity %q", word), "known are %s", strings.Join(severities, ", "))
+			}
+			found[severity]++
+		}
+	}
+	return nil
+}
+
+// Scanned records on a build, with its copies in all accounts and regions that
+// the caller gets into, what a scan found. Recording again replaces it.
+func (p *Promoter) Scanned(ctx context.Context, ami string, found map[string]int) (Scan, error) {
+	s := Scan{Severity: "none", AMIs: []string{}, Found: found, At: time.Now().UTC().Truncate(time.Second)}
+	for severity, n := range found {
+		if n > 0 && rank(severity) > rank(s.Severity) {
+			s.Severity = severity
+		}
+	}
+	places, err := p.reachable(ctx)
+	if err != nil {
+		return s, err
+	}
+	b, err := p.anywhere(ctx, places, ami)
+	if err != nil {
+		return s, fmt.Errorf("scan: %w", err)
+	}
+	s.Image, s.Version = b.Image, b.Version
+	done := map[*stock]bool{}
+	for _, in := range places {
+		there, ok, err := in.stock.counterpart(ctx, b)
+		if err == nil && ok && !done[in.stock] {
+			_, err = in.cloud.EC2.CreateTags(ctx, &ec2.CreateTagsInput{Resources: there.ids(), Tags: cloud.Tags(map[string]string{tags.Scanned: s.text()})})
+			s.AMIs = append(s.AMIs, there.ids()...)
+			in.stock.forget()
+		}
+		if err != nil {
+			return s, fail.Dirty(fmt.Errorf("record the scan of %s: %w", ami, err), fail.Left{What: "AMIs of " + b.Ref().String() + " without what the scan found", Command: "goldline images scan " + ami + " --findings FILE"})
+		}
+		done[in.stock] = true
+	}
+	event.Scope(p.sink, "", b.Image).Emit(event.Event{Kind: event.Changed, Message: fmt.Sprintf("%s: the scan found at worst %s", b.Ref(), s.Severity), Fields: map[string]string{"ami": b.AMI}})
+	return s, nil
+}
+
+// text is a scan as a tag's value: the worst severity, then how many there are.
+func (s Scan) text() string {
+	var parts []string
+	for i := len(severities) - 1; i > 0; i-- {
+		if n := s.Found[severities[i]]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, severities[i]))
+		}
+	}
+	return strings.TrimSpace(s.Severity + " at " + s.At.Format(time.RFC3339) + " " + strings.Join(parts, ", "))
+}
