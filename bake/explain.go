@@ -22,8 +22,9 @@ type Explanation struct {
 	Hit         bool          `json:"hit"`
 	AMI         string        `json:"ami,omitempty"` // the build that is reused, or the newest, which Changed compares with
 	Changed     []InputChange `json:"changed,omitempty"`
-	// Note says why Changed is empty without a hit: there is no build yet, or the
-	// inputs of the newest are not known on this machine. With a hit it says that
+	// Note says why Changed is empty without a hit: there is no build yet, the one
+	// with these inputs is revoked, or those of the newest are not known on this
+	// machine. With a hit it says that
 	// the build would be tested again.
 	Note string `json:"note,omitempty"`
 }
@@ -88,6 +89,10 @@ func (b *Baker) explain(ctx context.Context, image *project.Image) (Explanation,
 			}
 			return e, nil
 		}
+	}
+	if ami, why, err := b.revoked(ctx, image.Name, k.fingerprint); err != nil || ami != "" {
+		e.AMI, e.Note = ami, fmt.Sprintf("the build with these inputs is revoked: %s", why)
+		return e, err
 	}
 	if newest == nil {
 		e.Note = "there is no build of it yet"

@@ -63,7 +63,7 @@ func sortNewest(images []types.Image) {
 	})
 }
 
-// buildsOf gives the builds of an image, the newest first.
+// buildsOf gives the builds of an image that may be used, the newest first.
 func (b *Baker) buildsOf(ctx context.Context, image string) ([]types.Image, error) {
 	all, err := b.imagesOf(ctx, image)
 	return whole(slices.DeleteFunc(all, func(i types.Image) bool {
@@ -74,8 +74,27 @@ func (b *Baker) buildsOf(ctx context.Context, image string) ([]types.Image, erro
 
 // imagesOf gives the builds of an image, and the AMIs that have yet to pass
 // their tests, the newest first: those that were there as the run began, which
-// one call finds for all images, and those made since.
+// one call finds for all images, and those made since. What is revoked is none of
+// them: it is baked anew.
 func (b *Baker) imagesOf(ctx context.Context, image string) ([]types.Image, error) {
+	all, err := b.allOf(ctx, image)
+	return slices.DeleteFunc(all, func(i types.Image) bool { return cloud.TagSet(i.Tags)[tags.Revoked] != "" }), err
+}
+
+// revoked gives the AMI of an image with a fingerprint that is used no more, and
+// why; empty where there is none.
+func (b *Baker) revoked(ctx context.Context, image, fingerprint string) (ami, why string, err error) {
+	all, err := b.allOf(ctx, image)
+	for _, i := range all {
+		if set := cloud.TagSet(i.Tags); set[tags.Revoked] != "" && set[tags.Fingerprint] == fingerprint {
+			return aws.ToString(i.ImageId), set[tags.Revoked], err
+		}
+	}
+	return "", "", err
+}
+
+// allOf is imagesOf with what is revoked.
+func (b *Baker) allOf(ctx context.Context, image string) ([]types.Image, error) {
 	c := b.options.Cloud
 	own, err := b.own.get(ctx, func(ctx context.Context) ([]types.Image, error) {
 		return describeAMIs(ctx, c, &ec2.DescribeImagesInput{

@@ -56,6 +56,10 @@ func (reuseStep) run(ctx context.Context, b *bake) error {
 			return b.reuse(ctx, ami)
 		}
 	}
+	if ami, why, err := b.revoked(ctx, b.image.Name, b.fingerprint); err != nil || ami != "" {
+		b.say(event.Progress, "%s has this fingerprint and is revoked (%s): baking anew", ami, why)
+		return err
+	}
 	return nil
 }
 
