@@ -38,42 +38,71 @@ const restoreTime = 5 * time.Second // a CI system kills 10 seconds after an int
 // current again. Run again after it was stopped half way, it finishes what it
 // had begun and goes back no further.
 func Rollback(ctx context.Context, o RollbackOptions) (promote.Move, launch.Result, error) {
-	if o.Sink == nil {
-		o.Sink = event.Discard
-	}
-	env, err := o.Project.Environment(o.Environment)
+	b, err := newGoBack(ctx, o)
 	if err != nil {
 		return promote.Move{}, launch.Result{}, err
 	}
-	topology, err := o.Project.Topology(o.Environment, o.Vars)
-	if err != nil {
-		return promote.Move{}, launch.Result{}, err
-	}
-	c, err := enter(ctx, o.Provider, env)
-	if err != nil {
-		return promote.Move{}, launch.Result{}, err
-	}
-	sink := event.Scope(o.Sink, "rollback", "")
-	b := &goBack{
-		promoter: promote.New(promote.Options{Project: o.Project, Provider: o.Provider, Sink: o.Sink, Run: o.Run, Lease: o.Lease}).Telling(sink),
-		options: launch.Options{
-			Project: o.Project.Name, Tags: o.Project.Tags, Topology: topology, Dir: o.Project.Dir, Cloud: c, Sink: sink, Run: o.Run, Lease: o.Lease, LoseContents: o.LoseContents,
-			Elsewhere: launch.Elsewhere(o.Project, o.Provider, o.Vars),
-		},
-		environment: o.Environment,
-	}
-	_, result, err := b.run(ctx, []string{o.Image}, o.To)
+	_, result, err := b.run(ctx, []target{{o.Image, o.To}})
 	if len(b.moves) == 0 {
 		return promote.Move{Image: o.Image, Environment: o.Environment}, result, err
 	}
 	return b.moves[0], result, err
 }
 
+// RollbackTo makes an environment what it was at a moment in its past, as
+// promote.Past says, and launches it once. Image and To of the options stand for
+// nothing here. Run again after it was stopped half way, it goes on.
+func RollbackTo(ctx context.Context, o RollbackOptions, returns []promote.Return) ([]promote.Move, launch.Result, error) {
+	b, err := newGoBack(ctx, o)
+	if err != nil {
+		return nil, launch.Result{}, err
+	}
+	var targets []target
+	for _, r := range returns {
+		if r.Moves() {
+			targets = append(targets, target{r.Image, r.To.AMI})
+		}
+	}
+	_, result, err := b.run(ctx, targets)
+	return append([]promote.Move{}, b.moves...), result, err
+}
+
+func newGoBack(ctx context.Context, o RollbackOptions) (*goBack, error) {
+	if o.Sink == nil {
+		o.Sink = event.Discard
+	}
+	env, err := o.Project.Environment(o.Environment)
+	if err != nil {
+		return nil, err
+	}
+	topology, err := o.Project.Topology(o.Environment, o.Vars)
+	if err != nil {
+		return nil, err
+	}
+	c, err := enter(ctx, o.Provider, env)
+	if err != nil {
+		return nil, err
+	}
+	sink := event.Scope(o.Sink, "rollback", "")
+	return &goBack{
+		promoter: promote.New(promote.Options{Project: o.Project, Provider: o.Provider, Sink: o.Sink, Run: o.Run, Lease: o.Lease}).Telling(sink),
+		options: launch.Options{
+			Project: o.Project.Name, Tags: o.Project.Tags, Topology: topology, Dir: o.Project.Dir, Cloud: c, Sink: sink, Run: o.Run, Lease: o.Lease, LoseContents: o.LoseContents,
+			Elsewhere: launch.Elsewhere(o.Project, o.Provider, o.Vars),
+		},
+		environment: o.Environment,
+	}, nil
+}
+
 // rollback is a stage's work.
 func (r *run) rollback(s PlannedStage, sink event.Sink) step {
 	return func(ctx context.Context) (outcome, error) {
 		b := &goBack{promoter: r.promoter.Telling(sink), options: r.launchOptions(s, sink), environment: s.Environment}
-		plan, result, err := b.run(ctx, s.Images, "")
+		var targets []target
+		for _, image := range s.Images {
+			targets = append(targets, target{image, ""})
+		}
+		plan, result, err := b.run(ctx, targets)
 		if err != nil {
 			return outcome{rollouts: result.Rollouts}, err
 		}
@@ -97,8 +126,12 @@ type goBack struct {
 	applying    bool
 }
 
-func (b *goBack) run(ctx context.Context, images []string, to string) (*launch.Plan, launch.Result, error) {
-	plan, result, err := b.forward(ctx, images, to)
+// target is an image and what it goes back to: an AMI, version or fingerprint, or
+// the previous build when that is empty.
+type target struct{ image, to string }
+
+func (b *goBack) run(ctx context.Context, targets []target) (*launch.Plan, launch.Result, error) {
+	plan, result, err := b.forward(ctx, targets)
 	if err == nil {
 		return plan, result, nil
 	}
@@ -109,10 +142,10 @@ func (b *goBack) run(ctx context.Context, images []string, to string) (*launch.P
 	return plan, result, b.restore(ctx, err)
 }
 
-func (b *goBack) forward(ctx context.Context, images []string, to string) (*launch.Plan, launch.Result, error) {
-	for _, image := range images {
-		if to == "" {
-			move, found, err := b.promoter.Unfinished(ctx, image, b.environment)
+func (b *goBack) forward(ctx context.Context, targets []target) (*launch.Plan, launch.Result, error) {
+	for _, t := range targets {
+		if t.to == "" {
+			move, found, err := b.promoter.Unfinished(ctx, t.image, b.environment)
 			if err != nil {
 				return nil, launch.Result{}, clean(err)
 			}
@@ -122,7 +155,7 @@ func (b *goBack) forward(ctx context.Context, images []string, to string) (*laun
 				continue
 			}
 		}
-		move, err := b.promoter.Rollback(ctx, image, b.environment, to)
+		move, err := b.promoter.Rollback(ctx, t.image, b.environment, t.to)
 		if move.Changed || err == nil {
 			b.moves = append(b.moves, move)
 		}

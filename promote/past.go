@@ -1,0 +1,106 @@
+package promote
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/goldline-dev/goldline/internal/fail"
+)
+
+// Moment is a point in an environment's past: the end of a run, or a time.
+type Moment struct {
+	Run string
+	At  time.Time // where Run is empty
+}
+
+func (m Moment) String() string {
+	if m.Run != "" {
+		return "the end of run " + m.Run
+	}
+	return m.At.UTC().Format(time.RFC3339)
+}
+
+// Return is what becomes of an image when its environment goes back to a moment.
+type Return struct {
+	Image string `json:"image"`
+	From  Ref    `json:"from"` // current now
+	// To was current then. Where it is empty nothing was, and From stays.
+	To Ref `json:"to"`
+}
+
+// Moves tells whether another build becomes current.
+func (r Return) Moves() bool { return r.To.AMI != "" && r.To.AMI != r.From.AMI }
+
+// Past says how images of an environment go back to how it was: for each one that
+// has a current build what was current then. Builds that are gone or revoked are
+// refused, all at once, and so is a run that made nothing current there, and a
+// time before the first build was.
+func (p *Promoter) Past(ctx context.Context, environment string, images []string, m Moment) ([]Return, error) {
+	histories := map[string][]Entry{}
+	for _, image := range p.project.ImageNames() {
+		entries, err := p.History(ctx, image, environment)
+		if err != nil {
+			return nil, unchanged(err)
+		}
+		histories[image] = entries
+	}
+	at := m.At
+	if m.Run != "" {
+		if at = endOf(histories, m.Run); at.IsZero() {
+			err := fail.Inputf("run %s made no build current in %s", m.Run, environment)
+			return nil, fail.WithHint(err, "goldline images history --env %s shows the runs that did; --to-time names a time in place of one", environment)
+		}
+	}
+	returns, known := []Return{}, false
+	var gone []string
+	for _, image := range p.project.ImageNames() {
+		entries := histories[image]
+		if len(entries) == 0 || len(images) > 0 && !slices.Contains(images, image) {
+			continue
+		}
+		now := entries[len(entries)-1]
+		r := Return{Image: image, From: Ref{AMI: now.AMI, Version: now.Version}}
+		if then, ok := currentAt(entries, at); ok {
+			known = true
+			r.To = Ref{AMI: then.AMI, Version: then.Version}
+			if r.Moves() && !then.Exists {
+				gone = append(gone, fmt.Sprintf("%s %s", image, r.To))
+			}
+		}
+		returns = append(returns, r)
+	}
+	if len(gone) > 0 {
+		err := fail.Inputf("%s cannot go back to %s: of what was current then, this is gone or revoked: %s", environment, m, strings.Join(gone, ", "))
+		return nil, fail.WithHint(err, "go back with the other images alone, by name, or to another time: goldline images history --env %s", environment)
+	}
+	if !known {
+		return nil, fail.WithHint(fail.Inputf("no build was current in %s at %s", environment, m), "goldline images history --env %s shows since when there are some", environment)
+	}
+	return returns, nil
+}
+
+// currentAt is what was current at a time.
+func currentAt(entries []Entry, at time.Time) (Entry, bool) {
+	for i := len(entries) - 1; i >= 0; i-- {
+		if !entries[i].At.After(at) {
+			return entries[i], true
+		}
+	}
+	return Entry{}, false
+}
+
+// endOf is when a run made a build current for the last time; zero if it never did.
+func endOf(histories map[string][]Entry, run string) time.Time {
+	var end time.Time
+	for _, entries := range histories {
+		for _, e := range entries {
+			if e.Run == run && e.At.After(end) {
+				end = e.At
+			}
+		}
+	}
+	return end
+}
