@@ -122,6 +122,7 @@ type execution struct {
 	current  map[string]*found // by address
 	new      []*found          // what this run made and is there
 	changed  []*found          // what this run has changed, perhaps not to the end
+	undone   []string          // the IDs of what was changed and has been put back
 	touched  bool              // this run has asked for something to be removed
 	finished map[string]bool   // steps that ended well
 }
@@ -204,6 +205,7 @@ func (e *execution) change(f *found) {
 func (e *execution) unchange(ids []string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.undone = append(e.undone, ids...)
 	e.changed = slices.DeleteFunc(e.changed, func(f *found) bool { return has(ids, f.id) })
 }
 
@@ -480,6 +482,9 @@ func (e *execution) carriedOut(c Change) bool {
 	}
 	it := e.byAddress[c.Address]
 	if it == nil || e.current[c.Address] == nil {
+		return false
+	}
+	if has(e.undone, e.current[c.Address].id) {
 		return false
 	}
 	if step := it.last(); step != "" && !e.finished[step] {

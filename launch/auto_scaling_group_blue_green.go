@@ -214,16 +214,10 @@ func noReturn(t *task, o *project.Rollout) string {
 // in a row as the roll-out says.
 func (k autoScalingGroups) healthy(ctx context.Context, t *task, g types.AutoScalingGroup, o *project.Rollout) error {
 	watch := &refreshWatch{task: t, group: g, new: versionsOf(&types.DesiredConfiguration{LaunchTemplate: g.LaunchTemplate, MixedInstancesPolicy: g.MixedInstancesPolicy})}
-	name, row := aws.ToString(g.AutoScalingGroupName), 0
+	name, row, began, within := aws.ToString(g.AutoScalingGroupName), 0, time.Now(), o.Deadline.Or(rolloutDeadline)
 	_, err := t.Cloud.ScalingGroups.Wait(ctx, cloud.Wait[types.AutoScalingGroup]{
-		ID: name, For: "the instances of " + name + " to be healthy", Deadline: o.Deadline.Or(rolloutDeadline), Progress: t.waiting("instances"),
-		Show: func(g types.AutoScalingGroup) string {
-			text := fmt.Sprintf("%d of %d in service", inService(g), sizeOf(g))
-			if len(watch.unwell) > 0 {
-				text += "; " + strings.Join(watch.unwell, "; ")
-			}
-			return text
-		},
+		ID: name, For: "the instances of " + name + " to be healthy", Deadline: within + time.Minute,
+		Show: func(types.AutoScalingGroup) string { return watch.told },
 		Done: func(g types.AutoScalingGroup, found bool) (bool, error) {
 			if !found {
 				return false, nil
@@ -232,8 +226,12 @@ func (k autoScalingGroups) healthy(ctx context.Context, t *task, g types.AutoSca
 			if err != nil {
 				return false, err
 			}
-			if watch.unwell = unwell; len(unwell) > 0 {
+			watch.tell("instances", fmt.Sprintf("%d of %d in service", inService(g), sizeOf(g)), unwell)
+			if len(unwell) > 0 {
 				row = 0
+				if time.Since(began) > within {
+					return false, stuck{fmt.Errorf("not healthy within %s: %s", within, watch.told)}
+				}
 				if inService(g) == len(g.Instances) && inService(g) < sizeOf(g) {
 					return false, k.failing(ctx, t, name)
 				}

@@ -117,7 +117,10 @@ func (k autoScalingGroups) refresh(ctx context.Context, t *task, w want[autoScal
 	if backErr := k.putBack(ctx, watch, r, how, alone); backErr != nil {
 		return fail.Join(err, fmt.Errorf("put it back: %w", backErr))
 	}
-	return err
+	if len(t.undone) == 0 {
+		return err
+	}
+	return fmt.Errorf("%w; it is put back: its instances run what they did before", err)
 }
 
 // refreshTo starts a refresh, or finds the one that is under way, and follows

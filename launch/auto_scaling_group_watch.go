@@ -29,8 +29,9 @@ type refreshWatch struct {
 	new      []string      // the versions that new instances are launched with
 	deadline time.Duration // 0 for none
 	since    time.Time     // since when nothing has become better
-	progress string        // how far the refresh was then
+	best     int           // how far it has come, for comparing
 	unwell   []string      // the new instances that do not serve, and why
+	told     string        // what was last said of it
 }
 
 // stuck is the error of a refresh that gets nowhere.
@@ -83,16 +84,25 @@ func (k autoScalingGroups) over(ctx context.Context, w *refreshWatch, id string)
 			if seen = &r; refreshOver(r.Status) {
 				return true, nil
 			}
-			return false, w.look(ctx, k, r)
+			err := w.look(ctx, k, r)
+			w.tell("instance refresh", showRefresh(r), w.unwell)
+			return false, err
 		},
-		Show:     func(r types.InstanceRefresh) string { return showRefresh(r, w.unwell) },
-		Progress: w.waiting("instance refresh"),
+		Show: func(types.InstanceRefresh) string { return w.told },
 	})
 	var late stuck
 	if err != nil && !errors.As(err, &late) {
 		return nil, err
 	}
 	return seen, err
+}
+
+// tell says what is seen, when that changes.
+func (w *refreshWatch) tell(what, text string, unwell []string) {
+	if text = strings.Join(append([]string{text}, unwell...), "; "); text != w.told {
+		w.told = text
+		w.waiting(what)(text)
+	}
 }
 
 // look sees how the new instances are, and fails when nothing has become better
@@ -112,9 +122,9 @@ func (w *refreshWatch) look(ctx context.Context, k autoScalingGroups, r types.In
 		return nil
 	}
 	w.unwell = unwell
-	now := fmt.Sprint(aws.ToInt32(r.PercentageComplete), aws.ToInt32(r.InstancesToUpdate))
-	if len(unwell) == 0 || now != w.progress || w.since.IsZero() {
-		w.since, w.progress = time.Now(), now
+	far := 1 + int(aws.ToInt32(r.PercentageComplete))*sizeOf(g) - int(aws.ToInt32(r.InstancesToUpdate)) + sizeOf(g)
+	if len(unwell) == 0 || far > w.best || w.since.IsZero() {
+		w.since, w.best = time.Now(), max(far, w.best)
 	}
 	if w.deadline == 0 || time.Since(w.since) < w.deadline {
 		return nil
@@ -175,13 +185,10 @@ func (t *task) targetHealth(ctx context.Context, g types.AutoScalingGroup) (map[
 }
 
 // showRefresh is a refresh in a few words.
-func showRefresh(r types.InstanceRefresh, unwell []string) string {
+func showRefresh(r types.InstanceRefresh) string {
 	text := fmt.Sprintf("%s, %d%%", r.Status, aws.ToInt32(r.PercentageComplete))
 	if n := aws.ToInt32(r.InstancesToUpdate); n > 0 {
 		text += fmt.Sprintf(", %d to go", n)
-	}
-	if len(unwell) > 0 {
-		text += "; " + strings.Join(unwell, "; ")
 	}
 	return text
 }

@@ -184,6 +184,7 @@ func TestFrontMistakes(t *testing.T) {
 	wrong(ruleFile, "[10.0.0.0/8]", "[10.0.0.0/8, 11.0.0.0/8, 12.0.0.0/8]", "the conditions have 6 values: Elastic Load Balancing takes 5")
 	wrong(ruleFile, "[10.0.0.0/8]", "[10.0.0.1]", `"10.0.0.1" is no CIDR block`)
 	wrong(groupFile, "timeout: 5", "timeout: 10", "the timeout, 10 seconds, must be shorter than the interval, 10")
+	wrong(groupFile, "interval: 10, timeout: 5", "interval: 5", "the interval, 5 seconds, must be longer than the timeout, which is 5 by default")
 	wrong(groupFile, "type: lb_cookie, duration: 60", "type: source_ip", "a target group over HTTP has no stickiness by source_ip")
 	wrong(groupFile, "path: /healthy, ", "path: /healthy, protocol: TCP, ", "a target group over HTTP is asked over HTTP or HTTPS")
 	wrong(groupFile, "port: 5432", "port: 5432\nprotocol_version: HTTP2", "protocol_version is for the protocols HTTP and HTTPS")

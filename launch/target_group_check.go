@@ -9,6 +9,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 )
 
+// defaultTimeout is AWS's for health checks of groups over HTTP and HTTPS, in
+// seconds: https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateTargetGroup.html
+const defaultTimeout = 5
+
 // The attributes of target groups of instances and addresses.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_TargetGroupAttribute.html
 const (
@@ -85,6 +89,9 @@ func (targetGroups) checkHealth(c *checker, d definition[targetGroupSpec]) {
 	interval := h.Interval
 	if interval == 0 {
 		interval = 30
+	}
+	if h.Timeout == 0 && d.spec.overHTTP() && interval <= defaultTimeout {
+		c.problems.AddHint(d.At("health_check.interval"), "give a shorter timeout, too", "the interval, %d seconds, must be longer than the timeout, which is %d by default", interval, defaultTimeout)
 	}
 	if h.Timeout > 0 && h.Timeout >= interval {
 		c.problems.Addf(d.At("health_check.timeout"), "the timeout, %d seconds, must be shorter than the interval, %d", h.Timeout, interval)

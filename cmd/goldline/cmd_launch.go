@@ -153,6 +153,8 @@ func (p *program) apply(ctx context.Context, options launch.Options, plan *launc
 	r.Changes = changes(result.Changes)
 	if err == nil {
 		r.next = []string{next}
+	} else {
+		r.none = "nothing has changed"
 	}
 	return r, err
 }
