@@ -21,7 +21,7 @@ var differs = map[string]string{
 	"shutdown_behavior":       "terminate by default, so that a builder that nobody removes removes itself",
 	"spot_price":              "auto falls back to an on-demand instance; any spot instance falls back to the other zones of the default VPC",
 	"spot_instance_types":     "tried in their order; there is no allocation strategy",
-	"boot_mode":               "must be the source image's, which CreateImage keeps; another one is refused",
+	"boot_mode":               "the source image's; uefi-preferred can be narrowed to uefi, and anything else is refused, since EC2 makes it of prepared snapshots alone",
 	"aws_polling":             "gives the deadline of waits; their pace is Goldline's own",
 	"metadata_options":        "IMDSv2 alone and one hop by default; the service cannot be switched off",
 	"communicator":            "ssh alone",

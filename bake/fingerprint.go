@@ -46,7 +46,7 @@ var countedKeys = []string{
 	"version", "ami_name", "ami_description",
 	"user_data", "encrypt_boot", "kms_key_id",
 	"launch_block_device_mappings", "ami_block_device_mappings",
-	"ssh_username", "ena_support", "imds_support", "sriov_support",
+	"ssh_username", "ena_support", "imds_support", "sriov_support", "boot_mode",
 }
 
 // fingerprint lists the inputs of a recipe and digests them. source and

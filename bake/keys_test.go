@@ -242,11 +242,17 @@ func TestAttributes(t *testing.T) {
 	if ami := imageIn(t, options.Cloud, build.AMI); aws.ToBool(ami.EnaSupport) || aws.ToString(ami.SriovNetSupport) != "simple" {
 		t.Errorf("ENA %v, SR-IOV %v", aws.ToBool(ami.EnaSupport), aws.ToString(ami.SriovNetSupport))
 	}
+	image.BootMode = "legacy-bios"
+	if _, err = New(options).Bake(context.Background(), image); fail.ExitCode(err) != fail.CodeInput || !strings.Contains(err.Error(), "narrow to uefi") {
+		t.Errorf("another boot mode: %v", err)
+	}
 	image.BootMode = "uefi"
-	if source := build.SourceAMI; string(imageIn(t, options.Cloud, source).BootMode) != "" && string(imageIn(t, options.Cloud, source).BootMode) != "uefi" {
-		if _, err = New(options).Bake(context.Background(), image); fail.ExitCode(err) != fail.CodeInput {
-			t.Errorf("another boot mode: %v", err)
-		}
+	narrow, err := New(options).Bake(context.Background(), image)
+	if err != nil || narrow.AMI == build.AMI {
+		t.Fatalf("UEFI alone: %+v, %v", narrow, err)
+	}
+	if ami := imageIn(t, options.Cloud, narrow.AMI); ami.BootMode != types.BootModeValuesUefi {
+		t.Errorf("UEFI alone: %s", ami.BootMode)
 	}
 }
 

@@ -41,7 +41,10 @@ func (builderStep) run(ctx context.Context, b *bake) error {
 		return err
 	}
 	b.aside(func() error { _, err := b.commitID(ctx); return err }) // which the AMI's provenance says
-	return b.awaitRunning(ctx, builderStep{}.name())
+	if err := b.awaitRunning(ctx, builderStep{}.name()); err != nil {
+		return err
+	}
+	return b.bootsUEFI()
 }
 
 // awaitRunning waits until the instance that was launched runs.

@@ -162,6 +162,9 @@ func (b *bake) imageInput(ctx context.Context) (*ec2.CreateImageInput, error) {
 	if description != "" {
 		in.Description = aws.String(description)
 	}
+	if b.narrowsBoot() {
+		in.BootModeOverride = types.BootModeOverrideValuesUefi
+	}
 	return in, nil
 }
 

@@ -34,10 +34,32 @@ func (sourceStep) run(ctx context.Context, b *bake) error {
 	default:
 		err = fail.Inputf("%s: no source: give source_image, source_ami or source_ami_filter", b.image.Pos)
 	}
-	if err == nil && b.image.BootMode != "" && b.source.BootMode != "" && string(b.source.BootMode) != b.image.BootMode {
-		err = fail.Inputf("%s: boot_mode is %s, but the source image %s has %s, which CreateImage keeps", b.image.At("boot_mode"), b.image.BootMode, aws.ToString(b.source.ImageId), b.source.BootMode)
+	if err != nil {
+		return err
 	}
-	return err
+	if want, has := b.image.BootMode, string(b.source.BootMode); want != "" && has != "" && want != has && !b.narrowsBoot() {
+		err := fail.Inputf("%s: boot_mode is %s, but the source image %s has %s, which EC2 lets an image of it keep or, of uefi-preferred, narrow to uefi", b.image.At("boot_mode"), want, aws.ToString(b.source.ImageId), has)
+		return fail.WithHint(err, "start from an AMI with boot_mode %s; aws ec2 register-image --boot-mode makes one of a snapshot that is prepared for it", want)
+	}
+	return nil
+}
+
+// narrowsBoot tells whether the AMI is to boot in UEFI alone, and the source image
+// prefers that. Nothing else can be made another of a boot mode:
+// https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/set-ami-boot-mode.html
+func (b *bake) narrowsBoot() bool {
+	return b.image.BootMode == string(types.BootModeValuesUefi) && b.source.BootMode == types.BootModeValuesUefiPreferred
+}
+
+// bootsUEFI refuses a builder that EC2 would not make an image for UEFI alone of,
+// before anything is done on it.
+func (b *bake) bootsUEFI() error {
+	in := b.instance.CurrentInstanceBootMode
+	if !b.narrowsBoot() || in == "" || in == types.InstanceBootModeValuesUefi {
+		return nil
+	}
+	err := fmt.Errorf("%s: boot_mode is %s, but %s (%s) runs in %s", b.image.At("boot_mode"), b.image.BootMode, b.called(), b.instance.InstanceType, in)
+	return fail.WithHint(err, "take an instance_type that boots UEFI, such as one of t3 or m7i")
 }
 
 // sourceBuild is the newest build of another recipe. One that this Baker made

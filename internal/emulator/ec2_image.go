@@ -50,7 +50,7 @@ func (s *ec2Service) addImages() {
 	const mappings = " BlockDeviceMappings.DeviceName BlockDeviceMappings.NoDevice BlockDeviceMappings.VirtualName BlockDeviceMappings.Ebs.DeleteOnTermination" +
 		" BlockDeviceMappings.Ebs.VolumeSize BlockDeviceMappings.Ebs.VolumeType BlockDeviceMappings.Ebs.Iops BlockDeviceMappings.Ebs.Throughput" +
 		" BlockDeviceMappings.Ebs.SnapshotId BlockDeviceMappings.Ebs.Encrypted "
-	on(s, "CreateImage", "InstanceId Name Description NoReboot TagSpecifications.*"+mappings, s.createImage)
+	on(s, "CreateImage", "InstanceId Name Description NoReboot BootModeOverride TagSpecifications.*"+mappings, s.createImage)
 	on(s, "RegisterImage", "Name Description Architecture RootDeviceName VirtualizationType EnaSupport ImdsSupport BootMode SriovNetSupport TagSpecifications.*"+mappings, s.registerImage)
 	on(s, "CopyImage", "Name Description SourceImageId SourceRegion ClientToken CopyImageTags Encrypted KmsKeyId SnapshotCopyCompletionDurationMinutes TagSpecifications.*", s.copyImage)
 	on(s, "DeregisterImage", "ImageId DeleteAssociatedSnapshots", s.deregisterImage)

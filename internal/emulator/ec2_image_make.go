@@ -41,7 +41,13 @@ func (s *ec2Service) createImage(c ec2Call, in *ec2.CreateImageInput) (*ec2.Crea
 	if instance.State != stateRunning && instance.State != stateStopped && instance.State != stateStopping {
 		return nil, refuse("IncorrectState", "The instance '%s' is not in a state from which an image can be made: %s", instance.ID, instance.State)
 	}
+	if o := in.BootModeOverride; o != "" && (o != types.BootModeOverrideValuesUefi || instance.bootedIn() != types.InstanceBootModeValuesUefi) {
+		return nil, refuse("InvalidParameterValue", "The boot mode override '%s' is not supported for an instance whose current boot mode is '%s'.", o, instance.bootedIn())
+	}
 	base, _ := s.visibleImage(c, instance.Image)
+	if in.BootModeOverride != "" {
+		base.Image.BootMode = types.BootModeValues(in.BootModeOverride)
+	}
 	row := imageRow{OS: instance.OS, User: instance.User, Image: types.Image{
 		ImageId: new(imageID.make()), Name: in.Name, Description: in.Description, OwnerId: new(c.Account), Architecture: instance.Arch,
 		CreationDate: new(c.now.UTC().Format(dateForm)), ImageLocation: new(c.Account + "/" + *in.Name), ImageType: types.ImageTypeValuesMachine,

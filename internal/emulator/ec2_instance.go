@@ -57,6 +57,16 @@ type instanceRow struct {
 	Layers                     []string
 	OS, User                   string
 	Credits                    string
+	BootMode                   types.BootModeValues // the image's; empty where it says nothing
+}
+
+// bootedIn is what the instance runs in: all types here boot UEFI where the image
+// can.
+func (r instanceRow) bootedIn() types.InstanceBootModeValues {
+	if r.BootMode == types.BootModeValuesLegacyBios {
+		return types.InstanceBootModeValuesLegacyBios
+	}
+	return types.InstanceBootModeValuesUefi
 }
 
 func (r instanceRow) id() string { return r.ID }
@@ -177,10 +187,10 @@ func (s *ec2Service) showInstance(w world, row instanceRow) types.Instance {
 		LaunchTime: new(row.Launched), PrivateDnsName: new(""), PublicDnsName: new(""), EbsOptimized: new(row.EbsOptimized), EnaSupport: new(true),
 		Hypervisor: types.HypervisorTypeXen, VirtualizationType: types.VirtualizationTypeHvm, RootDeviceType: types.DeviceTypeEbs,
 		RootDeviceName: new(row.RootDevice), Monitoring: &types.Monitoring{State: monitoring(row)},
-		Placement:          &types.Placement{AvailabilityZone: new(row.Zone), AvailabilityZoneId: new(row.ZoneID), GroupName: new(""), Tenancy: row.Tenancy},
-		PlatformDetails:    new("Linux/UNIX"),
-		UsageOperation:     new("RunInstances"),
-		BootMode:           types.BootModeValuesUefiPreferred,
+		Placement:       &types.Placement{AvailabilityZone: new(row.Zone), AvailabilityZoneId: new(row.ZoneID), GroupName: new(""), Tenancy: row.Tenancy},
+		PlatformDetails: new("Linux/UNIX"),
+		UsageOperation:  new("RunInstances"),
+		BootMode:        row.BootMode, CurrentInstanceBootMode: row.bootedIn(),
 		CpuOptions:         cpuOf(row.Type),
 		Tags:               s.tagList(w, row.ID),
 		MetadataOptions:    new(row.Metadata),

@@ -35,7 +35,7 @@ type Placing struct {
 	UnlimitedCredits    bool             `yaml:"enable_unlimited_credits" doc:"Unlimited CPU credits for a burstable builder."`
 	UnlimitedT2         bool             `yaml:"enable_t2_unlimited" doc:"An older name of enable_unlimited_credits."`
 	SriovSupport        bool             `yaml:"sriov_support" doc:"Mark the AMI as one with SR-IOV networking."`
-	BootMode            string           `yaml:"boot_mode" enum:"legacy-bios,uefi,uefi-preferred" doc:"Boot mode that the AMI must have; it is the source image's, and anything else is refused."`
+	BootMode            string           `yaml:"boot_mode" enum:"legacy-bios,uefi,uefi-preferred" doc:"Boot mode that the AMI must have: the source image's, or uefi where that is uefi-preferred."`
 	DisableStopInstance bool             `yaml:"disable_stop_instance" doc:"The provisioners shut the builder down; wait for that in place of stopping it."`
 	SkipCreateAMI       bool             `yaml:"skip_create_ami" doc:"Provision, and make no AMI."`
 	TemporaryProfile    *PolicyDocument  `yaml:"temporary_iam_instance_profile_policy_document" doc:"Policy of a role and an instance profile that are made for the builder, and removed with it."`
