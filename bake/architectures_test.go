@@ -243,3 +243,18 @@ func (l *local) goWrongTwice(recipe func(string) *project.Image, wrong string, n
 		}
 	}
 }
+
+// A source image may be what a parameter holds, as EC2 takes it.
+func TestSourceOfParameter(t *testing.T) {
+	l := openLocal(t, emulator.Options{Machine: emulator.NoMachines, Transition: 2 * time.Millisecond}, nil)
+	i := l.stubbed(stubSSH(t), "1")
+	i.SourceAMIFilter, i.SourceAMI = nil, "resolve:ssm:/aws/service/debian/release/12/latest/amd64"
+	build, err := New(l.options("r1")).Bake(context.Background(), i)
+	if err != nil || !strings.HasPrefix(build.SourceAMI, "ami-") {
+		t.Fatalf("%+v, %v", build, err)
+	}
+	i.SourceAMI = "resolve:ssm:/nowhere"
+	if _, err = New(l.options("r2")).Bake(context.Background(), i); fail.ExitCode(err) != fail.CodeInput || !strings.Contains(err.Error(), "no parameter /nowhere in eu-central-1") {
+		t.Errorf("nowhere: %v", err)
+	}
+}

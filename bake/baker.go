@@ -140,12 +140,14 @@ type Baker struct {
 
 	mu      sync.Mutex
 	sources map[string]*memo[[]types.Image] // by filter
-	made    []types.Image                   // builds since, and old ones that were waited for
-	gates   map[string]chan struct{}        // one bake of an image at a time
-	shares  map[string]*shared              // by what it is and must be like
-	regions map[string]*cloud.Cloud
-	active  int             // bakes under way
-	stale   map[string]bool // images that Explain found would be baked
+	// parameters are what SSM parameters hold that recipes start from, by name.
+	parameters map[string]*memo[string]
+	made       []types.Image            // builds since, and old ones that were waited for
+	gates      map[string]chan struct{} // one bake of an image at a time
+	shares     map[string]*shared       // by what it is and must be like
+	regions    map[string]*cloud.Cloud
+	active     int             // bakes under way
+	stale      map[string]bool // images that Explain found would be baked
 
 	nonce     string // tells what this Baker makes from what others of the run make
 	stop      *batch
@@ -158,17 +160,18 @@ func New(o Options) *Baker {
 		o.Sink = event.Discard
 	}
 	b := &Baker{
-		options: o,
-		own:     newMemo[[]types.Image](),
-		swept:   newMemo[struct{}](),
-		caller:  newMemo[netip.Addr](),
-		commit:  newMemo[commit](),
-		sources: map[string]*memo[[]types.Image]{},
-		gates:   map[string]chan struct{}{},
-		shares:  map[string]*shared{},
-		regions: map[string]*cloud.Cloud{},
-		stale:   map[string]bool{},
-		nonce:   uuid.NewString(),
+		options:    o,
+		own:        newMemo[[]types.Image](),
+		swept:      newMemo[struct{}](),
+		caller:     newMemo[netip.Addr](),
+		commit:     newMemo[commit](),
+		sources:    map[string]*memo[[]types.Image]{},
+		parameters: map[string]*memo[string]{},
+		gates:      map[string]chan struct{}{},
+		shares:     map[string]*shared{},
+		regions:    map[string]*cloud.Cloud{},
+		stale:      map[string]bool{},
+		nonce:      uuid.NewString(),
 	}
 	b.stop = newBatch(func(ctx context.Context, ids []string) error {
 		_, err := o.Cloud.EC2.StopInstances(ctx, &ec2.StopInstancesInput{InstanceIds: ids})

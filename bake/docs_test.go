@@ -197,6 +197,8 @@ below images/ give recipes as they stand.
 | ` + "`variable`, `variables`" + ` | works | with type, default, sensitive and validation; ` + "`PKR_VAR_`, `*.auto.pkrvars.hcl`, `--var-file`, `--var`" + ` |
 | ` + "`local`, `locals`" + ` | works | |
 | ` + "`data \"amazon-ami\"`" + ` | differs | what a source starts from, with its id, name, owner and creation_date; its region is the source's |
+| ` + "`data \"amazon-parameterstore\"`" + ` | differs | as source_ami alone, where the bake looks it up as ` + "`resolve:ssm:NAME`" + `, which recipes may say themselves |
+| ` + "`data \"null\"`" + ` | works | |
 | other data sources | refused | give what they would look up with a variable |
 | ` + "`source`" + ` | works | with dynamic blocks, and what a build's source block adds |
 | ` + "`build`" + ` | works | no error-cleanup-provisioner |

@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/fail"
 	"github.com/goldline-dev/goldline/internal/project"
@@ -96,6 +97,11 @@ func (b *bake) sourceAMI(ctx context.Context) (types.Image, error) {
 	if err != nil {
 		return types.Image{}, err
 	}
+	if name, ok := strings.CutPrefix(id, resolveSSM); ok {
+		if id, err = b.heldBy(ctx, name); err != nil {
+			return types.Image{}, err
+		}
+	}
 	found, err := b.sourcesFor(ctx, &ec2.DescribeImagesInput{Filters: []types.Filter{cloud.Filter("image-id", id)}})
 	if err != nil {
 		return types.Image{}, fmt.Errorf("source image %s: %w", id, err)
@@ -104,6 +110,40 @@ func (b *bake) sourceAMI(ctx context.Context) (types.Image, error) {
 		return types.Image{}, fmt.Errorf("%s: source_ami %s is not there in %s, or account %s may not use it", b.image.At("source_ami"), id, b.cloud.Region, b.cloud.Account)
 	}
 	return found[0], nil
+}
+
+// resolveSSM begins a source_ami that names an SSM parameter, as EC2 takes it in
+// the place of an AMI. A version may follow the name: resolve:ssm:/base:3.
+// https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/using-systems-manager-parameter-to-find-AMI.html
+const resolveSSM = "resolve:ssm:"
+
+// heldBy is the AMI that a parameter holds, which the bakes of a run ask for once.
+func (b *bake) heldBy(ctx context.Context, name string) (string, error) {
+	b.Baker.mu.Lock()
+	known, ok := b.parameters[name]
+	if !ok {
+		fresh := newMemo[string]()
+		known = &fresh
+		b.parameters[name] = known
+	}
+	b.Baker.mu.Unlock()
+	at := b.image.At("source_ami")
+	id, err := known.get(ctx, func(ctx context.Context) (string, error) {
+		out, err := b.cloud.SSM.GetParameter(ctx, &ssm.GetParameterInput{Name: aws.String(name)})
+		if err != nil {
+			return "", err
+		}
+		return aws.ToString(out.Parameter.Value), nil
+	})
+	switch {
+	case cloud.NotFound(err):
+		return "", fail.Inputf("%s: source_ami: there is no parameter %s in %s", at, name, b.cloud.Region)
+	case err != nil:
+		return "", fmt.Errorf("%s: source_ami: parameter %s: %w", at, name, err)
+	case !strings.HasPrefix(id, "ami-"):
+		return "", fail.Inputf("%s: source_ami: parameter %s holds no AMI", at, name)
+	}
+	return id, nil
 }
 
 func (b *bake) sourceByFilter(ctx context.Context, f *project.AMIFilter) (types.Image, error) {

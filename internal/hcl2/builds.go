@@ -278,6 +278,11 @@ func (e *evaluation) standIns(body, n *yaml.Node, from string) {
 			}
 		}
 	}
+	if held := lookup(body, "source_ami"); n == body && held != nil {
+		if name, ok := strings.CutPrefix(held.Value, parameterMark); ok && strings.Index(name, "\x00") == len(name)-1 {
+			held.Value = resolveSSM + strings.TrimSuffix(name, "\x00")
+		}
+	}
 	e.replace(n, from)
 }
 
@@ -301,6 +306,11 @@ func (e *evaluation) replace(n *yaml.Node, from string) {
 	}
 	for field, word := range dataFields {
 		n.Value = strings.ReplaceAll(n.Value, "\x00"+from+" "+field+"\x00", "{{ .SourceAMI"+strings.TrimPrefix(word, "SourceAMI")+" }}")
+	}
+	if strings.Contains(n.Value, parameterMark) {
+		at := diag.Pos{File: n.HeadComment, Line: n.Line, Col: n.Column}
+		e.problems.AddHint(at, "give it as a variable: --var", "what a parameter holds can be used only as source_ami")
+		n.Value = ""
 	}
 	if strings.Contains(n.Value, "\x00") {
 		at := diag.Pos{File: n.HeadComment, Line: n.Line, Col: n.Column}

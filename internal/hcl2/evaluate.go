@@ -24,6 +24,7 @@ type evaluation struct {
 	secrets   []string
 	known     map[bool]map[string]function.Function
 	lookups   map[string]string // stand-in text of a data source's field -> "type.name field"
+	looking   map[string]bool   // data sources being evaluated, to notice a ring
 }
 
 // Evaluate gives what a template comes to. The result is of use only without
@@ -32,7 +33,7 @@ func (t *Template) Evaluate(in Input) (Result, diag.List) {
 	var problems diag.List
 	e := &evaluation{
 		t: t, in: in, problems: &problems, variables: map[string]cty.Value{}, locals: map[string]cty.Value{},
-		known: map[bool]map[string]function.Function{}, lookups: map[string]string{},
+		known: map[bool]map[string]function.Function{}, lookups: map[string]string{}, looking: map[string]bool{},
 	}
 	e.setVariables()
 	for _, name := range keys(t.locals) {
@@ -123,59 +124,4 @@ func (e *evaluation) context(expr hclsyntax.Expression, more map[string]cty.Valu
 		set[name] = v
 	}
 	return &hcl.EvalContext{Variables: set, Functions: e.functions(false)}
-}
-
-// dataFields are what a data source "amazon-ami" tells, with the words by which
-// a template asks for the same of the image that a build starts from.
-var dataFields = map[string]string{
-	"id": "SourceAMI", "name": "SourceAMIName", "creation_date": "SourceAMICreationDate",
-	"owner": "SourceAMIOwner", "owner_name": "SourceAMIOwnerName",
-}
-
-// dataSources gives stand-ins for what would be looked up. A source that starts
-// from one gets its filter (standIns).
-func (e *evaluation) dataSources(expr hclsyntax.Expression) cty.Value {
-	byType := map[string]map[string]cty.Value{}
-	for _, name := range keys(e.t.data) {
-		b := e.t.data[name]
-		fields := map[string]cty.Value{}
-		for field := range dataFields {
-			text := "\x00" + name + " " + field + "\x00"
-			e.lookups[text] = name
-			fields[field] = cty.StringVal(text)
-		}
-		if b.Labels[0] != "amazon-ami" {
-			for _, used := range hclsyntax.Variables(expr) {
-				if used.RootName() == "data" && strings.Contains(traversal(used), "."+name) {
-					e.problems.AddHint(pos(b.TypeRange), "amazon-ami is; give anything else as a variable: --var", "data source %q is not looked up", b.Labels[0])
-				}
-			}
-		}
-		if byType[b.Labels[0]] == nil {
-			byType[b.Labels[0]] = map[string]cty.Value{}
-		}
-		byType[b.Labels[0]][b.Labels[1]] = cty.ObjectVal(fields)
-		if b.Labels[0] != "amazon-ami" {
-			byType[b.Labels[0]][b.Labels[1]] = cty.DynamicVal
-		}
-	}
-	all := map[string]cty.Value{}
-	for kind, set := range byType {
-		all[kind] = cty.ObjectVal(set)
-	}
-	return cty.ObjectVal(all)
-}
-
-// traversal writes a name as the template has it: data.amazon-ami.base.id.
-func traversal(t hcl.Traversal) string {
-	var parts []string
-	for _, step := range t {
-		switch s := step.(type) {
-		case hcl.TraverseRoot:
-			parts = append(parts, s.Name)
-		case hcl.TraverseAttr:
-			parts = append(parts, s.Name)
-		}
-	}
-	return strings.Join(parts, ".")
 }

@@ -189,13 +189,17 @@ variable "small" {
     error_message = "Too small."
   }
 }
-data "amazon-parameterstore" "x" { name = "y" }
+data "amazon-secretsmanager" "x" { name = "y" }
+data "amazon-parameterstore" "subnet" { name = "/subnet" }
 locals {
   a = local.b
   b = local.a
   c = nosuch("x")
 }
-source "amazon-ebs" "web" { source_ami = data.amazon-parameterstore.x.value }
+source "amazon-ebs" "web" {
+  source_ami = data.amazon-secretsmanager.x.value
+  subnet_id  = data.amazon-parameterstore.subnet.value
+}
 build {
   sources = ["source.amazon-ebs.wbe", "source.amazon-ebs.web"]
   provisoner "shell" {}
@@ -204,7 +208,7 @@ build {
 	got := problems.Err().Error()
 	for _, want := range []string{
 		`web.pkr.hcl:2:1: no value for the variable "none"`, `web.pkr.hcl:3:1: variable "small": Too small`, "locals need each other in a ring: a -> b -> a",
-		"nosuch", `web.pkr.hcl:18:14: no source "source.amazon-ebs.wbe"`, `unknown key "provisoner"`, `data source "amazon-parameterstore" is not looked up`,
+		"nosuch", `web.pkr.hcl:22:14: no source "source.amazon-ebs.wbe"`, `unknown key "provisoner"`, `data source "amazon-secretsmanager" is not looked up`, "what a parameter holds can be used only as source_ami",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%q is not among\n%s", want, got)
@@ -265,4 +269,30 @@ func TestWhereValuesComeFrom(t *testing.T) {
 	want("file")
 	in.Vars = map[string]string{"v": `["given"]`}
 	want("given")
+}
+
+// What a parameter holds is left to the bake, by EC2's own name for it.
+func TestDataSources(t *testing.T) {
+	r, problems := evaluateText(t, `
+variable "arch" { default = "arm64" }
+data "null" "name" { input = "web-${var.arch}" }
+data "amazon-parameterstore" "ami" { name = "/base/${var.arch}" }
+data "http" "unused" { url = "https://example.com" }
+locals { ami = data.amazon-parameterstore.ami.value }
+source "amazon-ebs" "web" {
+  ami_name   = data.null.name.output
+  source_ami = local.ami
+}
+build { sources = ["source.amazon-ebs.web"] }
+`, Input{})
+	if err := problems.Err(); err != nil {
+		t.Fatal(err)
+	}
+	if got := show(t, r.Images[0].Body); got != "ami_name: web-arm64\nsource_ami: resolve:ssm:/base/arm64\n" {
+		t.Errorf("got\n%s", got)
+	}
+	_, problems = evaluateText(t, "data \"null\" \"a\" { input = data.null.a.output }\nlocals { a = data.null.a.output }\n", Input{})
+	if err := problems.Err(); err == nil || !strings.Contains(err.Error(), "needs itself") {
+		t.Errorf("a ring: %v", err)
+	}
 }

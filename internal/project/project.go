@@ -224,7 +224,7 @@ type Image struct {
 
 	// Where it starts from: one of the three.
 	SourceImage     string     `yaml:"source_image" ref:"image" doc:"Another recipe of this project, whose current build this one starts from."`
-	SourceAMI       string     `yaml:"source_ami" architectures:"true" doc:"ID of the AMI to start from, or one for each of architectures."`
+	SourceAMI       string     `yaml:"source_ami" architectures:"true" doc:"ID of the AMI to start from, or resolve:ssm:NAME for the one that an SSM parameter holds; or one for each of architectures."`
 	SourceAMIFilter *AMIFilter `yaml:"source_ami_filter" doc:"How to find the AMI to start from."`
 
 	Architectures []string `yaml:"architectures" enum:"x86_64,arm64" doc:"The architectures of a build, the main one first: it has an AMI for each, and counts when all are there."`
