@@ -330,10 +330,16 @@ func (e *execution) restore(ctx context.Context, t *task, it *item) (bool, error
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), restoreDeadline)
 	defer cancel()
+	old := it.have
+	if len(t.old) > 0 {
+		old = t.old[0]
+	} else if t.swapped == nil {
+		return false, nil // nothing was taken from it
+	}
 	done, err := it.kind.restore(ctx, t)
 	if err != nil {
 		e.touch()
-		return false, fmt.Errorf("put %s back: %w", t.old[0].id, err)
+		return false, fmt.Errorf("put %s back: %w", old.id, err)
 	}
 	if !done {
 		return false, nil
@@ -349,8 +355,9 @@ func (e *execution) restore(ctx context.Context, t *task, it *item) (bool, error
 			}
 		}
 	}
-	e.current[it.Address] = t.old[0]
-	t.emit(event.Warning, map[string]string{"id": t.old[0].id, "kind": it.Kind}, "%s is put back in its place", t.old[0].id)
+	e.changed = slices.DeleteFunc(e.changed, func(f *found) bool { return f.id == old.id })
+	e.current[it.Address] = old
+	t.emit(event.Warning, map[string]string{"id": old.id, "kind": it.Kind}, "%s is put back in its place", old.id)
 	return true, nil
 }
 

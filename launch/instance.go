@@ -159,6 +159,9 @@ func (instances) compare(w want[instanceSpec], i instance) (d differences) {
 		d.fixed("tenancy", string(i.Placement.Tenancy), s.Tenancy, "")
 	}
 	compareInputs(&d, w, i)
+	if w.world.swapsRoot(w.Resource) {
+		d.rootInPlace()
+	}
 	d.set("iam_instance_profile", profileOf(i.Instance), s.IAMInstanceProfile)
 	if len(s.SecurityGroups) > 0 {
 		wanted := slices.Sorted(slices.Values(s.SecurityGroups))

@@ -201,6 +201,13 @@ func (k instances) settle(ctx context.Context, t *task, i instance) (instance, e
 		}
 		i.Instance = *now
 	}
+	if t.swapped != nil {
+		now, err := t.running(ctx, id)
+		if err != nil {
+			return i, err
+		}
+		i.Instance = *now
+	}
 	if t.becomesHealthy != nil {
 		return i, t.becomesHealthy(ctx, i.Instance)
 	}

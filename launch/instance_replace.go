@@ -63,6 +63,9 @@ func volumesOn(i types.Instance) []string {
 // restore removes what was launched, gives the old instance its volumes back
 // and starts it.
 func (k instances) restore(ctx context.Context, t *task) error {
+	if t.swapped != nil {
+		return k.unswap(ctx, t)
+	}
 	if len(t.old) == 0 {
 		return nil
 	}

@@ -24,11 +24,21 @@ func (instances) updateAPI(c *cloud.Cloud) instanceUpdateAPI { return c.EC2 }
 
 func (k instances) update(ctx context.Context, t *task, w want[instanceSpec], i instance, d differences) error {
 	id := aws.ToString(i.InstanceId)
+	if d.has("ami") || d.has("user_data") {
+		var err error
+		if t.saw, err = k.told(ctx, t, id); err != nil {
+			return err
+		}
+		t.swapped = &i
+		if err := k.swapRoot(ctx, t, w, i); err != nil {
+			return err
+		}
+	}
 	// Volumes first: what the instance runs may be waiting for them.
 	if err := k.updateAttachments(ctx, t, w, i); err != nil {
 		return err
 	}
-	if d.has("state") {
+	if d.has("state") && t.swapped == nil {
 		if err := k.start(ctx, t, id); err != nil {
 			return err
 		}

@@ -179,6 +179,11 @@ func (p *planner) decideOne(it *item) error {
 		delete(wanted, tags.Version)
 		delete(wanted, tags.Digest)
 	}
+	if it.swaps() {
+		for _, key := range rootTags {
+			delete(wanted, key) // they change with the root
+		}
+	}
 	for _, key := range tags.Keys(wanted) {
 		if have, ok := it.have.tags[key]; !ok || have != wanted[key] {
 			if it.retag == nil {

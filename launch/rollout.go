@@ -88,7 +88,7 @@ func (p *planner) rollouts() ([]*rolling, error) {
 		switch {
 		case it.resumed:
 			todo[name] = append([]*item{it}, todo[name]...)
-		case it.action == Replace && (!it.first || p.inItsOwnWay(it)):
+		case it.swaps() || it.action == Replace && (!it.first || p.inItsOwnWay(it)):
 			todo[name] = append(todo[name], it)
 		case it.action != Replace:
 			r.done = append(r.done, it)
@@ -103,7 +103,7 @@ func (p *planner) rollouts() ([]*rolling, error) {
 		}
 		batches, err := batchesOf(r.spec, r.size, len(list), p.spare(list))
 		if err != nil {
-			problems.AddHint(r.spec.Pos, "", "%s: %v", r.definition, err)
+			problems.AddHint(r.spec.Pos, "give "+r.definition+" a rollout of its own, or change this one", "%s: %v", r.definition, err)
 			continue
 		}
 		r.divide(batches, list)
@@ -122,7 +122,7 @@ func (p *planner) inItsOwnWay(it *item) bool {
 // hold nothing that has to be handed over.
 func (p *planner) spare(list []*item) bool {
 	for _, it := range list {
-		if it.first || movesVolumes(it) || len(it.Spec.(*instanceSpec).NetworkInterfaces) > 0 {
+		if it.first || it.swaps() || movesVolumes(it) || len(it.Spec.(*instanceSpec).NetworkInterfaces) > 0 {
 			return false
 		}
 	}
@@ -267,7 +267,7 @@ func (e *execution) take(ctx context.Context, r *rolling, t *task, it *item, spe
 	}
 	err := e.bring(ctx, t, it, spec)
 	if err == nil {
-		r.note(it.Address, func(m *member) { m.New, m.To = e.now(it.Address).id, e.now(it.Address).attributes["ami"] })
+		r.note(it.Address, func(m *member) { m.New, m.To = e.now(it.Address).id, e.ami(spec.(*instanceSpec)) })
 		err = e.hook(ctx, r, it.Address, "after_replace")
 	}
 	if err != nil {

@@ -178,7 +178,13 @@ func TestRolloutStops(t *testing.T) {
 // and be the last before a kill, and wants the end state of the undisturbed one
 // from the same command again.
 func TestRolloutEveryCallFailsOnce(t *testing.T) {
-	stride := 23 // with the four kinds, about thirty of them; all with ROLLOUT_FAULTS=all
+	for name, rollout := range map[string]string{"instances": "{canary: {bake_time: 1ms}}", "roots": "{strategy: AllAtOnce, replace: root-volume}"} {
+		t.Run(name, func(t *testing.T) { everyCallOf(t, rollout) })
+	}
+}
+
+func everyCallOf(t *testing.T, rollout string) {
+	stride := 37 // with the four kinds, some eight of them; all with ROLLOUT_FAULTS=all
 	if os.Getenv("ROLLOUT_FAULTS") == "all" {
 		stride = 1
 	}
@@ -187,7 +193,7 @@ func TestRolloutEveryCallFailsOnce(t *testing.T) {
 		s.launch()
 		s.promote("web", "2.0.0")
 	}, launchIt}
-	fresh := func() *site { return newSite(t, rollingFleet(2, true, "{canary: {bake_time: 1ms}}")) }
+	fresh := func() *site { return newSite(t, rollingFleet(2, true, rollout)) }
 	calm := fresh()
 	story.prepare(calm)
 	calm.local.ResetCalls()
@@ -195,7 +201,7 @@ func TestRolloutEveryCallFailsOnce(t *testing.T) {
 	calls, want := len(calm.local.Calls()), calm.shape()
 	var faults []emulator.Fault
 	for i, kind := range []emulator.FaultKind{emulator.Error, emulator.LostAnswer, emulator.Die, emulator.DieAfter} {
-		for n := 1 + i*5; n <= calls; n += stride {
+		for n := 1 + (i*9+len(rollout))%stride; n <= calls; n += stride {
 			faults = append(faults, emulator.Fault{Nth: n, Kind: kind, Code: codeFor(kind)})
 		}
 	}
@@ -206,5 +212,37 @@ func TestRolloutEveryCallFailsOnce(t *testing.T) {
 	})
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// TestRolloutOfRoots: instances keep their IDs and addresses, and what they run is
+// another build; one whose root cannot be replaced goes on with the old one.
+func TestRolloutOfRoots(t *testing.T) {
+	s := newRollingFleet(t, 2, true, "{strategy: OneAtATime, replace: root-volume}")
+	was, shape := []string{s.id("instance.web[0]"), s.id("instance.web[1]")}, s.shape()
+	s.promote("web", "2.0.0")
+	s.fault("", "CreateReplaceRootVolumeTask", "error", "InsufficientInstanceCapacity", 2)
+	r, err := s.tryLaunch(t.Context())
+	if err == nil || fail.ExitCode(err) != fail.CodeDirty {
+		t.Fatalf("error %v", err)
+	}
+	if states := r.Rollouts[0].Instances; states[0].State != StateTaken || states[1].State != StatePutBack || states[0].Old != states[0].New {
+		t.Errorf("states %+v", states)
+	}
+	if got := s.versions(); got != "2.0.0 1.0.0" {
+		t.Errorf("versions %s", got)
+	}
+	s.launch()
+	s.settled()
+	if got := s.versions(); got != "2.0.0 2.0.0" {
+		t.Errorf("versions %s", got)
+	}
+	if is := []string{s.id("instance.web[0]"), s.id("instance.web[1]")}; !slices.Equal(was, is) {
+		t.Errorf("instances %v, were %v", is, was)
+	}
+	for kind, lines := range s.shape() {
+		if strings.HasSuffix(kind, " volume") && len(lines) != len(shape[kind]) {
+			t.Errorf("volumes %v, were %v", lines, shape[kind])
+		}
 	}
 }

@@ -31,6 +31,10 @@ type task struct {
 	groups     []string // the target groups that an instance has been put into
 	undone     []string // the IDs of what was changed and has been put back after a failure
 	made       *found   // for a member of a group, which its UUID does not find yet
+	// swapped is the instance as it was before it got another root, and saw the
+	// user data that it had.
+	swapped *instance
+	saw     string
 	// becomesHealthy waits until an instance serves as its roll-out wants it; nil
 	// for one that is part of none.
 	becomesHealthy func(ctx context.Context, i types.Instance) error

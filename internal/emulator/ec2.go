@@ -39,6 +39,7 @@ type ec2Service struct {
 	addresses     *table[addressRow]
 	templates     *table[templateRow]
 	nats          *table[natRow]
+	rootTasks     *table[rootTaskRow]
 	peerings      *table[peeringRow]
 	endpoints     *table[endpointRow]
 	dhcp          *table[dhcpRow]
@@ -71,6 +72,7 @@ func newEC2(c *Cloud) *ec2Service {
 		addresses:     newTable[addressRow](c.store, "ec2-addresses"),
 		templates:     newTable[templateRow](c.store, "ec2-launch-templates"),
 		nats:          newTable[natRow](c.store, "ec2-nat-gateways"),
+		rootTasks:     newTable[rootTaskRow](c.store, "ec2-root-volume-tasks"),
 		peerings:      newTable[peeringRow](c.store, "ec2-vpc-peerings"),
 		endpoints:     newTable[endpointRow](c.store, "ec2-vpc-endpoints"),
 		dhcp:          newTable[dhcpRow](c.store, "ec2-dhcp-options"),
@@ -93,6 +95,7 @@ func newEC2(c *Cloud) *ec2Service {
 	s.addImageAttributes()
 	s.addInstances()
 	s.addInstanceStates()
+	s.addRootVolumes()
 	s.addInterfaces()
 	s.addInstanceAttributes()
 	s.addProfiles()

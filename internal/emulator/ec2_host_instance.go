@@ -253,12 +253,19 @@ func (h *hosts) release(instance string, v volumeRow) error {
 func (h *hosts) reboot(ctx context.Context, w world, row instanceRow) error {
 	ran := h.machineOf(row.ID) != nil
 	trouble := h.halt(ctx, row.ID)
+	if row.NewRoot != "" {
+		trouble = errors.Join(trouble, h.clearRoot(ctx, w, row))
+	}
 	var spec machine.Spec
 	err := h.s.cloud.store.transact(func() error {
 		if now, ok := h.s.instances.get(w, row.ID); ok {
 			now.Reboot = false
 			now.Booted = !ran
 			h.s.instances.put(w, row.ID, now)
+			if task, ok := h.s.rootTasks.get(w, now.NewRoot); ok {
+				h.s.swapRoot(w, task)
+				now, _ = h.s.instances.get(w, row.ID)
+			}
 			spec = h.spec(w, now)
 		}
 		return nil

@@ -32,6 +32,7 @@ const (
 	endpointID    idKind = "vpce"
 	dhcpID        idKind = "dopt"
 	profileID     idKind = "iip-assoc"
+	rootTaskID    idKind = "replacevol"
 )
 
 // idWords are the words that EC2 has for a kind of resource: its name in tag
@@ -64,6 +65,7 @@ func (k idKind) words() idWords {
 		peeringID:     {"vpc-peering-connection", "InvalidVpcPeeringConnectionID.NotFound", "InvalidVpcPeeringConnectionId.Malformed", "The vpcPeeringConnection ID '%s' does not exist"},
 		endpointID:    {"vpc-endpoint", "InvalidVpcEndpointId.NotFound", "InvalidVpcEndpointId.Malformed", "The Vpc Endpoint Id '%s' does not exist"},
 		dhcpID:        {"dhcp-options", "InvalidDhcpOptionID.NotFound", "InvalidDhcpOptionsId.Malformed", "The dhcpOptions ID '%s' does not exist"},
+		rootTaskID:    {"replace-root-volume-task", "InvalidReplaceRootVolumeTaskID.NotFound", "InvalidReplaceRootVolumeTaskID.Malformed", "The replaceRootVolumeTask ID '%s' does not exist"},
 		profileID:     {"iam-instance-profile-association", "InvalidAssociationID.NotFound", "InvalidAssociationID.Malformed", "An invalid association-id of '%s' was given"},
 		associationID: {"elastic-ip", "InvalidAssociationID.NotFound", "InvalidAssociationID.Malformed", "The association ID '%s' does not exist"},
 	}[k]

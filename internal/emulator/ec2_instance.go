@@ -54,6 +54,7 @@ type instanceRow struct {
 	Monitored                  bool
 	Tenancy                    types.Tenancy
 	RootDevice                 string
+	NewRoot                    string // the task that exchanges its root at the next reboot
 	Layers                     []string
 	OS, User                   string
 	Credits                    string

@@ -20,6 +20,10 @@ func (s *ec2Service) addInstanceStates() {
 // carries it out and calls settled.
 func (s *ec2Service) begin(w world, row instanceRow, to types.InstanceStateName) {
 	row.State, row.Settled, row.Reboot = to, false, false
+	if task, ok := s.rootTasks.get(w, row.NewRoot); ok {
+		s.failRootTask(w, task)
+		row.NewRoot = ""
+	}
 	row.Due = s.cloud.clock.Now().Add(s.later())
 	if to != statePending {
 		row.Booted = false
