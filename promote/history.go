@@ -6,18 +6,16 @@ import (
 	"slices"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
-	"github.com/aws/aws-sdk-go-v2/service/ssm"
-	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/fail"
-	"github.com/goldline-dev/goldline/internal/tags"
 )
 
 // Entry is one version of a pointer: one time that a build became current.
 type Entry struct {
 	Image       string    `json:"image"`
 	Environment string    `json:"environment"`
+	Account     string    `json:"account"`
+	Region      string    `json:"region"`
 	Pointer     int64     `json:"pointer"` // version of the parameter: 1, 2, ...
 	AMI         string    `json:"ami"`
 	Version     string    `json:"version"` // of the build
@@ -35,7 +33,7 @@ type Entry struct {
 }
 
 // History gives every time that a build of an image became current in an
-// environment, the oldest first. Parameter Store keeps the last 100.
+// environment, the oldest first.
 func (p *Promoter) History(ctx context.Context, image, environment string) ([]Entry, error) {
 	if err := p.known(image); err != nil {
 		return nil, err
@@ -51,30 +49,57 @@ func (p *Promoter) History(ctx context.Context, image, environment string) ([]En
 	return entries, p.enrich(ctx, in, entries)
 }
 
-// entries reads a pointer's history. One that never existed has none.
-func (p *Promoter) entries(ctx context.Context, in *place, image string) ([]Entry, error) {
-	var entries []Entry
-	pages := ssm.NewGetParameterHistoryPaginator(in.cloud.SSM, &ssm.GetParameterHistoryInput{Name: aws.String(tags.Pointer(in.name, in.env.Name, image))})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
-		if cloud.NotFound(err) {
-			return nil, nil
+// Histories gives the history of an image, or of all when it is empty, in every
+// environment that the caller gets into, the oldest first.
+func (p *Promoter) Histories(ctx context.Context, image string) ([]Entry, error) {
+	images := []string{image}
+	if image == "" {
+		images = p.project.ImageNames()
+	}
+	places, err := p.reachable(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := []Entry{}
+	for _, in := range places {
+		for _, image := range images {
+			entries, err := p.History(ctx, image, in.env.Name)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, entries...)
 		}
+	}
+	slices.SortStableFunc(all, func(a, b Entry) int { return a.At.Compare(b.At) })
+	return all, nil
+}
+
+// entries reads a pointer's history, archived versions included. One that never
+// existed has none.
+func (p *Promoter) entries(ctx context.Context, in *place, image string) ([]Entry, error) {
+	versions, err := in.versions(ctx, image)
+	if err != nil || len(versions) == 0 {
+		return nil, err
+	}
+	var entries []Entry
+	if first := versions[0].Pointer; first > 1 {
+		kept, err := in.pages(ctx, image)
 		if err != nil {
 			return nil, err
 		}
-		for _, v := range page.Parameters {
-			n := noteOf(aws.ToString(v.Description))
-			entries = append(entries, Entry{
-				Image: image, Environment: in.env.Name, Pointer: v.Version, AMI: aws.ToString(v.Value), Version: n.Version,
-				At: aws.ToTime(v.LastModifiedDate), By: aws.ToString(v.LastModifiedUser), Run: n.Run, Action: n.Action, Reason: n.Reason,
-			})
+		for _, a := range kept {
+			if a.Pointer < first {
+				entries = append(entries, a.entry(image, in.env.Name))
+			}
 		}
 	}
-	slices.SortStableFunc(entries, func(a, b Entry) int { return int(a.Pointer - b.Pointer) })
-	if len(entries) > 0 {
-		entries[len(entries)-1].Current = true
+	for _, v := range versions {
+		entries = append(entries, v.entry(image, in.env.Name))
 	}
+	for i := range entries {
+		entries[i].Account, entries[i].Region = in.cloud.Account, in.cloud.Region
+	}
+	entries[len(entries)-1].Current = true
 	return entries, nil
 }
 

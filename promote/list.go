@@ -98,6 +98,8 @@ func (p *Promoter) reachable(ctx context.Context) ([]*place, error) {
 // Deployment is an instance that runs now.
 type Deployment struct {
 	Environment string `json:"environment"`
+	Account     string `json:"account"`
+	Region      string `json:"region"`
 	Instance    string `json:"instance"`
 	Address     string `json:"address"`
 	Image       string `json:"image"`
@@ -108,6 +110,24 @@ type Deployment struct {
 	State        string    `json:"state"`
 	Since        time.Time `json:"since"`   // when it was launched
 	Current      bool      `json:"current"` // it runs the build that the pointer names
+}
+
+// DeployedAnywhere gives what runs in every environment that the caller gets
+// into, in their order.
+func (p *Promoter) DeployedAnywhere(ctx context.Context) ([]Deployment, error) {
+	places, err := p.reachable(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := []Deployment{}
+	for _, in := range places {
+		deployed, err := p.Deployed(ctx, in.env.Name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, deployed...)
+	}
+	return all, nil
 }
 
 // Deployed gives what runs in an environment, by address.
@@ -169,7 +189,7 @@ func (p *Promoter) deployed(ctx context.Context, in *place) ([]Deployment, error
 func deployment(in *place, i types.Instance, builds map[string]BuildInfo, pointers map[string]cloud.Pointer) Deployment {
 	set := cloud.TagSet(i.Tags)
 	d := Deployment{
-		Environment: in.env.Name, Instance: aws.ToString(i.InstanceId), Address: set[tags.Address], AMI: aws.ToString(i.ImageId),
+		Environment: in.env.Name, Account: in.cloud.Account, Region: in.cloud.Region, Instance: aws.ToString(i.InstanceId), Address: set[tags.Address], AMI: aws.ToString(i.ImageId),
 		Image: set[tags.Image], Version: set[tags.Version], Since: aws.ToTime(i.LaunchTime), Architecture: string(i.Architecture),
 	}
 	if i.State != nil {

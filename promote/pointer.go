@@ -104,6 +104,7 @@ func (p *Promoter) point(ctx context.Context, in *place, b BuildInfo, n note) (M
 		return move, err
 	}
 	move.Changed, move.At = true, after.Since
+	p.archive(ctx, in, b.Image, after.Version)
 	sink.Emit(event.Event{Kind: event.Changed, Message: fmt.Sprintf("%s is current in %s", b.Ref(), in.env.Name), Fields: map[string]string{"id": tags.Pointer(in.name, in.env.Name, b.Image), "ami": b.AMI, "from": before.AMI}})
 	return move, p.mark(ctx, in, b, after.Since)
 }
@@ -208,7 +209,7 @@ func (p *Promoter) write(ctx context.Context, in *place, b BuildInfo, architectu
 // await reads the pointer until it shows the build.
 func (p *Promoter) await(ctx context.Context, in *place, b BuildInfo, before cloud.Pointer, shows func(context.Context) (cloud.Pointer, bool, error)) (cloud.Pointer, error) {
 	deadline := time.Now().Add(p.settle)
-	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
+	for pause := min(50*time.Millisecond, in.cloud.Pace()); ; pause = min(2*pause, 2*time.Second) {
 		now, ok, err := shows(ctx)
 		switch {
 		case ok:

@@ -242,6 +242,7 @@ func newImagesShow(p *program) *cobra.Command {
 
 type historyReport struct {
 	History []promote.Entry `json:"history"`
+	all     bool            // of several environments, or images
 }
 
 func (r historyReport) text(t *text) {
@@ -258,48 +259,75 @@ func (r historyReport) text(t *text) {
 		case !e.Exists:
 			state = "missing"
 		}
-		rows = append(rows, []string{strconv.FormatInt(e.Pointer, 10), moment(e.At), orDash(e.Version), e.AMI, e.Action, orDash(e.By), orDash(e.Run), state, e.Reason})
+		row := []string{strconv.FormatInt(e.Pointer, 10), moment(e.At), orDash(e.Version), e.AMI, e.Action, orDash(e.By), orDash(e.Run), state, e.Reason}
+		if r.all {
+			row = append([]string{e.Image, e.Environment, e.Account, e.Region}, row...)
+		}
+		rows = append(rows, row)
 	}
-	t.table("no build was ever current there", []string{"N", "AT", "VERSION", "AMI", "ACTION", "BY", "RUN", "STATE", "REASON"}, rows)
+	header := []string{"N", "AT", "VERSION", "AMI", "ACTION", "BY", "RUN", "STATE", "REASON"}
+	if r.all {
+		header = append([]string{"IMAGE", "ENVIRONMENT", "ACCOUNT", "REGION"}, header...)
+	}
+	t.table("no build was ever current there", header, rows)
 }
 
 func newImagesHistory(p *program) *cobra.Command {
 	var env string
 	c := &cobra.Command{
-		Use:     "history IMAGE --env ENV",
-		Short:   "List every time that a build became current in an environment",
-		Example: "  goldline images history web --env prod --local",
-		Args:    takes("IMAGE"),
-		PreRunE: func(c *cobra.Command, _ []string) error { return required(c, "env", env) },
+		Use:   "history [IMAGE] [--env ENV]",
+		Short: "List every time that a build became current in an environment",
+		Long: `Lists every time that a build of an image became current in an environment: when,
+by whom, in which run and why. Without --env it does so for all environments, and
+without IMAGE for all images, the oldest first.`,
+		Example: "  goldline images history web --env prod --local\n  goldline images history --local",
+		Args:    takes("[IMAGE]"),
 		RunE: p.does(func(ctx context.Context, args []string) (report, error) {
-			return runImagesHistory(ctx, p, args[0], env)
+			name := ""
+			if len(args) == 1 {
+				name = args[0]
+			}
+			return runImagesHistory(ctx, p, name, env)
 		}),
 	}
-	c.Flags().StringVar(&env, "env", "", "the environment")
+	c.Flags().StringVar(&env, "env", "", "the environment; by default all of them")
 	return c
 }
 
 func runImagesHistory(ctx context.Context, p *program, name, env string) (report, error) {
-	loaded, _, err := p.environment(env)
-	if err != nil {
-		return nil, err
+	loaded, err := p.read()
+	if err == nil && env != "" {
+		_, err = loaded.Environment(env)
 	}
-	if err := image(loaded, name); err != nil {
+	if err == nil && name != "" {
+		err = image(loaded, name)
+	}
+	if err != nil {
 		return nil, err
 	}
 	promoter, err := p.asked(ctx, "images")
 	if err != nil {
 		return nil, err
 	}
-	entries, err := promoter.History(ctx, name, env)
+	var entries []promote.Entry
+	switch {
+	case env != "" && name != "":
+		entries, err = promoter.History(ctx, name, env)
+	case env == "":
+		entries, err = promoter.Histories(ctx, name)
+	default:
+		entries, err = promoter.Histories(ctx, "")
+		entries = slices.DeleteFunc(entries, func(e promote.Entry) bool { return e.Environment != env })
+	}
 	if err != nil {
 		return nil, err
 	}
-	return historyReport{History: append([]promote.Entry{}, entries...)}, nil
+	return historyReport{History: append([]promote.Entry{}, entries...), all: env == "" || name == ""}, nil
 }
 
 type deployedReport struct {
 	Deployed []promote.Deployment `json:"deployed"`
+	all      bool                 // of all environments
 }
 
 func (r deployedReport) text(t *text) {
@@ -310,29 +338,44 @@ func (r deployedReport) text(t *text) {
 			current = "not current"
 		}
 		rows = append(rows, []string{d.Address, d.Instance, orDash(d.Image), d.AMI, orDash(d.Version), d.State, moment(d.Since), current})
+		if r.all {
+			last := len(rows) - 1
+			rows[last] = append([]string{d.Environment, d.Account, d.Region}, rows[last]...)
+		}
 	}
-	t.table("nothing runs there", []string{"ADDRESS", "INSTANCE", "IMAGE", "AMI", "VERSION", "STATE", "SINCE", "BUILD"}, rows)
+	header := []string{"ADDRESS", "INSTANCE", "IMAGE", "AMI", "VERSION", "STATE", "SINCE", "BUILD"}
+	if r.all {
+		header = append([]string{"ENVIRONMENT", "ACCOUNT", "REGION"}, header...)
+	}
+	t.table("nothing runs there", header, rows)
 }
 
 func newImagesDeployed(p *program) *cobra.Command {
 	return &cobra.Command{
-		Use:     "deployed ENV",
-		Short:   "List what runs in an environment: instance, image, build, version, since when",
-		Example: "  goldline images deployed prod --local",
-		Args:    takes("ENV"),
+		Use:     "deployed [ENV]",
+		Short:   "List what runs in an environment, or in all: instance, image, build, version, since when",
+		Example: "  goldline images deployed prod --local\n  goldline images deployed --local",
+		Args:    takes("[ENV]"),
 		RunE: p.does(func(ctx context.Context, args []string) (report, error) {
-			if _, _, err := p.environment(args[0]); err != nil {
-				return nil, err
+			if len(args) == 1 {
+				if _, _, err := p.environment(args[0]); err != nil {
+					return nil, err
+				}
 			}
 			promoter, err := p.asked(ctx, "images")
 			if err != nil {
 				return nil, err
 			}
-			deployed, err := promoter.Deployed(ctx, args[0])
+			var deployed []promote.Deployment
+			if len(args) == 1 {
+				deployed, err = promoter.Deployed(ctx, args[0])
+			} else {
+				deployed, err = promoter.DeployedAnywhere(ctx)
+			}
 			if err != nil {
 				return nil, err
 			}
-			return deployedReport{Deployed: append([]promote.Deployment{}, deployed...)}, nil
+			return deployedReport{Deployed: append([]promote.Deployment{}, deployed...), all: len(args) == 0}, nil
 		}),
 	}
 }

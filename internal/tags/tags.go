@@ -131,6 +131,12 @@ func Approvals(project, environment, build string) string {
 	return Pointers(project, environment) + "approvals/" + build + "/"
 }
 
+// History is the path below which the archived history of an image's pointer
+// lies, with its closing slash.
+func History(project, environment, image string) string {
+	return Pointers(project, environment) + "history/" + image + "/"
+}
+
 // AllPointers is the path below which the pointers of a project lie, with its
 // closing slash.
 func AllPointers(project string) string { return "/goldline/" + project + "/" }
