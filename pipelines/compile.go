@@ -98,6 +98,8 @@ func (c *compiler) kind(n *compiled, s *project.Stage) {
 	case s.Check != nil:
 		n.Kind, n.Environment, n.Images = KindCheck, s.Check.Environment, s.Check.Images.Names
 		c.checkNames(s)
+	case s.Approval != nil:
+		n.Kind, n.Environment, n.Images = KindApproval, s.Approval.Environment, c.images(s.Approval.Images)
 	default:
 		c.problems.Addf(s.Pos, "the stage %q does nothing", s.Name)
 	}

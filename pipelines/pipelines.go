@@ -39,6 +39,9 @@ type Options struct {
 	// LoseContents agrees to launches that delete or replace volumes with what
 	// they hold.
 	LoseContents bool
+	// Builds are AMIs that earlier stages made or moved in the run that this one
+	// resumes, by image.
+	Builds map[string]string
 	// RetryFailed promotes builds also to where they failed before.
 	RetryFailed bool
 	// Lease keeps other runs out of the environments that this one changes, until
@@ -58,6 +61,7 @@ const (
 	StateFailed      = "failed"
 	StateSkipped     = "skipped"     // not begun, all of it or some items: Because says why
 	StateInterrupted = "interrupted" // stopped from outside
+	StateWaiting     = "waiting"     // somebody has to agree before it goes on
 )
 
 // Result is what became of a run. Its stages stand in the order of the file;
@@ -69,6 +73,8 @@ type Result struct {
 	// RolledBack are the builds that the run went back to by itself, because
 	// something went wrong in their environment.
 	RolledBack []promote.Move `json:"rolled_back"`
+	// Builds are those of Options, for whoever resumes this run in turn.
+	Builds map[string]string `json:"builds,omitempty"`
 }
 
 // StageResult is what became of a stage.

@@ -18,6 +18,7 @@ const (
 	KindRollback = "rollback"
 	KindRun      = "run"
 	KindCheck    = "check"
+	KindApproval = "approval"
 )
 
 // Plan is what a run would do: pure data, the same for the same definitions.

@@ -45,7 +45,8 @@ func timed(limit time.Duration, do step) step {
 }
 
 // retried tries a step again after a failure, up to a number of times. Wrong
-// input stays wrong, and who was interrupted does not want more.
+// input stays wrong, who was interrupted does not want more, and who has to agree
+// does not do so sooner.
 func retried(times int, pause time.Duration, sink event.Sink, do step) step {
 	if times <= 0 {
 		return do
@@ -54,7 +55,7 @@ func retried(times int, pause time.Duration, sink event.Sink, do step) step {
 		wait := pause
 		for try := 1; ; try++ {
 			out, err := do(ctx)
-			if err == nil || try > times || ctx.Err() != nil || fail.ExitCode(err) == fail.CodeInput {
+			if err == nil || try > times || ctx.Err() != nil || fail.ExitCode(err) == fail.CodeInput || fail.ExitCode(err) == fail.CodeWaiting {
 				return out, err
 			}
 			sink.Emit(event.Event{Kind: event.Warning, Message: fmt.Sprintf("try %d of %d failed: %v; again in %s", try, times+1, err, wait)})
@@ -72,7 +73,11 @@ func told(sink event.Sink, do step) step {
 		sink.Emit(event.Event{Kind: event.Started})
 		out, err := do(ctx)
 		if err != nil {
-			sink.Emit(event.Event{Kind: event.Failed, Message: err.Error()})
+			kind := event.Failed
+			if fail.ExitCode(err) == fail.CodeWaiting {
+				kind = event.Waiting
+			}
+			sink.Emit(event.Event{Kind: kind, Message: err.Error()})
 			return out, err
 		}
 		sink.Emit(event.Event{Kind: event.Succeeded, Message: out.verb})

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/goldline-dev/goldline/internal/cloud"
+	"github.com/goldline-dev/goldline/internal/fail"
 	"github.com/goldline-dev/goldline/internal/graph"
 	"github.com/goldline-dev/goldline/launch"
 	"github.com/goldline-dev/goldline/promote"
@@ -15,7 +16,7 @@ import (
 
 // result gathers what became of each stage.
 func (r *run) result(results []graph.Result) Result {
-	all := Result{Run: r.options.Run, Pipeline: r.plan.Pipeline, Stages: []StageResult{}, RolledBack: []promote.Move{}}
+	all := Result{Run: r.options.Run, Pipeline: r.plan.Pipeline, Stages: []StageResult{}, RolledBack: []promote.Move{}, Builds: r.options.Builds}
 	r.mu.Lock()
 	all.RolledBack = append(all.RolledBack, r.back...)
 	r.mu.Unlock()
@@ -41,6 +42,8 @@ func (r *run) item(n Node, result graph.Result) ItemResult {
 		item.State = StateSkipped
 	case errors.Is(result.Err, context.Canceled):
 		item.State, item.Error = StateInterrupted, cloud.Plain(result.Err.Error())
+	case fail.ExitCode(result.Err) == fail.CodeWaiting:
+		item.State, item.Error = StateWaiting, cloud.Plain(result.Err.Error())
 	case result.Err != nil:
 		item.State, item.Error = StateFailed, cloud.Plain(result.Err.Error())
 	default:
@@ -109,7 +112,7 @@ func (g *gathered) result() StageResult {
 		Error: strings.Join(g.errors, "\n"), Because: strings.Join(g.because, "; "), Seconds: seconds(g.ended.Sub(g.begun)),
 	}
 	s.Made = append(s.Made, g.made...)
-	for _, state := range []string{StateSkipped, StateInterrupted, StateFailed} {
+	for _, state := range []string{StateSkipped, StateInterrupted, StateWaiting, StateFailed} {
 		if g.states[state] {
 			s.State = state
 		}

@@ -63,12 +63,17 @@ func Run(ctx context.Context, o Options, p *Plan) (Result, error) {
 	return r.result(results), r.err(ctx, results, settled)
 }
 
-// because says why a node was not begun: what was interrupted has not failed.
+// because says why a node was not begun: what was interrupted, or waits, has not
+// failed.
 func because(skipped graph.Result, results []graph.Result) string {
 	name, ok := strings.CutSuffix(skipped.Because, " failed")
 	for _, r := range results {
-		if ok && r.Name == name && errors.Is(r.Err, context.Canceled) {
+		switch {
+		case !ok || r.Name != name:
+		case errors.Is(r.Err, context.Canceled):
 			return "interrupted"
+		case fail.ExitCode(r.Err) == fail.CodeWaiting:
+			return name + " waits"
 		}
 	}
 	return skipped.Because
@@ -161,6 +166,8 @@ func (r *run) step(n Node) step {
 		do = r.command(s, sink)
 	case KindCheck:
 		do = r.check(s, sink)
+	case KindApproval:
+		do = r.approval(s, sink)
 	}
 	return told(sink, r.undone(s, sink, retried(s.Retry, r.options.retryPause, sink, timed(s.Timeout, do))))
 }
@@ -204,6 +211,7 @@ func (r *run) bake(n Node) step {
 func (r *run) promote(n Node, s PlannedStage, sink event.Sink) step {
 	return func(ctx context.Context) (outcome, error) {
 		request := promote.Request{Image: n.Item, To: s.Environment, Reason: "pipeline " + r.plan.Pipeline, RetryFailed: r.options.RetryFailed}
+		request.Build = r.options.Builds[n.Item]
 		if n.Build != "" {
 			request.Build = r.outcome(n.Build).ami
 		}

@@ -27,7 +27,7 @@ var errPutBack = errors.New("not begun: the environment is put back")
 // other is at work there.
 func (r *run) undone(s PlannedStage, sink event.Sink, do step) step {
 	t := r.tenants[s.Environment]
-	if t == nil || s.Kind == KindBake {
+	if t == nil || s.Kind == KindBake || s.Kind == KindApproval {
 		return do
 	}
 	return func(ctx context.Context) (outcome, error) {

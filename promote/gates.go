@@ -255,3 +255,51 @@ func (p *Promoter) Checked(ctx context.Context, environment, check string, amis 
 	}
 	return p.unlabel(ctx, in, changed, key)
 }
+
+// Missing is a build that lacks approvals in an environment.
+type Missing struct {
+	Image string
+	Build Ref
+	Gate  Gate
+}
+
+// Unapproved says which builds of images lack approvals for an environment: the
+// given builds, by image, or those that are current one rung below. What is
+// current there already lacks none.
+func (p *Promoter) Unapproved(ctx context.Context, environment string, images []string, builds map[string]string) ([]Missing, error) {
+	target, err := p.place(ctx, environment)
+	if err != nil {
+		return nil, err
+	}
+	rule := target.env.Requires
+	if rule == nil || rule.Approval == nil {
+		return nil, nil
+	}
+	var missing []Missing
+	for _, image := range images {
+		r := Request{Image: image, To: environment, Build: builds[image]}
+		below, err := p.below(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		b, err := p.choose(ctx, target, below, r)
+		if err != nil {
+			return nil, err
+		}
+		g := &gates{promoter: p, target: target, below: below, build: b}
+		current, err := p.isCurrent(ctx, target, b)
+		if err == nil && below != nil {
+			g.there, g.isThere, err = below.stock.counterpart(ctx, b)
+		}
+		if err == nil && !current {
+			err = g.approved(ctx, rule.Approval)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("approvals of %s for %s: %w", image, environment, err)
+		}
+		for _, gate := range g.unmet {
+			missing = append(missing, Missing{Image: image, Build: b.Ref(), Gate: gate})
+		}
+	}
+	return missing, nil
+}

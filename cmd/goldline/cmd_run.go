@@ -54,31 +54,54 @@ type runOptions struct {
 	only, from  []string
 	vars        vars
 	retryFailed bool
+	resume      string
 }
 
 func newRun(p *program) *cobra.Command {
 	var o runOptions
 	c := &cobra.Command{
-		Use:   "run PIPELINE",
+		Use:   "run PIPELINE|--resume RUN",
 		Short: "Run a pipeline: bake, promote, launch, check",
 		Long: `Runs a pipeline's stages at the same time as far as they do not need each other.
 A stage that fails stops what depends on it and lets the rest end. Run again, it
-goes on from what the cloud shows: nothing is made twice.`,
+goes on from what the cloud shows: nothing is made twice.
+
+With --resume it goes on with a run of this machine that ended before its last
+stage: one that waits for an approval, or failed. The stages that succeeded then
+are left out, and promotions take that run's builds.`,
 		Example: `  goldline run release --local
   goldline run hotfix --local --var banner=Hello
-  goldline run release --local --from launch-prod`,
-		Args: takes("PIPELINE"),
+  goldline run release --local --from launch-prod
+  goldline run --resume 20261121T101500Z-1f2e3d --local`,
+		Args: takes("[PIPELINE]"),
 	}
 	c.Flags().StringSliceVar(&o.only, "only", nil, "run this stage alone; may be repeated")
 	c.Flags().StringSliceVar(&o.from, "from", nil, "run this stage and what comes after it; may be repeated")
+	c.Flags().StringVar(&o.resume, "resume", "", "go on with this run, after the stages that succeeded in it")
 	c.Flags().BoolVar(&o.retryFailed, "retry-failed", false, "promote builds also to environments in which they failed before")
 	o.vars = p.varFlag(c)
 	p.lockFlag(c)
-	c.RunE = p.does(func(ctx context.Context, args []string) (report, error) { return runRun(ctx, p, args[0], o) })
+	c.PreRunE = func(c *cobra.Command, args []string) error {
+		switch {
+		case len(args) == 0 && o.resume == "":
+			return usage(c, "%s: PIPELINE is missing", c.CommandPath())
+		case o.resume != "" && len(args)+len(o.only)+len(o.from) > 0:
+			return usage(c, "%s: --resume knows the pipeline and its stages; give neither PIPELINE nor --only or --from", c.CommandPath())
+		}
+		return nil
+	}
+	c.RunE = p.does(func(ctx context.Context, args []string) (report, error) {
+		if o.resume != "" {
+			return runResumed(ctx, p, o)
+		}
+		return runRun(ctx, p, args[0], o, nil)
+	})
 	return c
 }
 
-func runRun(ctx context.Context, p *program, name string, o runOptions) (report, error) {
+// runRun runs a pipeline; builds are those of the run that it goes on with, by
+// image.
+func runRun(ctx context.Context, p *program, name string, o runOptions, builds map[string]string) (report, error) {
 	loaded, err := p.read()
 	if err != nil {
 		return nil, err
@@ -88,7 +111,7 @@ func runRun(ctx context.Context, p *program, name string, o runOptions) (report,
 		return nil, err
 	}
 	options := pipelines.Options{
-		Project: loaded, Pipeline: pipeline, Vars: o.vars, Only: o.only, From: o.from, ToolVersion: version(), RetryFailed: o.retryFailed,
+		Project: loaded, Pipeline: pipeline, Vars: o.vars, Only: o.only, From: o.from, ToolVersion: version(), RetryFailed: o.retryFailed, Builds: builds,
 		LoseContents: p.flags.local || p.flags.yes,
 		DeadRun:      func(run string) bool { return ledger.Dead(loaded.Dir, run) },
 	}

@@ -19,6 +19,7 @@ const (
 	CodeInput       = 2   // the input is wrong and nothing was called
 	CodeClean       = 3   // failed, and everything was put back
 	CodeDifferences = 4   // differences found (plan --exit-code, audit)
+	CodeWaiting     = 5   // stopped where somebody has to agree; nothing went wrong
 	CodeInterrupted = 130 // interrupted, after putting back what could be
 )
 
@@ -67,6 +68,9 @@ func withCode(err error, code int) error {
 	}
 	return &coded{err: err, code: code}
 }
+
+// Waiting marks the end of what stopped where somebody has to agree.
+func Waiting(err error) error { return withCode(err, CodeWaiting) }
 
 // Dirty marks a failure that leaves something behind.
 func Dirty(err error, left ...Left) error {
@@ -117,13 +121,13 @@ func parts(err error) []error {
 
 // ExitCode maps an error to the exit code of the command. Of several joined
 // errors the worst counts: left behind, then interrupted, put back, wrong
-// input, differences. An error that carries no meaning of its own counts as
+// input, waiting, differences. An error that carries no meaning of its own counts as
 // one that may have left something.
 func ExitCode(err error) int {
 	if err == nil {
 		return CodeDone
 	}
-	rank := map[int]int{CodeDirty: 5, CodeInterrupted: 4, CodeClean: 3, CodeInput: 2, CodeDifferences: 1}
+	rank := map[int]int{CodeDirty: 6, CodeInterrupted: 5, CodeClean: 4, CodeInput: 3, CodeWaiting: 2, CodeDifferences: 1}
 	worst := 0
 	for _, p := range parts(err) {
 		code := CodeDirty

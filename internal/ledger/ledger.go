@@ -25,8 +25,8 @@ import (
 // Files of a run's folder.
 const (
 	recordFile = "ledger.jsonl"
-	resultFile = "result.json"
-	aliveFile  = "alive" // locked by the run's process for as long as it lives
+	ResultFile = "result.json" // what became of it, with the keys of the command
+	aliveFile  = "alive"       // locked by the run's process for as long as it lives
 )
 
 // NewRun makes up the ID of a run. IDs sort by the time that they were made at.
@@ -244,9 +244,9 @@ func (l *Ledger) writeResult(end End) error {
 	if err != nil {
 		return err
 	}
-	temporary := filepath.Join(l.path, "."+resultFile)
+	temporary := filepath.Join(l.path, "."+ResultFile)
 	if err := os.WriteFile(temporary, append(text, '\n'), 0o644); err != nil {
 		return err
 	}
-	return os.Rename(temporary, filepath.Join(l.path, resultFile))
+	return os.Rename(temporary, filepath.Join(l.path, ResultFile))
 }

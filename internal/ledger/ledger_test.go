@@ -105,7 +105,7 @@ func TestRecord(t *testing.T) {
 		t.Errorf("second close: %v", err)
 	}
 
-	for _, name := range []string{recordFile, resultFile} {
+	for _, name := range []string{recordFile, ResultFile} {
 		text, err := os.ReadFile(filepath.Join(Dir(dir, "r1"), name))
 		if err != nil {
 			t.Fatal(err)
@@ -122,7 +122,7 @@ func TestRecord(t *testing.T) {
 			Left    []fail.Left
 		}
 	}
-	text, _ := os.ReadFile(filepath.Join(Dir(dir, "r1"), resultFile))
+	text, _ := os.ReadFile(filepath.Join(Dir(dir, "r1"), ResultFile))
 	if err := json.Unmarshal(text, &result); err != nil {
 		t.Fatal(err)
 	}

@@ -182,7 +182,7 @@ func (c *pipelineCheck) stage(i int, s *Stage, names []string) {
 	case 1:
 	case 0:
 		if !c.broken(i) {
-			c.problems.AddHint(c.at(i, ""), "give it one of bake, promote, launch, destroy, rollback, run, check", "the stage %q does nothing", s.Name)
+			c.problems.AddHint(c.at(i, ""), "give it one of bake, promote, launch, destroy, rollback, run, check, approval", "the stage %q does nothing", s.Name)
 		}
 	default:
 		c.problems.AddHint(c.at(i, given[1]), "make them stages of their own", "a stage does one thing, and this one has %s", strings.Join(given, " and "))
@@ -196,7 +196,7 @@ func (c *pipelineCheck) stage(i int, s *Stage, names []string) {
 // actions are the keys of a stage that say what it does.
 func (c *pipelineCheck) actions(i int) []string {
 	var given []string
-	for _, key := range []string{"bake", "promote", "launch", "destroy", "rollback", "run", "check"} {
+	for _, key := range []string{"bake", "promote", "launch", "destroy", "rollback", "run", "check", "approval"} {
 		if _, ok := c.d.positions[fmt.Sprintf("stages[%d].%s", i, key)]; ok {
 			given = append(given, key)
 		}
@@ -245,6 +245,9 @@ func (c *pipelineCheck) names(i int, s *Stage) {
 		c.images(s.Check.Images)
 		c.environment(i, "check.environment", s.Check.Environment)
 	}
+	if s.Approval != nil {
+		c.approval(i, s.Approval)
+	}
 }
 
 func (c *pipelineCheck) images(names Names) {
@@ -259,6 +262,17 @@ func (c *pipelineCheck) images(names Names) {
 func (c *pipelineCheck) environment(i int, path, n string) {
 	if n != "" && c.p.environments[n] == nil {
 		c.problems.AddHint(c.at(i, path), c.p.suggestEnvironment(n), "no environment %q: there is no environments/%s.yaml", n, n)
+	}
+}
+
+func (c *pipelineCheck) approval(i int, s *ApprovalStage) {
+	if !s.Images.All && s.Images.Names == nil {
+		s.Images.All = true
+	}
+	c.images(s.Images)
+	c.environment(i, "approval.environment", s.Environment)
+	if env := c.p.environments[s.Environment]; env != nil && (env.Requires == nil || env.Requires.Approval == nil) {
+		c.problems.AddHint(c.at(i, "approval"), "write requires: {approval: {count: 1}} in environments/"+env.Name+".yaml", "environment %s asks for no approval", env.Name)
 	}
 }
 

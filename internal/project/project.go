@@ -393,6 +393,7 @@ type Stage struct {
 	Rollback *RollbackStage `yaml:"rollback" doc:"Make the previous builds current again and launch."`
 	Run      *RunStage      `yaml:"run" doc:"Run a local command."`
 	Check    *CheckStage    `yaml:"check" doc:"Check what was launched."`
+	Approval *ApprovalStage `yaml:"approval" doc:"Go on when the builds are approved for an environment."`
 }
 
 // Names is a list of images: a list, one name, or "all".
@@ -449,6 +450,14 @@ type CheckStage struct {
 	Command     []string   `yaml:"command" shell:"true" doc:"Local command that must exit 0: a list of arguments, or one line for the shell."`
 	Deadline    Duration   `yaml:"deadline" doc:"How long it may take." default:"2m"`
 	Interval    Duration   `yaml:"interval" doc:"Time between two tries." default:"250ms"`
+}
+
+// ApprovalStage goes on when builds are approved for an environment, as its
+// requires say.
+type ApprovalStage struct {
+	Environment string   `yaml:"environment" required:"true" short:"true" doc:"The environment that the builds go to."`
+	Images      Names    `yaml:"images" doc:"Only builds of these images." default:"all"`
+	Wait        Duration `yaml:"wait" doc:"How long to wait for it; after that, or at once without it, the run ends with code 5, and run --resume goes on."`
 }
 
 // HTTPCheck is a probe that must answer.

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/goldline-dev/goldline/internal/fail"
+	"github.com/goldline-dev/goldline/internal/ledger"
+	"github.com/goldline-dev/goldline/pipelines"
+)
+
+// runResumed goes on with a run that ended before its last stage.
+func runResumed(ctx context.Context, p *program, o runOptions) (report, error) {
+	dir, err := p.dir()
+	if err != nil {
+		return nil, err
+	}
+	earlier, err := p.earlier(dir, o.resume)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.sameVars(dir, o); err != nil {
+		return nil, err
+	}
+	builds := map[string]string{}
+	maps.Copy(builds, earlier.Builds)
+	for _, s := range earlier.Stages {
+		if s.State != pipelines.StateSucceeded {
+			o.only = append(o.only, s.Name)
+			continue
+		}
+		for _, item := range s.Items {
+			if item.AMI != "" && (s.Kind == pipelines.KindBake || s.Kind == pipelines.KindPromote) {
+				builds[item.Item] = item.AMI // the last one stands: it is the highest rung
+			}
+		}
+	}
+	if len(o.only) == 0 {
+		return nil, fail.Inputf("run %s went through all of its stages: nothing is left to go on with", o.resume)
+	}
+	return runRun(ctx, p, earlier.Pipeline, o, builds)
+}
+
+// earlier reads what became of a run, from its record on this machine.
+func (p *program) earlier(dir, run string) (pipelines.Result, error) {
+	var r pipelines.Result
+	if filepath.Base(run) != run {
+		return r, fail.Inputf("%q is no ID of a run", run)
+	}
+	if ledger.Alive(dir, run) {
+		return r, fail.Inputf("run %s goes on still", run)
+	}
+	text, err := os.ReadFile(filepath.Join(ledger.Dir(dir, run), ledger.ResultFile))
+	if errors.Is(err, os.ErrNotExist) {
+		err := fail.Inputf("run %s is not on record here: it was another machine's or another project's, or its process was killed", run)
+		return r, fail.WithHint(err, "`goldline run PIPELINE` goes on from what the cloud shows, whoever began it")
+	}
+	if err == nil {
+		err = json.Unmarshal(text, &r)
+	}
+	if err == nil && r.Pipeline == "" {
+		err = errors.New("it ran no pipeline")
+	}
+	if err != nil {
+		return r, fail.Inputf("run %s: %w", run, err)
+	}
+	return r, nil
+}
+
+// sameVars refuses to go on without a variable that the run was given: its value
+// is on no record, since it may be secret.
+func (p *program) sameVars(dir string, o runOptions) error {
+	runs, err := ledger.Runs(dir)
+	if err != nil {
+		return fail.Input(err)
+	}
+	for _, r := range runs {
+		if r.Run != o.resume {
+			continue
+		}
+		for _, word := range strings.Fields(r.Command) {
+			name, hidden := strings.CutSuffix(strings.TrimPrefix(word, "--var="), "=...")
+			if _, given := o.vars[name]; hidden && !given {
+				return fail.WithHint(fail.Inputf("run %s was given a value for %s, which is on no record", o.resume, name), "give it again: --var %s=...", name)
+			}
+		}
+	}
+	return nil
+}
