@@ -16,7 +16,6 @@ import (
 	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/event"
 	"github.com/goldline-dev/goldline/internal/fail"
-	"github.com/goldline-dev/goldline/internal/graph"
 	"github.com/goldline-dev/goldline/internal/project"
 	"github.com/goldline-dev/goldline/internal/tags"
 )
@@ -122,19 +121,7 @@ func (p *Promoter) present(ctx context.Context, target *place, b BuildInfo) (Bui
 		target.stock.forget()
 		return b, errMoved
 	}
-	if len(b.parts) == 0 {
-		return p.bring(ctx, target, b)
-	}
-	if err := graph.Each(ctx, 0, len(b.parts), func(ctx context.Context, i int) error {
-		_, err := p.bring(ctx, target, b.parts[i])
-		return err
-	}); err != nil {
-		return b, err
-	}
-	if there, ok, err = target.stock.counterpart(ctx, b); err == nil && !ok {
-		err = fmt.Errorf("the AMIs of build %s are there, but do not show as one", b.Ref())
-	}
-	return there, err
+	return p.bringAll(ctx, target, b)
 }
 
 // home gives a build as the account that owns it sees it: only that one can
