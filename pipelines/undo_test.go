@@ -8,9 +8,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/goldline-dev/goldline/internal/emulator"
 	"github.com/goldline-dev/goldline/internal/event"
 	"github.com/goldline-dev/goldline/internal/fail"
+	"github.com/goldline-dev/goldline/launch"
 	"github.com/goldline-dev/goldline/promote"
 )
 
@@ -190,6 +192,80 @@ func TestGoingBackKilledAtEveryChange(t *testing.T) {
 					t.Errorf("got %v, want %v", got, want)
 				}
 			})
+		}
+	}
+}
+
+// A launch that is no stage of a pipeline ends in the same way.
+func TestALaunchOfItsOwnGoesBack(t *testing.T) {
+	w := protected(t)
+	w.build("2")
+	p := w.project()
+	env, err := p.Environment("dev")
+	if err != nil {
+		t.Fatal(err)
+	}
+	topology, err := p.Topology("dev", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := launch.Options{Project: p.Name, Topology: topology, Cloud: w.cloud, Run: "launch"}
+	apply := func() error {
+		promoter := promote.New(promote.Options{Project: p, Provider: w.provider(), Run: "launch"})
+		plan, err := launch.NewPlan(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = launch.Apply(t.Context(), o, plan)
+		_, err = Conclude(t.Context(), promoter, o, !plan.Empty(), err)
+		return err
+	}
+	forward := func() {
+		t.Helper()
+		_, err := promote.New(promote.Options{Project: p, Provider: w.provider(), Run: "promote"}).Promote(t.Context(), promote.Request{Image: "web", To: "dev", RetryFailed: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	broken := func() {
+		w.local.Inject(emulator.Fault{Action: "RunInstances", Kind: emulator.Error, Code: "InvalidParameterValue", Nth: 1})
+	}
+
+	forward()
+	broken()
+	if err := apply(); fail.ExitCode(err) != fail.CodeClean || !strings.Contains(fmt.Sprint(err), env.Name+" is put back: web 1") {
+		t.Errorf("error %v (exit code %d)", err, fail.ExitCode(err))
+	}
+	w.local.ClearFaults()
+	w.on("1")
+	forward()
+	if err := apply(); err != nil {
+		t.Fatal(err)
+	}
+	w.on("2")
+	// What has passed is not taken back for what goes wrong later on.
+	w.terminate()
+	broken()
+	if err := apply(); err == nil || strings.Contains(err.Error(), "put back") {
+		t.Errorf("error %v", err)
+	}
+	w.local.ClearFaults()
+	if err := apply(); err != nil {
+		t.Fatal(err)
+	}
+	w.on("2")
+}
+
+// terminate ends what runs in dev from outside.
+func (w *world) terminate() {
+	w.t.Helper()
+	list, err := promote.New(promote.Options{Project: w.project(), Provider: w.provider()}).Deployed(w.t.Context(), "dev")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, d := range list {
+		if _, err := w.cloud.EC2.TerminateInstances(w.t.Context(), &ec2.TerminateInstancesInput{InstanceIds: []string{d.Instance}}); err != nil {
+			w.t.Fatal(err)
 		}
 	}
 }
