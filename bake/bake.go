@@ -30,6 +30,7 @@ func recipe() []step {
 		reuseStep{},             // end here if the build exists
 		sweepStep{baking: true}, // beside the rest
 		expectStep{},            // what its tests need
+		baseStep{},              // the last step of an earlier bake that is unchanged
 		networkStep{},           // find VPC, subnet and groups by the recipe's filters
 		together{"access", []step{
 			keyPairStep{},
@@ -50,6 +51,7 @@ func recipe() []step {
 		trialStep{},     // test it before it counts
 		publishStep{},   // copies, permissions, deprecation
 		recordStep{},    // remember the inputs, for --explain
+		tidyStep{},      // remove images of steps that are no longer the recipe's
 	}
 }
 
@@ -70,7 +72,12 @@ type bake struct {
 	inputs      []Input // fingerprintStep
 	fingerprint string
 
+	prefixes []prefix // fingerprintStep
+
 	build Build // reuseStep or finishStep
+
+	bases []keptStep // baseStep: what the builder may be launched from, the longest first
+	kept  []string   // provisionStep: fingerprints of the steps that it kept images of
 
 	login     ssh.Signer // keyPairStep
 	loginText string     // its private half
@@ -310,6 +317,10 @@ func (b *bake) mine() []types.Filter {
 func (b *bake) buildOf(ami types.Image, reused bool) Build {
 	set := cloud.TagSet(ami.Tags)
 	created, _ := time.Parse(time.RFC3339, aws.ToString(ami.CreationDate)) // zero where AWS gives none
+	base := ""
+	if !reused && len(b.bases) > 0 {
+		base = b.bases[0].id()
+	}
 	return Build{
 		Image:        b.image.Name,
 		Region:       b.cloud.Region,
@@ -320,6 +331,7 @@ func (b *bake) buildOf(ami types.Image, reused bool) Build {
 		Name:         aws.ToString(ami.Name),
 		SourceAMI:    set[tags.SourceImage],
 		Reused:       reused,
+		Base:         base,
 		Created:      created,
 		Inputs:       b.inputs,
 	}

@@ -75,6 +75,7 @@ type Build struct {
 	Name        string     `json:"name"`
 	SourceAMI   string     `json:"source_ami"`
 	Reused      bool       `json:"reused"`
+	Base        string     `json:"base,omitempty"` // the image of a step that the builder was launched from
 	Created     time.Time  `json:"created"`
 	Steps       []StepTime `json:"steps,omitempty"`
 	Inputs      []Input    `json:"inputs,omitempty"`

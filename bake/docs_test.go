@@ -97,7 +97,7 @@ decoder.
 	for _, kind := range Provisioners() {
 		describeKind(&doc, "Provisioner", kind)
 	}
-	doc.WriteString("\nAll take `only`, `except`, `override`, `pause_before`, `max_retries` and `timeout`.\n")
+	doc.WriteString("\nAll take `only`, `except`, `override`, `pause_before`, `max_retries`, `timeout` and\nGoldline's own `cache`.\n")
 	doc.WriteString(pluginWords)
 	for _, kind := range PostProcessors() {
 		describeKind(&doc, "Post-processor", kind)

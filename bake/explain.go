@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
@@ -27,6 +29,14 @@ type Explanation struct {
 	// machine. With a hit it says that
 	// the build would be tested again.
 	Note string `json:"note,omitempty"`
+	// FirstStep is the first provisioner that differs, counted from 1. It is 0 where
+	// nothing is compared, where something differs that all of them build on, and
+	// where none does.
+	FirstStep int `json:"first_step,omitempty"`
+	// Base is the image of a step that the bake would start from, and BaseStep the
+	// provisioner after which it was kept.
+	Base     string `json:"base,omitempty"`
+	BaseStep int    `json:"base_step,omitempty"`
 }
 
 // InputChange is one input that differs. Was or Is is empty for an input that is
@@ -90,6 +100,12 @@ func (b *Baker) explain(ctx context.Context, image *project.Image) (Explanation,
 			return e, nil
 		}
 	}
+	if err := k.findBases(ctx); err != nil {
+		return e, err
+	}
+	if len(k.bases) > 0 {
+		e.Base, e.BaseStep = k.bases[0].id(), k.startsAfter()
+	}
 	if ami, why, err := b.revoked(ctx, image.Name, k.fingerprint); err != nil || ami != "" {
 		e.AMI, e.Note = ami, fmt.Sprintf("the build with these inputs is revoked: %s", why)
 		return e, err
@@ -105,7 +121,27 @@ func (b *Baker) explain(ctx context.Context, image *project.Image) (Explanation,
 		return e, nil
 	}
 	e.Changed = compare(earlier, k.inputs)
+	e.FirstStep = firstStep(e.Changed)
 	return e, nil
+}
+
+// firstStep is the first provisioner that an input belongs to which differs.
+func firstStep(changes []InputChange) int {
+	first := 0
+	for _, c := range changes {
+		var n int
+		if _, err := fmt.Sscanf(c.Name, provisionerInput, &n); err == nil {
+			if first == 0 || n < first {
+				first = n
+			}
+			continue
+		}
+		key, _, _ := strings.Cut(c.Name, ":")
+		if !slices.Contains(countedKeys, key) || slices.Contains(builderKeys, key) {
+			return 0
+		}
+	}
+	return first
 }
 
 // compare lists the inputs that differ: first, in their order, those that are,

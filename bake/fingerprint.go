@@ -60,7 +60,7 @@ func fingerprint(image *project.Image, source, architecture string, hide redacto
 		{Name: sourceInput, Digest: digestOf(source), Value: source},
 		{Name: architectureInput, Digest: digestOf(architecture), Value: architecture},
 	}
-	keys, err := recipeInputs(image, hide)
+	keys, err := recipeInputs(image, countedKeys, hide)
 	if err != nil {
 		return nil, "", err
 	}
@@ -87,10 +87,10 @@ func digestInputs(inputs []Input) string {
 	return digestOf(parts...)
 }
 
-func recipeInputs(image *project.Image, hide redactor) ([]Input, error) {
+func recipeInputs(image *project.Image, counted []string, hide redactor) ([]Input, error) {
 	fields := yamlFields(reflect.ValueOf(image).Elem())
 	var inputs []Input
-	for _, key := range countedKeys {
+	for _, key := range counted {
 		v, ok := fields[key]
 		if !ok || v.IsZero() {
 			continue
@@ -116,8 +116,11 @@ func recipeInputs(image *project.Image, hide redactor) ([]Input, error) {
 	return inputs, nil
 }
 
+// provisionerInput is what the names of a provisioner's inputs begin with.
+const provisionerInput = "provisioner %d"
+
 func provisionerInputs(image *project.Image, n int, p *project.Provisioner, hide redactor) ([]Input, error) {
-	label := fmt.Sprintf("provisioner %d", n+1)
+	label := fmt.Sprintf(provisionerInput, n+1)
 	options, ok := p.Options.(provisioner)
 	if !ok {
 		return nil, fail.Inputf("%s: provisioner type %q is not known", p.Pos, p.Type)

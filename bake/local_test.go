@@ -242,7 +242,7 @@ func (l *local) lookInto(dir string) {
 		if strings.HasSuffix(path, "/tmp/kept") || strings.HasSuffix(path, "/etc/own") {
 			found++
 		}
-		for _, secret := range []string{"PRIVATE KEY", "goldline-shop-web-r1", "hunter2", "ed25519_private"} {
+		for _, secret := range []string{"PRIVATE KEY", "goldline-shop-r1-", "goldline-shop-r2-", "hunter2", "ed25519_private"} {
 			if bytes.Contains(content, []byte(secret)) {
 				l.t.Errorf("the image holds %q in %s", secret, strings.TrimPrefix(path, dir))
 			}

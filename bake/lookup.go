@@ -95,15 +95,9 @@ func (b *Baker) revoked(ctx context.Context, image, fingerprint string) (ami, wh
 
 // allOf is imagesOf with what is revoked.
 func (b *Baker) allOf(ctx context.Context, image string) ([]types.Image, error) {
-	c := b.options.Cloud
-	own, err := b.own.get(ctx, func(ctx context.Context) ([]types.Image, error) {
-		return describeAMIs(ctx, c, &ec2.DescribeImagesInput{
-			Owners:  []string{"self"},
-			Filters: []types.Filter{cloud.Filter("tag:"+tags.Project, b.options.Project), cloud.Filter("tag-key", tags.Image)},
-		})
-	})
+	own, err := b.ownImages(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("look for existing builds: %w", err)
+		return nil, err
 	}
 	b.mu.Lock()
 	known := append(append([]types.Image(nil), b.made...), own...)
@@ -119,6 +113,20 @@ func (b *Baker) allOf(ctx context.Context, image string) ([]types.Image, error) 
 	}
 	sortNewest(builds)
 	return builds, nil
+}
+
+// ownImages gives the project's images, of all recipes, as the run began.
+func (b *Baker) ownImages(ctx context.Context) ([]types.Image, error) {
+	own, err := b.own.get(ctx, func(ctx context.Context) ([]types.Image, error) {
+		return describeAMIs(ctx, b.options.Cloud, &ec2.DescribeImagesInput{
+			Owners:  []string{"self"},
+			Filters: []types.Filter{cloud.Filter("tag:"+tags.Project, b.options.Project), cloud.Filter("tag-key", tags.Image)},
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look for existing builds: %w", err)
+	}
+	return own, nil
 }
 
 // buildsStep begins to look for existing builds while the source image is looked

@@ -164,10 +164,16 @@ func (b *bake) runBuilder(ctx context.Context, in *ec2.RunInstancesInput) error 
 	ctx, cancel := outlive(ctx)
 	defer cancel()
 	b.builder.tried = true
-	return visible(ctx, func(ctx context.Context) error {
+	var lost error
+	err := visible(ctx, func(ctx context.Context) error {
 		out, err := b.cloud.EC2.RunInstances(ctx, in)
 		if err != nil {
-			return fmt.Errorf("launch %s(%s): %w", b.called(), in.InstanceType, err)
+			err = fmt.Errorf("launch %s(%s): %w", b.called(), in.InstanceType, err)
+			if b.lacksBase(err) {
+				lost = err // which no waiting brings back
+				return nil
+			}
+			return err
 		}
 		if len(out.Instances) == 0 {
 			return fmt.Errorf("launch %s(%s): EC2 answered without an instance", b.called(), in.InstanceType)
@@ -178,6 +184,10 @@ func (b *bake) runBuilder(ctx context.Context, in *ec2.RunInstancesInput) error 
 		b.tell(event.Created, b.builder.id, "%s (%s) from %s", b.called(), in.InstanceType, aws.ToString(in.ImageId))
 		return nil
 	})
+	if lost != nil {
+		return lost
+	}
+	return err
 }
 
 // deadline is how long a wait for AWS may take: what aws_polling comes to, or

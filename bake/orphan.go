@@ -158,6 +158,8 @@ func (s *sweeper) judge(o *Orphan) {
 		o.Why = "it was launched as " + o.tags[tags.Address]
 	case s.alive != nil && s.alive(o.Run):
 		o.Why = "run " + o.Run + " goes on"
+	case o.tags[tags.Step] != "" && fresh(*o):
+		o.Why = "bakes of " + o.Image + " start from it until " + o.Expires.Format(time.RFC3339)
 	case s.keepsCandidate(*o):
 		o.Why = "the next bake of " + o.Image + " with the same inputs finishes it"
 	case s.dead != nil && s.dead(o.Run):

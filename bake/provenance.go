@@ -129,6 +129,12 @@ func (b *bake) statement(ctx context.Context, packagesDigest string) statement {
 		Name: "source image", URI: fmt.Sprintf("aws:ec2:%s:%s:image/%s", region, aws.ToString(b.source.OwnerId), aws.ToString(b.source.ImageId)),
 		Annotations: map[string]any{"name": aws.ToString(b.source.Name), "created": aws.ToString(b.source.CreationDate)},
 	}}
+	if len(b.bases) > 0 {
+		d.ResolvedDependencies = append(d.ResolvedDependencies, resource{
+			Name: "step image", URI: fmt.Sprintf("aws:ec2:%s:%s:image/%s", region, account, b.bases[0].id()),
+			Annotations: map[string]any{"provisioner": b.startsAfter()}, Digest: map[string]string{"goldlineDigest": b.bases[0].fingerprint},
+		})
+	}
 	if text, err := os.ReadFile(filepath.Join(b.options.Dir, b.image.File)); err == nil {
 		sum := sha256.Sum256(text)
 		d.ResolvedDependencies = append(d.ResolvedDependencies, resource{Name: "recipe", URI: b.image.File, Digest: map[string]string{"sha256": hex.EncodeToString(sum[:])}})

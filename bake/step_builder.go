@@ -30,15 +30,21 @@ type builderStep struct{}
 func (builderStep) name() string { return "builder" }
 
 func (builderStep) run(ctx context.Context, b *bake) error {
-	in, err := b.builderInput()
-	if err != nil {
-		return err
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if err := b.launchWithProfile(ctx, func() error { return b.launch(ctx, in, offersOf(b.image, b.architectureOf())) }); err != nil {
-		return err
+	for {
+		in, err := b.builderInput()
+		if err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		err = b.launchWithProfile(ctx, func() error { return b.launch(ctx, in, offersOf(b.image, b.architectureOf())) })
+		if err == nil {
+			break
+		}
+		if !b.lostBase(err) {
+			return err
+		}
 	}
 	b.aside(func() error { _, err := b.commitID(ctx); return err }) // which the AMI's provenance says
 	if err := b.awaitRunning(ctx, builderStep{}.name()); err != nil {
@@ -94,12 +100,12 @@ func (b *bake) builderInput() (*ec2.RunInstancesInput, error) {
 	}
 	set := b.temporary(own)
 	in := &ec2.RunInstancesInput{
-		ImageId:  b.source.ImageId,
+		ImageId:  b.base().ImageId,
 		MinCount: aws.Int32(1), MaxCount: aws.Int32(1),
 		UserData:                          aws.String(base64.StdEncoding.EncodeToString(data)),
 		InstanceInitiatedShutdownBehavior: b.shutdownBehavior(),
 		MetadataOptions:                   metadataOptions(b.image.MetadataOptions),
-		BlockDeviceMappings:               builderDevices(b.image, b.source),
+		BlockDeviceMappings:               b.onBase(builderDevices(b.image, b.source)),
 		TagSpecifications: []types.TagSpecification{
 			cloud.TagSpec(types.ResourceTypeInstance, set),
 			cloud.TagSpec(types.ResourceTypeVolume, b.temporary(volumes)),

@@ -22,7 +22,7 @@ func (finishStep) name() string                      { return "image available" 
 func (finishStep) undo(context.Context, *bake) error { return nil }
 
 func (finishStep) run(ctx context.Context, b *bake) error {
-	ami, err := b.awaitSnapshots(ctx)
+	ami, err := b.awaitSnapshots(ctx, b.ami.id, imageTime)
 	if err != nil {
 		return err
 	}
@@ -85,13 +85,13 @@ func (b *bake) tagSnapshots(ctx context.Context, ami types.Image) error {
 	return nil
 }
 
-// awaitSnapshots waits until the AMI names a snapshot for each of the builder's
+// awaitSnapshots waits until an AMI names a snapshot for each of the builder's
 // volumes that it shows, or is available.
-func (b *bake) awaitSnapshots(ctx context.Context) (types.Image, error) {
-	what := "snapshots of image " + b.ami.id
+func (b *bake) awaitSnapshots(ctx context.Context, id string, limit time.Duration) (types.Image, error) {
+	what := "snapshots of image " + id
 	known := sighting{id: b.ami.id}
 	return b.cloud.Images.Wait(ctx, cloud.Wait[types.Image]{
-		ID: b.ami.id, For: what, Deadline: b.deadline(imageTime), Soon: true,
+		ID: id, For: what, Deadline: b.deadline(limit), Soon: true,
 		Done: func(ami types.Image, found bool) (bool, error) {
 			switch {
 			case !found:

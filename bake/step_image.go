@@ -57,21 +57,36 @@ func (b *bake) createImage(ctx context.Context, in *ec2.CreateImageInput) (strin
 		}
 		return aws.ToString(found[0].ImageId), true, nil
 	}, func(ctx context.Context) (string, error) {
-		if b.tagsLater.Load() {
-			in.TagSpecifications, b.untagged = in.TagSpecifications[:1], in.TagSpecifications[1].Tags
+		id, untagged, err := b.sendCreateImage(ctx, in)
+		if untagged != nil {
+			b.untagged = untagged
 		}
-		out, err := b.cloud.EC2.CreateImage(ctx, in)
-		if brokeDown(err) && len(in.TagSpecifications) > 1 {
-			// Not every endpoint that speaks EC2's language can tag snapshots here.
-			in.TagSpecifications, b.untagged = in.TagSpecifications[:1], in.TagSpecifications[1].Tags
-			out, err = b.cloud.EC2.CreateImage(ctx, in)
-			b.tagsLater.Store(err == nil)
-		}
-		if err != nil {
-			return "", err
-		}
-		return aws.ToString(out.ImageId), nil
+		return id, err
 	})
+}
+
+// sendCreateImage makes the call. Not every endpoint that speaks EC2's language
+// can tag snapshots as it makes an AMI: untagged are the tags that they have still
+// to get. in has tags of the AMI and then of its snapshots.
+func (b *Baker) sendCreateImage(ctx context.Context, in *ec2.CreateImageInput) (id string, untagged []types.Tag, err error) {
+	without := func() {
+		if len(in.TagSpecifications) > 1 {
+			in.TagSpecifications, untagged = in.TagSpecifications[:1], in.TagSpecifications[1].Tags
+		}
+	}
+	if b.tagsLater.Load() {
+		without()
+	}
+	out, err := b.options.Cloud.EC2.CreateImage(ctx, in)
+	if brokeDown(err) && len(in.TagSpecifications) > 1 {
+		without()
+		out, err = b.options.Cloud.EC2.CreateImage(ctx, in)
+		b.tagsLater.Store(err == nil)
+	}
+	if err != nil {
+		return "", untagged, err
+	}
+	return aws.ToString(out.ImageId), untagged, nil
 }
 
 // brokeDown tells whether an endpoint answered, but as nothing that belongs to

@@ -28,18 +28,22 @@ func (provisionStep) run(ctx context.Context, b *bake) error {
 		b.last = b.image.Provisioners[last]
 	}
 	for n, p := range b.image.Provisioners {
-		if !applies(p, b.image.Name) {
+		if !applies(p, b.image.Name) || n < b.startsAfter() {
 			continue
 		}
 		if n == last && of > 1 && b.image.PreSnapshot && !b.image.SkipCreateAMI {
 			b.takePreSnapshot(ctx)
 		}
 		title := fmt.Sprintf("provision %d (%s)", n+1, titleOf(p))
+		began := time.Now()
 		if err := b.provision(ctx, title, p); err != nil {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
 			return fmt.Errorf("%s: %w", title, err)
+		}
+		if n != last {
+			b.keepStep(ctx, n, time.Since(began))
 		}
 	}
 	return nil

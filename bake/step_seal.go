@@ -53,7 +53,7 @@ const (
 )
 
 func (b *bake) newClosing() *closing {
-	seal := sealScript(b.host, b.keyLine, b.unremoved)
+	seal := sealScript(b.host, b.keyLine, b.olderKeys(), b.unremoved)
 	c := &closing{seals: seal != ""}
 	if !b.image.SkipCreateAMI {
 		c.script = "(\n" + packagesScript + ") &\n"
@@ -104,8 +104,11 @@ func asRoot(script string) string {
 // sealScript is plain POSIX shell. Only where the builder proved itself by this
 // bake's host key is it certain that nobody else's machine answers: without
 // that, no more than this bake's own key and scripts is touched.
-func sealScript(host hostKey, keyLine string, scripts []string) string {
+func sealScript(host hostKey, keyLine string, olderKeys, scripts []string) string {
 	var body strings.Builder
+	for _, part := range olderKeys {
+		fmt.Fprintf(&body, sealAuthorized, part)
+	}
 	if blob := keyBlob(keyLine); blob != "" {
 		fmt.Fprintf(&body, sealAuthorized, blob)
 	}

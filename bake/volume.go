@@ -261,11 +261,12 @@ func (b *bake) removePreSnapshot(ctx context.Context) error {
 	return nil
 }
 
-// checkSpeed reports volumes that EC2 would refuse.
+// checkSpeed reports volumes that EC2 would refuse, and what keeps no image.
 func checkSpeed(i *project.Image, l *diag.List) {
 	if err := checkBakeVolume(i.BakeVolume); err != nil {
 		l.Addf(i.At("bake_volume"), "bake_volume: %v", err)
 	}
+	checkCache(i, l)
 }
 
 // iopsPerGiB is how many IOPS a type of volume takes for each GiB of its size.

@@ -87,11 +87,17 @@ func (r explainReport) text(t *text) {
 			continue
 		case e.Note != "":
 			t.linef("%s: would be baked: %s", e.Image, e.Note)
-			continue
+		default:
+			t.linef("%s: would be baked, since this differs from %s:", e.Image, e.AMI)
 		}
-		t.linef("%s: would be baked, since this differs from %s:", e.Image, e.AMI)
 		for _, c := range e.Changed {
 			t.linef("  %s: %s -> %s", c.Name, oneLine(c.Was), oneLine(c.Is))
+		}
+		if e.FirstStep > 0 {
+			t.linef("  the first provisioner that differs is %d", e.FirstStep)
+		}
+		if e.Base != "" {
+			t.linef("  the builder would start from %s, kept after provisioner %d", e.Base, e.BaseStep)
 		}
 	}
 }

@@ -359,6 +359,7 @@ type Provisioner struct {
 	Timeout     Duration // timeout; 0 is none
 	Only        []string // only: names of images
 	Except      []string // except
+	Cache       *bool    // cache; nil where the time that it takes decides
 	positions   map[string]diag.Pos
 }
 

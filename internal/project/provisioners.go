@@ -19,6 +19,7 @@ type stepKeys struct {
 	Timeout     Duration `yaml:"timeout" doc:"Time that it may take."`
 	Only        []string `yaml:"only" doc:"Images that it is for; by default all of the file."`
 	Except      []string `yaml:"except" doc:"Images of the file that it is not for."`
+	Cache       *bool    `yaml:"cache" doc:"Whether an image is kept after it, in a recipe with cache: steps; by default where it took as long as cache_after says."`
 }
 
 // provisioners decodes the steps that are for this image.
@@ -114,6 +115,7 @@ func (p *Project) step(outer *decoder, r *recipe, n *yaml.Node, entries []entry,
 	own = d.override(r, own, &shared)
 	d.structure(step.Pos, shared, reflect.ValueOf(&keys).Elem(), "")
 	step.Type, step.PauseBefore, step.MaxRetries, step.Timeout = keys.Type, keys.PauseBefore, keys.MaxRetries, keys.Timeout
+	step.Cache = keys.Cache
 	step.Only = d.imagesOf(r, keys.Only, "only")
 	step.Except = d.imagesOf(r, keys.Except, "except")
 

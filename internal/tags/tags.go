@@ -50,6 +50,11 @@ const (
 	// is on an AMI that was kept although it did not, and says which.
 	Tested = "goldline:tested"
 	Failed = "goldline:failed"
+	// Step is on an image that was kept after a provisioner, and holds the
+	// fingerprint of all up to that one. StepKeys holds parts of the keys that its
+	// builders' authorized_keys still have.
+	Step     = "goldline:step"
+	StepKeys = "goldline:step-keys"
 	// Packages and Provenance hold digests of documents about a build: its list of
 	// packages, and the statement of what it was made of.
 	Packages    = "goldline:packages"
