@@ -72,12 +72,11 @@ type bake struct {
 	inputs      []Input // fingerprintStep
 	fingerprint string
 
-	prefixes []prefix // fingerprintStep
-
 	build Build // reuseStep or finishStep
 
-	bases []keptStep // baseStep: what the builder may be launched from, the longest first
-	kept  []string   // provisionStep: fingerprints of the steps that it kept images of
+	prefixes []prefix   // baseStep: what images may be kept of
+	bases    []keptStep // and what the builder may be launched from, the longest first
+	kept     []string   // provisionStep: fingerprints of the steps that it kept images of
 
 	login     ssh.Signer // keyPairStep
 	loginText string     // its private half
