@@ -62,26 +62,41 @@ var fedMark = regexp.MustCompile(`goldline: (begin|closing|closed) [0-9a-f]{8}`)
 // stubSSH takes any key, runs nothing, and says that all went well.
 func stubSSH(t *testing.T) sshServer {
 	t.Helper()
-	return serveSSH(t, func(s gliderssh.Session) {
-		_, _ = io.Copy(io.Discard, s)
-		for _, mark := range fedMark.FindAllString(s.RawCommand(), -1) {
-			if strings.HasPrefix(mark, "goldline: closed") {
-				mark = sealingMark + "\n" + sealedMark + "\n" + mark + " 0"
-			}
-			_, _ = io.WriteString(s, mark+"\n")
+	return serveSSH(t, sayAllWell, func(gliderssh.PublicKey) bool { return true })
+}
+
+func sayAllWell(s gliderssh.Session) {
+	_, _ = io.Copy(io.Discard, s)
+	for _, mark := range fedMark.FindAllString(s.RawCommand(), -1) {
+		if strings.HasPrefix(mark, "goldline: closed") {
+			mark = sealingMark + "\n" + sealedMark + "\n" + mark + " 0"
 		}
-		_, _ = io.WriteString(s, sealedMark+"\n")
-		_ = s.Exit(0)
-	}, func(gliderssh.PublicKey) bool { return true })
+		_, _ = io.WriteString(s, mark+"\n")
+	}
+	_, _ = io.WriteString(s, sealedMark+"\n")
+	_ = s.Exit(0)
 }
 
 func serveSSH(t *testing.T, handle gliderssh.Handler, accept func(gliderssh.PublicKey) bool) sshServer {
 	t.Helper()
-	_, hostKey, err := newKey("ed25519")
+	server, hostKey := newServer(t, handle)
+	server.PublicKeyHandler = func(_ gliderssh.Context, key gliderssh.PublicKey) bool { return accept(key) }
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	served := graph.Background(func() error { return server.Serve(l) })
+	t.Cleanup(func() {
+		server.Close()
+		_ = served()
+	})
+	return sshServer{port: l.Addr().(*net.TCPAddr).Port, hostKey: hostKey}
+}
+
+// newServer is one that takes any key, and the host key that it has.
+func newServer(t *testing.T, handle gliderssh.Handler) (*gliderssh.Server, string) {
+	t.Helper()
+	_, hostKey, err := newKey("ed25519")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,13 +106,8 @@ func serveSSH(t *testing.T, handle gliderssh.Handler, accept func(gliderssh.Publ
 		ChannelHandlers:             map[string]gliderssh.ChannelHandler{"session": gliderssh.DefaultSessionHandler, "direct-tcpip": gliderssh.DirectTCPIPHandler},
 		LocalPortForwardingCallback: func(gliderssh.Context, string, uint32) bool { return true },
 		PasswordHandler:             func(_ gliderssh.Context, password string) bool { return password == "let me in" },
-		PublicKeyHandler:            func(_ gliderssh.Context, key gliderssh.PublicKey) bool { return accept(key) },
+		PublicKeyHandler:            func(gliderssh.Context, gliderssh.PublicKey) bool { return true },
 	}
 	server.AddHostKey(hostKey)
-	served := graph.Background(func() error { return server.Serve(l) })
-	t.Cleanup(func() {
-		server.Close()
-		_ = served()
-	})
-	return sshServer{port: l.Addr().(*net.TCPAddr).Port, hostKey: string(ssh.MarshalAuthorizedKey(hostKey.PublicKey()))}
+	return server, string(ssh.MarshalAuthorizedKey(hostKey.PublicKey()))
 }
