@@ -12,6 +12,10 @@ type difference struct {
 	// replace says why the resource has to be replaced for it; empty where it
 	// can be changed in place.
 	replace string
+	// how says what a change in place takes, where that is more than a call.
+	how string
+	// moves is the attribute that is another one after it.
+	moves string
 }
 
 // differences are all of a resource, in the order of the kind's fields.

@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"slices"
 	"sort"
 	"strconv"
@@ -139,12 +138,12 @@ func attachmentsOf(i types.Instance) map[string]string {
 	return all
 }
 
-func (instances) compare(w want[instanceSpec], i instance) (d differences) {
+func (k instances) compare(w want[instanceSpec], i instance) (d differences) {
 	s := w.spec
 	if ami := w.world.ami(s); ami != aws.ToString(i.ImageId) {
 		d.fixed("ami", aws.ToString(i.ImageId), ami, w.world.imageReason(s, aws.ToString(i.ImageId)))
 	}
-	d.fixed("instance_type", string(i.InstanceType), s.InstanceType, "")
+	k.compareSize(&d, w, i)
 	if s.Subnet != "" {
 		d.fixed("subnet", aws.ToString(i.SubnetId), s.Subnet, "")
 	}
@@ -152,9 +151,6 @@ func (instances) compare(w want[instanceSpec], i instance) (d differences) {
 		d.fixed("private_ip", aws.ToString(i.PrivateIpAddress), s.PrivateIP, "")
 	}
 	d.fixed("key_name", aws.ToString(i.KeyName), s.key(), "")
-	if s.EBSOptimized != nil {
-		d.fixed("ebs_optimized", fmt.Sprint(aws.ToBool(i.EbsOptimized)), fmt.Sprint(*s.EBSOptimized), "")
-	}
 	if s.Tenancy != "" && i.Placement != nil {
 		d.fixed("tenancy", string(i.Placement.Tenancy), s.Tenancy, "")
 	}

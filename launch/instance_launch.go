@@ -194,7 +194,7 @@ func (t *task) instance(ctx context.Context, id, what string, deadline time.Dura
 // settle waits until the instance answers its status checks.
 func (k instances) settle(ctx context.Context, t *task, i instance) (instance, error) {
 	id := aws.ToString(i.InstanceId)
-	if i.State == nil || i.State.Name != types.InstanceStateNameRunning {
+	if i.State == nil || i.State.Name != types.InstanceStateNameRunning || t.restarted {
 		now, err := t.running(ctx, id)
 		if err != nil {
 			return i, err

@@ -3,7 +3,7 @@ package launch
 type instanceSpec struct {
 	Image                    string           `yaml:"image" ref:"image" change:"replaces" doc:"The image whose build is current in the environment."`
 	AMI                      string           `yaml:"ami" pattern:"^(ami-[0-9a-f]+|\\$\\{.*)$" change:"replaces" doc:"ID of the AMI, in place of an image."`
-	InstanceType             string           `yaml:"instance_type" required:"true" change:"replaces" doc:"Type of the instance: t3.micro."`
+	InstanceType             string           `yaml:"instance_type" required:"true" doc:"Type of the instance: t3.micro. For another one it is stopped and started, where EC2 can; for one of another architecture, or where a rollout holds, it is replaced."`
 	Subnet                   string           `yaml:"subnet" ref:"subnet" change:"replaces" doc:"The subnet that the instance lies in; by default one of the default VPC's."`
 	SecurityGroups           []string         `yaml:"security_groups" ref:"security_group" doc:"The groups that the instance is a member of; by default that of its VPC."`
 	PrivateIP                string           `yaml:"private_ip" change:"replaces" doc:"Its private address; by default a free one of the subnet."`
@@ -21,7 +21,7 @@ type instanceSpec struct {
 	RootBlockDevice          *rootSpec        `yaml:"root_block_device" change:"replaces" doc:"The root volume; by default as the image has it."`
 	MetadataOptions          *metadataSpec    `yaml:"metadata_options" doc:"How the instance reads its metadata."`
 	Monitoring               *bool            `yaml:"monitoring" doc:"Whether CloudWatch looks at it every minute." default:"false"`
-	EBSOptimized             *bool            `yaml:"ebs_optimized" change:"replaces" doc:"Whether it is EBS optimised."`
+	EBSOptimized             *bool            `yaml:"ebs_optimized" doc:"Whether it is EBS optimised. For a change it is stopped and started."`
 	DisableAPITermination    *bool            `yaml:"disable_api_termination" doc:"Whether EC2 refuses to terminate it." default:"false"`
 	ShutdownBehavior         string           `yaml:"instance_initiated_shutdown_behavior" enum:"stop,terminate" doc:"What becomes of it when it shuts itself down." default:"stop"`
 	Tenancy                  string           `yaml:"tenancy" enum:"default,dedicated,host" change:"replaces" doc:"Whether other customers' instances share its hardware." default:"default"`

@@ -38,7 +38,12 @@ func (k instances) update(ctx context.Context, t *task, w want[instanceSpec], i 
 	if err := k.updateAttachments(ctx, t, w, i); err != nil {
 		return err
 	}
-	if d.has("state") && t.swapped == nil {
+	switch {
+	case d.has("instance_type") || d.has("ebs_optimized"):
+		if err := k.restart(ctx, t, w, i, d); err != nil {
+			return err
+		}
+	case d.has("state") && t.swapped == nil:
 		if err := k.start(ctx, t, id); err != nil {
 			return err
 		}

@@ -42,8 +42,10 @@ func TestNetworkInterfaces(t *testing.T) {
 		{"one more", func(s *site) {
 			s.edit(webInstance, "device_index: 2}", "device_index: 2}, {network_interface: pool, device_index: 1}")
 		}, []string{"change instance.web: network_interfaces[1]"}},
-		{"a successor takes them over", func(s *site) { s.edit(webInstance, "t3.micro", "t3.small") },
-			[]string{"replace instance.web: instance_type: t3.micro -> t3.small"}},
+		{"another type leaves them where they are", func(s *site) { s.edit(webInstance, "t3.micro", "t3.small") },
+			[]string{"change instance.web: instance_type: t3.micro -> t3.small, stopped and started"}},
+		{"a successor takes them over", func(s *site) { s.edit(webInstance, "t3.small", "t3.small\ntenancy: dedicated") },
+			[]string{"replace instance.web: tenancy: default -> dedicated"}},
 		{"another instance takes it", func(s *site) {
 			s.edit(webInstance, ", {network_interface: pool, device_index: 1}", "")
 			s.write(map[string]string{"topology/instances/app.yaml": "ami: " + anyAMI + "\ninstance_type: t3.micro\nsubnet: a\nnetwork_interfaces: [{network_interface: pool, device_index: 1}]\n"})
@@ -63,7 +65,7 @@ func TestNetworkInterfaceIsPutBack(t *testing.T) {
 	s := newSite(t, interfaceFiles())
 	s.launch()
 	before := s.shape()
-	s.edit(webInstance, "t3.micro", "t3.small")
+	s.edit(webInstance, "t3.micro", "t3.micro\ntenancy: dedicated")
 	s.local.Inject(emulator.Fault{Service: "ec2", Action: "AttachNetworkInterface", Nth: 1, Kind: emulator.Error, Code: "AttachmentLimitExceeded"})
 	if _, err := s.tryLaunch(t.Context()); err == nil || !strings.Contains(err.Error(), "AttachmentLimitExceeded") {
 		t.Fatalf("error %v", err)
@@ -86,7 +88,7 @@ func TestNetworkInterfaceIsPutBack(t *testing.T) {
 func TestNetworkInterfaceEveryCallFailsOnce(t *testing.T) {
 	disturb(t, interfaceFiles(), func(s *site) {
 		s.edit(poolInterface, "count: 3", "count: 5")
-		s.edit(webInstance, "t3.micro", "t3.small")
+		s.edit(webInstance, "t3.micro", "t3.micro\ntenancy: dedicated")
 	}, 23)
 }
 

@@ -343,8 +343,12 @@ func (it *item) change() Change {
 		parts = it.diffs.replaces()
 	case Update:
 		for _, f := range it.diffs {
-			if !has(parts, f.path) {
-				parts = append(parts, f.path)
+			part := f.path
+			if f.how != "" {
+				part += ": " + f.how
+			}
+			if !has(parts, part) {
+				parts = append(parts, part)
 			}
 		}
 		if len(it.retag) > 0 {

@@ -28,7 +28,7 @@ func TestChanges(t *testing.T) {
 		{"user data", func(s *site) { s.edit("topology/instances/web.yaml", `"on"`, `"off"`) }, []string{
 			"replace instance.web[0]: user data changed", "replace instance.web[1]: user data changed"}},
 		{"instance type", func(s *site) { s.edit("topology/instances/db.yaml", "t3.micro", "t3.small") }, []string{
-			"replace instance.db: instance_type: t3.micro -> t3.small"}},
+			"change instance.db: instance_type: t3.micro -> t3.small, stopped and started"}},
 		{"root volume", func(s *site) {
 			s.edit("topology/instances/db.yaml", "subnet:", "root_block_device: {size: 20}\nsubnet:")
 		}, []string{"replace instance.db: root block device changed"}},

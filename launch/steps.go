@@ -129,6 +129,7 @@ func (e *execution) makeNeeds(it *item) []string {
 		}
 	}
 	add(it.gate)
+	add(e.turn(it))
 	for _, ref := range it.Refs {
 		if !ref.Late {
 			add(e.used(e.byAddress[ref.Address]))

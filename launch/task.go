@@ -27,6 +27,7 @@ type task struct {
 	tags       map[string]string // for what is made, beside run and generation
 	old        []*found          // what is being replaced, newest first
 	replacing  bool
+	restarted  bool     // an instance has been stopped and started
 	destroying bool     // all of the environment goes
 	groups     []string // the target groups that an instance has been put into
 	undone     []string // the IDs of what was changed and has been put back after a failure
