@@ -273,6 +273,8 @@ func (x *expression) route(block, target string) (routeSpec, bool) {
 		r.VPCPeering = name
 	case "instance":
 		r.Instance = name
+	case "network_interface":
+		r.NetworkInterface = name
 	default:
 		return r, false
 	}

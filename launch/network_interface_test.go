@@ -54,6 +54,16 @@ func TestNetworkInterfaces(t *testing.T) {
 			s.edit(webInstance, "network_interfaces: [{network_interface: data, device_index: 2}]\n", "")
 			s.write(map[string]string{"topology/elastic_ips/public.yaml": "{}\n"})
 		}, []string{"change elastic_ip.public: network_interface", "change instance.web: network_interfaces[2]"}},
+		{"a route through it, and through an instance", func(s *site) {
+			s.write(map[string]string{"topology/route_tables/out.yaml": "vpc: main\nroutes:\n  - {destination_cidr_block: 10.7.0.0/16, network_interface: pool}\n" +
+				"  - {destination_cidr_block: 10.8.0.0/16, network_interface: data}\n  - {destination_cidr_block: 10.9.0.0/16, instance: app}\nsubnets: [b]\n"})
+		}, []string{"create route_table.out"}},
+		{"the routes change places", func(s *site) {
+			s.edit("topology/route_tables/out.yaml", "interface: pool", "interface: Pool")
+			s.edit("topology/route_tables/out.yaml", "interface: data", "interface: pool")
+			s.edit("topology/route_tables/out.yaml", "interface: Pool", "interface: data")
+		}, []string{"change route_table.out: routes[10.7.0.0/16]; routes[10.8.0.0/16]"}},
+		{"no route", func(s *site) { s.write(map[string]string{"topology/route_tables/out.yaml": ""}) }, []string{"delete route_table.out: no definition has it"}},
 		{"another address", func(s *site) { s.edit(dataInterface, "10.0.1.50", "10.0.1.60") },
 			[]string{"replace network_interface.data: private_ip: 10.0.1.50 -> 10.0.1.60"}},
 	})

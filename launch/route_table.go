@@ -37,12 +37,13 @@ type routeSpec struct {
 	NATGateway           string `yaml:"nat_gateway" ref:"nat_gateway" doc:"NAT gateway that they are reached through."`
 	VPCPeering           string `yaml:"vpc_peering" ref:"vpc_peering" doc:"Peering connection that they are reached through: a name, or the ID of one that another environment has."`
 	Instance             string `yaml:"instance" ref:"instance" doc:"Instance that they are reached through."`
-	NetworkInterface     string `yaml:"network_interface_id" doc:"ID of the network interface that they are reached through."`
+	NetworkInterface     string `yaml:"network_interface" ref:"network_interface" doc:"Network interface that they are reached through, whichever instance it is attached to."`
+	NetworkInterfaceID   string `yaml:"network_interface_id" doc:"ID of the network interface that they are reached through, where no definition has it."`
 }
 
 // target is the ID that a route leads to.
 func (r routeSpec) target() string {
-	for _, id := range []string{r.InternetGateway, r.NATGateway, r.VPCPeering, r.Instance, r.NetworkInterface} {
+	for _, id := range []string{r.InternetGateway, r.NATGateway, r.VPCPeering, r.Instance, r.NetworkInterface, r.NetworkInterfaceID} {
 		if id != "" {
 			return id
 		}
@@ -54,6 +55,14 @@ func (r routeSpec) target() string {
 // makes may come later.
 func (s *routeTableSpec) routes() []routeSpec {
 	return slices.DeleteFunc(slices.Clone(s.Routes), func(r routeSpec) bool { return r.target() == "" })
+}
+
+// networkInterface is the ID of the interface that a route leads to.
+func (r routeSpec) networkInterface() string {
+	if r.NetworkInterface != "" {
+		return r.NetworkInterface
+	}
+	return r.NetworkInterfaceID
 }
 
 type routeTables struct{}
@@ -69,13 +78,13 @@ func (routeTables) check(c *checker, d definition[routeTableSpec]) {
 	for i, r := range d.spec.Routes {
 		path := fmt.Sprintf("routes[%d]", i)
 		targets := 0
-		for _, id := range []string{r.InternetGateway, r.NATGateway, r.VPCPeering, r.Instance, r.NetworkInterface} {
+		for _, id := range []string{r.InternetGateway, r.NATGateway, r.VPCPeering, r.Instance, r.NetworkInterface, r.NetworkInterfaceID} {
 			if id != "" {
 				targets++
 			}
 		}
 		if targets != 1 {
-			c.problems.AddHint(d.At(path), "give internet_gateway, nat_gateway, vpc_peering, instance or network_interface_id", "a route needs one target, not %d", targets)
+			c.problems.AddHint(d.At(path), "give internet_gateway, nat_gateway, vpc_peering, instance or network_interface", "a route needs one target, not %d", targets)
 		}
 		if block, ok := c.block(d.Resource, path+".destination_cidr_block", r.DestinationCIDRBlock, 0, 32); ok {
 			if seen[block] {
@@ -103,6 +112,21 @@ func (routeTables) list(ctx context.Context, q query) ([]types.RouteTable, error
 		all = append(all, page.RouteTables...)
 	})
 	return all, err
+}
+
+// routesAsWanted are a table's routes in the words of a definition: EC2 shows of
+// one to a network interface the instance, too, that it is attached to.
+func (s *routeTableSpec) routesAsWanted(table types.RouteTable) map[string]string {
+	routes := routesOf(table)
+	for _, r := range s.routes() {
+		block := canonical(r.DestinationCIDRBlock)
+		for _, have := range table.Routes {
+			if id := r.networkInterface(); id != "" && aws.ToString(have.DestinationCidrBlock) == block && aws.ToString(have.NetworkInterfaceId) == id && routes[block] != "" {
+				routes[block] = id
+			}
+		}
+	}
+	return routes
 }
 
 // routesOf are a table's own routes, by destination: not the VPC's, and not
@@ -139,6 +163,11 @@ func (routeTables) read(table types.RouteTable) state {
 	for _, target := range routesOf(table) {
 		s.names = append(s.names, target)
 	}
+	for _, r := range table.Routes {
+		if id := aws.ToString(r.NetworkInterfaceId); id != "" && !has(s.names, id) {
+			s.names = append(s.names, id)
+		}
+	}
 	// An associated table cannot be deleted, and a subnet takes its association
 	// along: one that goes, too, goes first, and from others remove cuts it.
 	for subnet := range associationsOf(table) {
@@ -150,7 +179,7 @@ func (routeTables) read(table types.RouteTable) state {
 
 func (routeTables) compare(w want[routeTableSpec], table types.RouteTable) (d differences) {
 	d.fixed("vpc", aws.ToString(table.VpcId), w.spec.VPC, "")
-	have, wanted := routesOf(table), map[string]string{}
+	have, wanted := w.spec.routesAsWanted(table), map[string]string{}
 	for _, r := range w.spec.routes() {
 		wanted[canonical(r.DestinationCIDRBlock)] = r.target()
 	}
@@ -211,7 +240,7 @@ func (k routeTables) update(ctx context.Context, t *task, w want[routeTableSpec]
 }
 
 func (k routeTables) updateRoutes(ctx context.Context, t *task, w want[routeTableSpec], table types.RouteTable) error {
-	have, wanted := routesOf(table), map[string]bool{}
+	have, wanted := w.spec.routesAsWanted(table), map[string]bool{}
 	for _, r := range w.spec.routes() {
 		block := canonical(r.DestinationCIDRBlock)
 		wanted[block] = true
@@ -241,7 +270,7 @@ func (k routeTables) route(ctx context.Context, t *task, table *string, block st
 	replace := func() error {
 		_, err := k.api(t.Cloud).ReplaceRoute(ctx, &ec2.ReplaceRouteInput{
 			RouteTableId: table, DestinationCidrBlock: aws.String(block),
-			GatewayId: optional(r.InternetGateway), NatGatewayId: optional(r.NATGateway), VpcPeeringConnectionId: optional(r.VPCPeering), InstanceId: optional(r.Instance), NetworkInterfaceId: optional(r.NetworkInterface),
+			GatewayId: optional(r.InternetGateway), NatGatewayId: optional(r.NATGateway), VpcPeeringConnectionId: optional(r.VPCPeering), InstanceId: optional(r.Instance), NetworkInterfaceId: optional(r.networkInterface()),
 		})
 		return err
 	}
@@ -251,7 +280,7 @@ func (k routeTables) route(ctx context.Context, t *task, table *string, block st
 	return t.again(ctx, func() error {
 		_, err := k.api(t.Cloud).CreateRoute(ctx, &ec2.CreateRouteInput{
 			RouteTableId: table, DestinationCidrBlock: aws.String(block),
-			GatewayId: optional(r.InternetGateway), NatGatewayId: optional(r.NATGateway), VpcPeeringConnectionId: optional(r.VPCPeering), InstanceId: optional(r.Instance), NetworkInterfaceId: optional(r.NetworkInterface),
+			GatewayId: optional(r.InternetGateway), NatGatewayId: optional(r.NATGateway), VpcPeeringConnectionId: optional(r.VPCPeering), InstanceId: optional(r.Instance), NetworkInterfaceId: optional(r.networkInterface()),
 		})
 		if cloud.AlreadyExists(err) {
 			return replace()

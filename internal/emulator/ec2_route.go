@@ -79,6 +79,9 @@ func (s *ec2Service) showRouteTable(c ec2Call, row routeTableRow) types.RouteTab
 	table := row.Table
 	table.Routes = copied(table.Routes)
 	for i, route := range table.Routes {
+		if nic, ok := s.nics.get(c.w, deref(route.NetworkInterfaceId)); ok && nic.Instance != "" {
+			table.Routes[i].InstanceId, table.Routes[i].InstanceOwnerId = new(nic.Instance), new(c.Account)
+		}
 		if s.leadsNowhere(c.w, route) {
 			table.Routes[i].State = types.RouteStateBlackhole
 		}
@@ -105,6 +108,10 @@ func (s *ec2Service) leadsNowhere(w world, route types.Route) bool {
 	if id := deref(route.InstanceId); id != "" {
 		instance, ok := s.instances.get(w, id)
 		return !ok || !instance.holdsNetwork()
+	}
+	if id := deref(route.NetworkInterfaceId); id != "" {
+		nic, ok := s.nics.get(w, id)
+		return !ok || nic.Instance == ""
 	}
 	return false
 }
@@ -234,6 +241,12 @@ func (s *ec2Service) interfaceTarget(c ec2Call, vpc string, wanted, route types.
 		if row, err = s.liveInstance(c, wanted.InstanceId); err != nil {
 			return route, err
 		}
+	} else if nic, free := s.nics.get(c.w, deref(wanted.NetworkInterfaceId)); free {
+		if nic.VPC != vpc {
+			return route, refuse("InvalidParameterValue", "route table and network interface %s belong to different networks", nic.ID)
+		}
+		route.NetworkInterfaceId = new(nic.ID) // whatever it is attached to
+		return route, nil
 	} else if !ok {
 		return route, interfaceID.missing(*wanted.NetworkInterfaceId)
 	}
