@@ -19,37 +19,54 @@ import (
 // what `adopt` says each time, only what the definition states is compared and
 // changed, and it is neither replaced nor deleted.
 
-// readAdopted finds what the definitions adopt. Nothing (but for a destruction),
-// several candidates, or a resource that two definitions want are reported all
-// at once.
+// readAdopted finds what the definitions adopt. The inventory has been read:
+// what it holds may own what is adopted.
 func (w *world) readAdopted(ctx context.Context) error {
-	w.adopted = map[string]*found{}
-	byKind := map[string][]*project.Resource{}
+	list, err := w.listAdopted(ctx)
+	if err != nil {
+		return err
+	}
+	return w.settleAdopted(list)
+}
+
+// adoption is what definitions of a kind may adopt.
+type adoption struct {
+	definitions []*project.Resource
+	list        []*found
+}
+
+// listAdopted lists what the definitions may adopt, by kind.
+func (w *world) listAdopted(ctx context.Context) (map[string]*adoption, error) {
+	all := map[string]*adoption{}
 	for _, r := range w.resources() {
-		if r.Adopt != nil {
-			byKind[r.Kind] = append(byKind[r.Kind], r)
+		if r.Adopt == nil {
+			continue
 		}
+		if all[r.Kind] == nil {
+			all[r.Kind] = &adoption{}
+		}
+		all[r.Kind].definitions = append(all[r.Kind].definitions, r)
 	}
-	if len(byKind) == 0 {
-		return nil
-	}
-	names, kinds := union(byKind), kindsByName()
-	lists := make([][]*found, len(names))
-	err := graph.Each(ctx, 0, len(names), func(ctx context.Context, i int) error {
+	names, kinds := union(all), kindsByName()
+	return all, graph.Each(ctx, 0, len(names), func(ctx context.Context, i int) error {
 		k, ok := kinds[names[i]]
 		if !ok {
 			return nil
 		}
 		var err error
-		lists[i], err = w.adoptable(ctx, k, byKind[names[i]])
+		all[names[i]].list, err = w.adoptable(ctx, k, all[names[i]].definitions)
 		return err
 	})
-	if err != nil {
-		return err
-	}
+}
+
+// settleAdopted ties definitions to what they adopt, owners first. Nothing (but
+// for a destruction), several candidates, or a resource that two definitions want
+// are reported all at once.
+func (w *world) settleAdopted(all map[string]*adoption) error {
+	w.adopted = map[string]*found{}
 	var problems diag.List
-	for i, name := range names {
-		w.match(byKind[name], lists[i], &problems)
+	for _, name := range ownersFirst(union(all)) {
+		w.match(all[name].definitions, all[name].list, &problems)
 	}
 	return problems.Err()
 }
@@ -126,13 +143,21 @@ func (w *world) match(definitions []*project.Resource, list []*found, problems *
 	first := map[string]*project.Resource{}
 	for _, r := range definitions {
 		var candidates []*found
+		var missing *project.Ref
 		for _, f := range list {
-			if adopts(r.Adopt, f) {
+			if !adopts(r.Adopt, f) {
+				continue
+			}
+			if owned, lacks := w.owned(r, f); owned {
 				candidates = append(candidates, f)
+			} else if lacks != nil {
+				missing = lacks
 			}
 		}
 		switch {
 		case len(candidates) == 0 && w.destroying:
+		case missing != nil:
+			w.ownerless(r, *missing, problems)
 		case len(candidates) == 0:
 			problems.AddHint(r.At("adopt"), "what is adopted must exist; without adopt it is made", "%s: no %s in %s is what adopt describes", r.Address, r.Kind, w.region)
 		case len(candidates) > 1:
@@ -143,11 +168,16 @@ func (w *world) match(definitions []*project.Resource, list []*found, problems *
 		default:
 			first[candidates[0].id] = r
 			w.adopted[r.UUID] = candidates[0]
+			w.book.settle(r, candidates[0].id)
 		}
 	}
 }
 
-// listed names resources for people, by ID and name.
+// maxListed is how many resources a message names.
+const maxListed = 8
+
+// listed names resources for people, by ID and name, not more than a message
+// holds.
 func listed(list []*found) string {
 	var names []string
 	for _, f := range list {
@@ -158,6 +188,9 @@ func listed(list []*found) string {
 		names = append(names, name)
 	}
 	sort.Strings(names)
+	if more := len(names) - maxListed; more > 0 {
+		names = append(names[:maxListed], fmt.Sprintf("%d others", more))
+	}
 	return strings.Join(names, ", ")
 }
 

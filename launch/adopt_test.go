@@ -2,6 +2,8 @@ package launch
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -174,4 +176,63 @@ func TestContentsAreNotLostUnasked(t *testing.T) {
 	s.launch()
 	s.settled()
 	s.destroy()
+}
+
+// TestAdoptByWhatItBelongsTo: what has no name is told by the definition of what
+// it belongs to, whether that is adopted or was launched.
+func TestAdoptByWhatItBelongsTo(t *testing.T) {
+	s := newSite(t, map[string]string{"topology/vpcs/main.yaml": "cidr_block: 10.0.0.0/16\n", "topology/vpcs/legacy.yaml": "adopt: {name: legacy}\n"})
+	s.others()
+	s.launch()
+	s.write(map[string]string{
+		"topology/route_tables/all.yaml":       "adopt: {vpc: main, main: true}\nvpc: main\n",
+		"topology/network_acls/all.yaml":       "adopt: {vpc: legacy, default: true}\nvpc: legacy\n",
+		"topology/security_groups/none.yaml":   "adopt: {vpc: main, group_name: default}\ningress: []\negress: []\n",
+		"topology/security_groups/theirs.yaml": "adopt: {vpc: legacy, group_name: default}\n",
+		"topology/dhcp_options/own.yaml":       "adopt: {vpc: legacy}\n",
+		"topology/subnets/apps.yaml":           "adopt: {vpc: legacy, cidr_block: 10.7.1.0/24}\nvpc: legacy\n",
+	})
+	if got := plain(s.plan()); got != "change security_group.none: ingress; egress" {
+		t.Errorf("plan:\n%s", got)
+	}
+	s.launch()
+	s.settled()
+	for _, test := range []struct{ file, text, want string }{
+		{"subnets/apps", "adopt: {vpc: legacy}\n", "subnet.apps: adopt describes 2 resources: subnet-"},
+		{"subnets/apps", "adopt: {vpc: legcay, name: apps}\n", "topology/subnets/apps.yaml:1:14: no resource vpc.legcay"},
+		{"subnets/apps", "adopt: {vpc: vpc-0123456789abcdef0}\n", "topology/subnets/apps.yaml:1:14: adopt.vpc takes no ID"},
+		{"subnets/apps", "name: apps\nadopt: {vpc: new}\n---\nkind: vpc\nname: new\ncidr_block: 10.9.0.0/16\n", "subnet.apps belongs to vpc.new, which is not there"},
+		{"internet_gateways/out", "adopt: {vpc: legacy}\n", "internet_gateway.out: no internet_gateway in " + testRegion + " is what adopt describes"},
+		{"network_acls/again", "adopt: {vpc: legacy}\n", "network_acl.again and network_acl.all adopt the same resource, acl-"},
+		{"key_pairs/k", "adopt: {vpc: legacy}\n", "adopt knows no key \"vpc\""},
+	} {
+		path := "topology/" + test.file + ".yaml"
+		before, _ := os.ReadFile(filepath.Join(s.dir, path))
+		s.write(map[string]string{path: test.text})
+		if err := s.planError(); fail.ExitCode(err) != fail.CodeInput || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: error %v, want %q", test.text, err, test.want)
+		}
+		s.write(map[string]string{path: string(before)})
+	}
+	s.destroy()
+	o := s.options()
+	o.Adopted = true
+	plan, err := NewDestroyPlan(t.Context(), o)
+	if err != nil || plain(plan) != "delete dhcp_options ID: destroy\ndelete subnet ID: destroy\ndelete vpc ID: destroy" {
+		t.Errorf("destroying what is adopted, when what the rest belongs to is gone: %v, %s", err, plain(plan))
+	}
+	o = s.options()
+	if o.Only = []string{"vpc.main"}; must[*Plan](t)(NewPlan(t.Context(), o)).Counts.Create != 1 {
+		t.Error("the VPC cannot be made again before what belongs to it is adopted")
+	}
+}
+
+// planError is why there is no plan.
+func (s *site) planError() error {
+	topology, err := s.topology()
+	if err != nil {
+		return err
+	}
+	_, err = NewPlan(context.Background(), Options{Project: "shop", Topology: topology, Cloud: s.cloud})
+	return err
 }

@@ -53,7 +53,7 @@ type dhcpOptions struct{}
 func (dhcpOptions) api(c *cloud.Cloud) dhcpOptionsAPI { return c.EC2 }
 
 func (dhcpOptions) about() project.Kind {
-	return project.Kind{Name: "dhcp_options", Doc: "What instances of a VPC are told about names and time.", Attributes: []string{"id"}}
+	return project.Kind{Name: "dhcp_options", Doc: "What instances of a VPC are told about names and time.", Attributes: []string{"id"}, Owners: map[string]string{"vpc": "vpc"}}
 }
 
 func (dhcpOptions) check(c *checker, d definition[dhcpOptionsSpec]) {

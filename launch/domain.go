@@ -85,7 +85,7 @@ func zoneFor(resources []*project.Resource, domain string, elastic bool) *projec
 // isPrivate tells whether a zone's definition is that of a private one.
 func isPrivate(r *project.Resource) bool {
 	s, ok := r.Spec.(*zoneSpec)
-	return ok && s.private() || r.Adopt != nil && r.Adopt.Keys["private"] == "true"
+	return ok && s.private() || r.Adopt != nil && (r.Adopt.Keys["private"] == "true" || r.Adopt.Owners[ownerVPC].Address != "")
 }
 
 func holdsElastic(resources []*project.Resource, r *project.Resource, s *instanceSpec) bool {

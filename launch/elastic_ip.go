@@ -31,7 +31,7 @@ type elasticIPs struct{}
 func (elasticIPs) api(c *cloud.Cloud) elasticIPAPI { return c.EC2 }
 
 func (elasticIPs) about() project.Kind {
-	return project.Kind{Name: "elastic_ip", Doc: "A public address that stays.", Attributes: []string{"id", "public_ip"}}
+	return project.Kind{Name: "elastic_ip", Doc: "A public address that stays.", Attributes: []string{"id", "public_ip"}, Owners: map[string]string{"instance": "instance"}}
 }
 
 // check reports a second holder: an address is at one place at a time.

@@ -2,6 +2,8 @@ package launch
 
 import (
 	"context"
+	"net/http"
+	"os"
 	"strings"
 	"testing"
 
@@ -39,5 +41,30 @@ func motoFront(t *testing.T, c *cloud.Cloud) {
 	}
 	if err != nil || len(w.inventory.all) > 0 {
 		t.Errorf("after destroy: %d resources, %v", len(w.inventory.all), err)
+	}
+}
+
+// motoImport: an account of an EC2 that is not ours, filled by hand, is adopted
+// as it is.
+func motoImport(t *testing.T, c *cloud.Cloud) {
+	t.Helper()
+	answer, err := http.Post(os.Getenv("AWS_ENDPOINT_URL")+"/moto-api/reset", "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = answer.Body.Close()
+	s := &site{t: t, dir: t.TempDir(), cloud: c}
+	s.write(map[string]string{
+		"goldline.yaml":         "project: shop\nladder: [dev]\n",
+		"environments/dev.yaml": "account: \"123456789012\"\nregion: " + testRegion + "\n",
+	})
+	byHand(t, s)
+	found := s.importAll(ImportOptions{})
+	s.keptAsItIs()
+	if len(found.Definitions) < 50 {
+		t.Errorf("%d definitions", len(found.Definitions))
+	}
+	if again := s.importAll(ImportOptions{}); len(again.Definitions) > 0 {
+		t.Errorf("a second import finds %s", again.text())
 	}
 }

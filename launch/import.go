@@ -93,10 +93,13 @@ func NewImport(ctx context.Context, o Options, which ImportOptions) (*Import, er
 	if err := w.resolve(ctx); err != nil {
 		return nil, err
 	}
+	if err := w.readOwners(ctx); err != nil {
+		return nil, err
+	}
 	if err := w.readAdopted(ctx); err != nil {
 		return nil, err
 	}
-	m := &importing{world: w, options: which, byID: map[string]*imported{}, byKind: map[string][]*found{}}
+	m := &importing{world: w, options: which, byID: map[string]*imported{}, byAddress: map[string]*imported{}, ofKind: map[string][]*imported{}, byKind: map[string][]*found{}}
 	if err := m.read(ctx); err != nil {
 		return nil, err
 	}
@@ -125,20 +128,21 @@ func importable(name string) error {
 // importing is an import in the making.
 type importing struct {
 	*world
-	options ImportOptions
-	all     []*imported
-	byID    map[string]*imported // what definitions may refer to
-	byKind  map[string][]*found  // all that is there, for telling resources apart
-	leftOut []LeftOut
-	unread  []Unread
-	unseen  bool // the credentials may not look at AMIs
+	options   ImportOptions
+	all       []*imported
+	byID      map[string]*imported   // what definitions may refer to
+	byAddress map[string]*imported   // the same by their addresses
+	ofKind    map[string][]*imported // and by kind
+	byKind    map[string][]*found    // all that is there, for telling resources apart
+	leftOut   []LeftOut
+	unread    []Unread
+	unseen    bool // the credentials may not look at AMIs
 }
 
 // imported is a resource and its place among the definitions.
 type imported struct {
 	*found
 	name   string // of its definition: as references give it
-	known  bool   // a definition has it already
 	adopt  *project.Adopt
 	unsaid []string
 }
@@ -233,14 +237,12 @@ func (m *importing) choose() error {
 	var chosen []*imported
 	for _, i := range m.all {
 		if r := adopted[i.id]; r != nil {
-			i.name, i.known = displayName(r), true
-			m.byID[i.id] = i
+			m.refer(i, displayName(r))
 			continue
 		}
 		if name, ours := m.made(i.found); ours {
-			i.name, i.known = name, name != ""
-			if i.known {
-				m.byID[i.id] = i
+			if name != "" {
+				m.refer(i, name)
 			}
 			continue
 		}
@@ -262,6 +264,14 @@ func (m *importing) choose() error {
 	}
 	m.all = chosen
 	return nil
+}
+
+// refer lets definitions refer to what has one already.
+func (m *importing) refer(i *imported, name string) {
+	i.name = name
+	m.byID[i.id] = i
+	m.byAddress[i.kindName()+"."+name] = i
+	m.ofKind[i.kindName()] = append(m.ofKind[i.kindName()], i)
 }
 
 func (m *importing) leave(f *found, format string, args ...any) {

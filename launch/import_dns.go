@@ -52,9 +52,6 @@ func (zones) unsayable(z hostedZone) string {
 func (records) express(x *expression, r record) recordSpec {
 	k := keyOf(r.ResourceRecordSet)
 	s := recordSpec{Zone: x.ref("zone", &r.zone), Domain: k.domain, Type: string(k.kind), TTL: int(aws.ToInt64(r.TTL)), SetIdentifier: k.set}
-	if s.Zone == "" {
-		s.Zone = r.zone
-	}
 	if r.Weight != nil {
 		s.Weight = aws.Int(int(*r.Weight))
 	}

@@ -20,7 +20,10 @@ func (k loadBalancers) express(x *expression, b loadBalancer) loadBalancerSpec {
 		Type: string(b.Type), Scheme: string(b.Scheme), IPAddressType: string(b.IpAddressType),
 		Subnets: x.refs("subnets", subnetsOf(b)), SecurityGroups: x.refs("security_groups", b.SecurityGroups),
 	}
-	set := x.unusual(b.attributes, k.known(b.Type), balancerDefaults(b.Type))
+	set := x.unusual(b.attributes, k.known(b.Type), balancerDefaults())
+	if b.Type == types.LoadBalancerTypeEnumApplication {
+		delete(set, "load_balancing.cross_zone.enabled") // which it always does
+	}
 	s.IdleTimeout = takeNumber(set, "idle_timeout.timeout_seconds")
 	s.DeletionProtection, s.CrossZone = takeSwitch(set, "deletion_protection.enabled"), takeSwitch(set, "load_balancing.cross_zone.enabled")
 	s.HTTP2, s.DropInvalidHeaderField = takeSwitch(set, "routing.http2.enabled"), takeSwitch(set, "routing.http.drop_invalid_header_fields.enabled")
@@ -87,9 +90,9 @@ func takeNumber(set map[string]string, key string) *int {
 
 // balancerDefaults are what attributes are where nobody has set them.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_LoadBalancerAttribute.html
-func balancerDefaults(kind types.LoadBalancerTypeEnum) map[string]string {
+func balancerDefaults() map[string]string {
 	return map[string]string{
-		"deletion_protection.enabled": "false", "load_balancing.cross_zone.enabled": strconv.FormatBool(kind == types.LoadBalancerTypeEnumApplication),
+		"deletion_protection.enabled": "false", "load_balancing.cross_zone.enabled": "false",
 		"access_logs.s3.enabled": "false", "ipv6.deny_all_igw_traffic": "false", "zonal_shift.config.enabled": "false",
 		"idle_timeout.timeout_seconds": "60", "client_keep_alive.seconds": "3600", "connection_logs.s3.enabled": "false", "health_check_logs.s3.enabled": "false",
 		"routing.http.desync_mitigation_mode": "defensive", "routing.http.drop_invalid_header_fields.enabled": "false",

@@ -8,11 +8,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/route53"
 	dnstypes "github.com/aws/aws-sdk-go-v2/service/route53/types"
+	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/emulator"
 )
 
@@ -20,9 +22,9 @@ import (
 func peopleByHand(t *testing.T, s *site) {
 	ctx, c := t.Context(), s.cloud.IAM
 	must[*iam.CreateGroupOutput](t)(c.CreateGroup(ctx, &iam.CreateGroupInput{GroupName: aws.String("op.s+"), Path: aws.String("/people/")}))
-	must[*iam.AttachGroupPolicyOutput](t)(c.AttachGroupPolicy(ctx, &iam.AttachGroupPolicyInput{GroupName: aws.String("op.s+"), PolicyArn: aws.String("arn:aws:iam::aws:policy/ReadOnlyAccess")}))
+	must[*iam.AttachGroupPolicyOutput](t)(c.AttachGroupPolicy(ctx, &iam.AttachGroupPolicyInput{GroupName: aws.String("op.s+"), PolicyArn: s.managedPolicy()}))
 	must[*iam.PutGroupPolicyOutput](t)(c.PutGroupPolicy(ctx, &iam.PutGroupPolicyInput{GroupName: aws.String("op.s+"), PolicyName: aws.String("own"), PolicyDocument: aws.String(policyText)}))
-	must[*iam.CreateUserOutput](t)(c.CreateUser(ctx, &iam.CreateUserInput{UserName: aws.String("ana@example.com"), PermissionsBoundary: aws.String("arn:aws:iam::aws:policy/PowerUserAccess")}))
+	must[*iam.CreateUserOutput](t)(c.CreateUser(ctx, &iam.CreateUserInput{UserName: aws.String("ana@example.com"), PermissionsBoundary: s.managedPolicy()}))
 	must[*iam.AddUserToGroupOutput](t)(c.AddUserToGroup(ctx, &iam.AddUserToGroupInput{UserName: aws.String("ana@example.com"), GroupName: aws.String("op.s+")}))
 }
 
@@ -77,10 +79,11 @@ func scaledByHand(t *testing.T, s *site, template string, subnets, targets *stri
 
 // namesByHand makes a public and a private zone of one domain, with records of
 // all kinds.
-func namesByHand(t *testing.T, s *site, vpc *string, balancer elbtypes.LoadBalancer) {
+func namesByHand(t *testing.T, s *site, vpc, other *string, balancer elbtypes.LoadBalancer) {
 	ctx, c := t.Context(), s.cloud.Route53
 	public := must[*route53.CreateHostedZoneOutput](t)(c.CreateHostedZone(ctx, &route53.CreateHostedZoneInput{Name: aws.String("old.example.com"), CallerReference: aws.String("1"), HostedZoneConfig: &dnstypes.HostedZoneConfig{Comment: aws.String("ours: ${all}")}})).HostedZone.Id
-	private := must[*route53.CreateHostedZoneOutput](t)(c.CreateHostedZone(ctx, &route53.CreateHostedZoneInput{Name: aws.String("old.example.com"), CallerReference: aws.String("2"), VPC: &dnstypes.VPC{VPCId: vpc, VPCRegion: testRegion}})).HostedZone.Id
+	private := must[*route53.CreateHostedZoneOutput](t)(c.CreateHostedZone(ctx, &route53.CreateHostedZoneInput{Name: aws.String("old.example.com"), CallerReference: aws.String("2"), VPC: &dnstypes.VPC{VPCId: vpc, VPCRegion: testRegion}, HostedZoneConfig: &dnstypes.HostedZoneConfig{PrivateZone: true}})).HostedZone.Id
+	elsewhere := must[*route53.CreateHostedZoneOutput](t)(c.CreateHostedZone(ctx, &route53.CreateHostedZoneInput{Name: aws.String("old.example.com"), CallerReference: aws.String("3"), VPC: &dnstypes.VPC{VPCId: other, VPCRegion: testRegion}, HostedZoneConfig: &dnstypes.HostedZoneConfig{PrivateZone: true}})).HostedZone.Id
 	set := func(name string, kind dnstypes.RRType, values ...string) dnstypes.ResourceRecordSet {
 		r := dnstypes.ResourceRecordSet{Name: aws.String(name), Type: kind, TTL: aws.Int64(60)}
 		for _, v := range values {
@@ -109,7 +112,25 @@ func namesByHand(t *testing.T, s *site, vpc *string, balancer elbtypes.LoadBalan
 		set("sub.old.example.com", dnstypes.RRTypeNs, "ns1.example.net."), weighted("first", 1), weighted("second: b", 0),
 		alias("old.example.com", *balancer.DNSName, *balancer.CanonicalHostedZoneId), alias("www.old.example.com", "dualstack."+*balancer.DNSName, *balancer.CanonicalHostedZoneId))
 	change(public, alias("w3.old.example.com", "www.old.example.com", *public))
-	change(private, set("db.old.example.com", dnstypes.RRTypeA, "10.7.2.9"))
+	change(private, set("db.old.example.com", dnstypes.RRTypeA, "10.7.2.9"), set("old.example.com", dnstypes.RRTypeTxt, `"private"`))
+	change(elsewhere, set("db.old.example.com", dnstypes.RRTypeA, "10.9.2.9"))
+}
+
+// namelessByHand gives a VPC what has no name: a gateway, a way out by the main
+// table, options, rules of the default group, an entry of the default list.
+func namelessByHand(t *testing.T, s *site, vpc *string) {
+	ctx, c := t.Context(), s.cloud.EC2
+	ofVPC := cloud.Filter("vpc-id", *vpc)
+	gateway := must[*ec2.CreateInternetGatewayOutput](t)(c.CreateInternetGateway(ctx, &ec2.CreateInternetGatewayInput{})).InternetGateway.InternetGatewayId
+	must[*ec2.AttachInternetGatewayOutput](t)(c.AttachInternetGateway(ctx, &ec2.AttachInternetGatewayInput{InternetGatewayId: gateway, VpcId: vpc}))
+	table := must[*ec2.DescribeRouteTablesOutput](t)(c.DescribeRouteTables(ctx, &ec2.DescribeRouteTablesInput{Filters: []types.Filter{ofVPC}})).RouteTables[0].RouteTableId
+	must[*ec2.CreateRouteOutput](t)(c.CreateRoute(ctx, &ec2.CreateRouteInput{RouteTableId: table, DestinationCidrBlock: aws.String("0.0.0.0/0"), GatewayId: gateway}))
+	options := must[*ec2.CreateDhcpOptionsOutput](t)(c.CreateDhcpOptions(ctx, &ec2.CreateDhcpOptionsInput{DhcpConfigurations: []types.NewDhcpConfiguration{{Key: aws.String("domain-name"), Values: []string{"nameless.example.com"}}}})).DhcpOptions.DhcpOptionsId
+	must[*ec2.AssociateDhcpOptionsOutput](t)(c.AssociateDhcpOptions(ctx, &ec2.AssociateDhcpOptionsInput{DhcpOptionsId: options, VpcId: vpc}))
+	group := must[*ec2.DescribeSecurityGroupsOutput](t)(c.DescribeSecurityGroups(ctx, &ec2.DescribeSecurityGroupsInput{Filters: []types.Filter{ofVPC}})).SecurityGroups[0]
+	must[*ec2.RevokeSecurityGroupIngressOutput](t)(c.RevokeSecurityGroupIngress(ctx, &ec2.RevokeSecurityGroupIngressInput{GroupId: group.GroupId, IpPermissions: group.IpPermissions}))
+	list := must[*ec2.DescribeNetworkAclsOutput](t)(c.DescribeNetworkAcls(ctx, &ec2.DescribeNetworkAclsInput{Filters: []types.Filter{ofVPC}})).NetworkAcls[0].NetworkAclId
+	must[*ec2.CreateNetworkAclEntryOutput](t)(c.CreateNetworkAclEntry(ctx, &ec2.CreateNetworkAclEntryInput{NetworkAclId: list, Egress: aws.Bool(false), RuleNumber: aws.Int32(7), Protocol: aws.String("-1"), RuleAction: types.RuleActionDeny, CidrBlock: aws.String("192.0.2.0/24")}))
 }
 
 // interfacesByHand makes an interface that an instance has beside its own, and

@@ -173,7 +173,10 @@ func (dhcpOptions) original(_ *importing, o types.DhcpOptions) string {
 }
 
 func (networkACLs) express(x *expression, a types.NetworkAcl) networkACLSpec {
-	s := networkACLSpec{VPC: x.ref("vpc", a.VpcId), Subnets: x.refs("subnets", union(aclSubnets(a)))}
+	s := networkACLSpec{VPC: x.ref("vpc", a.VpcId)}
+	if !aws.ToBool(a.IsDefault) { // which has whatever subnets have no other
+		s.Subnets = x.refs("subnets", union(aclSubnets(a)))
+	}
 	entries := aclEntries(a)
 	odd := map[bool]bool{}
 	for _, key := range aclKeys(entries) {
@@ -218,11 +221,17 @@ func aclEntry(e types.NetworkAclEntry) (aclEntrySpec, bool) {
 	return s, s.Protocol != "" && s.CIDRBlock != ""
 }
 
-func (networkACLs) original(_ *importing, a types.NetworkAcl) string {
-	if aws.ToBool(a.IsDefault) && len(userTags(&found{state: networkACLs{}.read(a)})) == 0 {
-		return "a VPC's default list"
+// original: a default list with the entries that EC2 gives it.
+func (networkACLs) original(m *importing, a types.NetworkAcl) string {
+	if !aws.ToBool(a.IsDefault) || len(userTags(&found{state: networkACLs{}.read(a)})) > 0 {
+		return ""
 	}
-	return ""
+	for key, e := range aclEntries(a) {
+		if e.RuleAction != types.RuleActionAllow || aws.ToString(e.Protocol) != "-1" || key.number != 100 && key.number != 101 {
+			return m.ofDefaultVPC(aws.ToString(a.VpcId))
+		}
+	}
+	return "a VPC's default list"
 }
 
 func (networkInterfaces) express(x *expression, n types.NetworkInterface) networkInterfaceSpec {
@@ -233,7 +242,15 @@ func (networkInterfaces) express(x *expression, n types.NetworkInterface) networ
 }
 
 // original: what a service made, and what comes and goes with an instance.
-func (networkInterfaces) original(_ *importing, n types.NetworkInterface) string {
+func (networkInterfaces) original(m *importing, n types.NetworkInterface) string {
+	for _, f := range m.byKind["nat_gateway"] {
+		gateway, _ := f.raw.(types.NatGateway)
+		for _, a := range gateway.NatGatewayAddresses {
+			if aws.ToString(a.NetworkInterfaceId) == aws.ToString(n.NetworkInterfaceId) {
+				return "it is that of " + f.id
+			}
+		}
+	}
 	switch a := n.Attachment; {
 	case aws.ToBool(n.RequesterManaged), n.InterfaceType != "" && n.InterfaceType != types.NetworkInterfaceTypeInterface:
 		return "a service looks after it"
@@ -281,12 +298,15 @@ func (x *expression) route(block, target string) (routeSpec, bool) {
 	return r, true
 }
 
+// original: a main table without routes and subnets of its own.
 func (routeTables) original(m *importing, table types.RouteTable) string {
-	main := slices.ContainsFunc(table.Associations, func(a types.RouteTableAssociation) bool { return aws.ToBool(a.Main) })
-	if main && len(userTags(&found{state: state{tags: cloud.TagSet(table.Tags)}})) == 0 {
-		return "a VPC's main table"
+	switch {
+	case !isMain(table) || len(userTags(&found{state: state{tags: cloud.TagSet(table.Tags)}})) > 0:
+		return ""
+	case len(routesOf(table))+len(associationsOf(table)) > 0:
+		return m.ofDefaultVPC(aws.ToString(table.VpcId))
 	}
-	return ""
+	return "a VPC's main table"
 }
 
 // express merges rules that differ in their peer alone.
@@ -347,9 +367,20 @@ func ruleText(r rule) ruleSpec {
 	return s
 }
 
-func (securityGroups) original(_ *importing, g types.SecurityGroup) string {
-	if aws.ToString(g.GroupName) == "default" && len(userTags(&found{state: state{tags: cloud.TagSet(g.Tags)}})) == 0 {
-		return "a VPC's default group"
+// original: a default group with the rules that EC2 gives it.
+func (securityGroups) original(m *importing, g types.SecurityGroup) string {
+	if aws.ToString(g.GroupName) != "default" || len(userTags(&found{state: state{tags: cloud.TagSet(g.Tags)}})) > 0 {
+		return ""
 	}
-	return ""
+	ways := map[bool]int{}
+	for _, r := range rulesOf(g) {
+		ways[r.egress]++
+		if r.protocol != "-1" || r.egress && r.peer != "0.0.0.0/0" && r.peer != "::/0" || !r.egress && r.peer != aws.ToString(g.GroupId) {
+			return m.ofDefaultVPC(aws.ToString(g.VpcId))
+		}
+	}
+	if ways[true] == 0 || ways[false] == 0 {
+		return m.ofDefaultVPC(aws.ToString(g.VpcId))
+	}
+	return "a VPC's default group"
 }

@@ -35,7 +35,7 @@ type instance struct {
 type instances struct{}
 
 func (instances) about() project.Kind {
-	return project.Kind{Name: "instance", Doc: "A server.", Rolls: true, Attributes: []string{"id", "private_ip", "public_ip", "availability_zone", "ami", "subnet_id"}}
+	return project.Kind{Name: "instance", Doc: "A server.", Rolls: true, Attributes: []string{"id", "private_ip", "public_ip", "availability_zone", "ami", "subnet_id"}, Owners: map[string]string{"subnet": "subnet"}}
 }
 
 func (instances) list(ctx context.Context, q query) ([]instance, error) {

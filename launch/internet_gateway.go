@@ -26,7 +26,7 @@ type internetGateways struct{}
 func (internetGateways) api(c *cloud.Cloud) internetGatewayAPI { return c.EC2 }
 
 func (internetGateways) about() project.Kind {
-	return project.Kind{Name: "internet_gateway", Doc: "A VPC's way to the internet.", Attributes: []string{"id"}}
+	return project.Kind{Name: "internet_gateway", Doc: "A VPC's way to the internet.", Attributes: []string{"id"}, Owners: map[string]string{"vpc": "vpc"}}
 }
 
 func (internetGateways) check(c *checker, d definition[internetGatewaySpec]) {

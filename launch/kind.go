@@ -104,6 +104,11 @@ type (
 	mover interface {
 		moves(d differences) []string
 	}
+	// belonger is a kind whose resources adopt can tell by what they belong to:
+	// one of the kinds that about names as Owners.
+	belonger[R any] interface {
+		belongs(have R, key string, to *found) bool
+	}
 	// named is a kind whose resources are known by names that are taken once in
 	// the account, and carry no generation: a replacement takes the name over
 	// when the old one is gone.
@@ -146,6 +151,7 @@ type kind interface {
 	together(r *project.Resource) string
 	createAll(ctx context.Context, t *task, items []*item, specs []any) ([]*found, error)
 	nameMember(ctx context.Context, t *task, have *found) (*found, error)
+	belongs(have *found, key string, to *found) bool
 	imports() bool
 	express(x *expression, have *found) any
 	madeByAWS(m *importing, have *found) string
@@ -231,6 +237,11 @@ func (a adapter[S, R]) compare(w *world, r *project.Resource, spec any, have *fo
 		return ofDefinition(r, d)
 	}
 	return d
+}
+
+func (a adapter[S, R]) belongs(have *found, key string, to *found) bool {
+	h, ok := a.h.(belonger[R])
+	return ok && h.belongs(have.raw.(R), key, to)
 }
 
 func (a adapter[S, R]) tags(w *world, r *project.Resource, spec any) map[string]string {

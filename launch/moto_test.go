@@ -22,35 +22,13 @@ import (
 // TestMoto launches against an EC2 that is not ours, reached as AWS is, by the
 // SDK's own configuration.
 func TestMoto(t *testing.T) {
-	program, err := exec.LookPath("moto_server")
-	if err != nil {
-		t.Skip("moto_server is not installed")
-	}
-	if testing.Short() {
-		t.Skip("moto_server takes seconds to start")
-	}
-	endpoint := serveMoto(t, program)
-	for name, value := range map[string]string{
-		"AWS_ENDPOINT_URL": endpoint, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": testRegion,
-		"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
-	} {
-		t.Setenv(name, value)
-	}
-	s := &site{t: t, dir: t.TempDir()}
-	s.write(map[string]string{
-		"goldline.yaml":         "project: shop\nladder: [dev]\ntags: {team: shop}\n",
-		"environments/dev.yaml": "account: \"123456789012\"\nregion: " + testRegion + "\n",
-	})
+	s := newMotoSite(t)
 	s.write(platform())
 	s.write(map[string]string{
 		zoneFile:   "domain: shop.internal\ncomment: ours\nvpcs: [main]\n",
 		recordFile: "name: db\nzone: internal\ndomain: db\nvalues: [\"${instance.db.private_ip}\"]\n---\nname: text\nzone: internal\ndomain: \"@\"\ntype: TXT\nvalues: [hello]\n",
 	})
 	s.edit("topology/instances/web.yaml", "count: 2", "count: 2\ndomain: web-${index}.shop.internal")
-	provider := cloud.NewProvider(cloud.Config{PollMin: 10 * time.Millisecond, PollMax: 50 * time.Millisecond})
-	if s.cloud, err = provider.For(context.Background(), cloud.Target{Account: "123456789012", Region: testRegion}); err != nil {
-		t.Fatal(err)
-	}
 	first, second := motoImages(t, s.cloud)
 	motoPointer(t, s.cloud, "web", first)
 	motoPointer(t, s.cloud, "db", first)
@@ -70,6 +48,36 @@ func TestMoto(t *testing.T) {
 	}
 	s.stackOutputs()
 	motoFront(t, s.cloud)
+	motoImport(t, s.cloud)
+}
+
+// newMotoSite is a project over a moto of its own, whose account is empty.
+func newMotoSite(t *testing.T) *site {
+	t.Helper()
+	program, err := exec.LookPath("moto_server")
+	if err != nil {
+		t.Skip("moto_server is not installed")
+	}
+	if testing.Short() {
+		t.Skip("moto_server takes seconds to start")
+	}
+	endpoint := serveMoto(t, program)
+	for name, value := range map[string]string{
+		"AWS_ENDPOINT_URL": endpoint, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": testRegion,
+		"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+	} {
+		t.Setenv(name, value)
+	}
+	s := &site{t: t, dir: t.TempDir()}
+	s.write(map[string]string{
+		"goldline.yaml":         "project: shop\nladder: [dev]\ntags: {team: shop}\n",
+		"environments/dev.yaml": "account: \"123456789012\"\nregion: " + testRegion + "\n",
+	})
+	provider := cloud.NewProvider(cloud.Config{PollMin: 10 * time.Millisecond, PollMax: 50 * time.Millisecond})
+	if s.cloud, err = provider.For(context.Background(), cloud.Target{Account: "123456789012", Region: testRegion}); err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
 // serveMoto starts moto on a free port of the loopback.
@@ -111,7 +119,7 @@ func serveMoto(t *testing.T, program string) string {
 	}
 }
 
-func motoImages(t *testing.T, c *cloud.Cloud) (first, second string) {
+func motoImages(t testing.TB, c *cloud.Cloud) (first, second string) {
 	t.Helper()
 	out, err := c.EC2.DescribeImages(context.Background(), &ec2.DescribeImagesInput{})
 	if err != nil || len(out.Images) < 2 {

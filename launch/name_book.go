@@ -15,11 +15,12 @@ type placedKey struct {
 // nameBook is what a launch knows about zones and records beyond the definitions,
 // and the way to their changes. It may be used from many goroutines.
 type nameBook struct {
-	mu      sync.Mutex
-	zones   map[string]zoneGeneration // by the UUID of a zone's definition
-	domains map[string]string         // by a zone's ID
-	foreign map[placedKey]*owner      // records that are not the environment's; nil for those without a marker
-	changes map[string]*zoneChanges   // by a zone's ID
+	mu         sync.Mutex
+	zones      map[string]zoneGeneration // by the UUID of a zone's definition
+	candidates map[string][]string       // what the definition of a zone may adopt, by its UUID
+	domains    map[string]string         // by a zone's ID
+	foreign    map[placedKey]*owner      // records that are not the environment's; nil for those without a marker
+	changes    map[string]*zoneChanges   // by a zone's ID
 
 	topology    *project.Topology
 	definitions map[string]*project.Resource // of topology, by address
@@ -31,7 +32,7 @@ type zoneGeneration struct {
 }
 
 func newNameBook() *nameBook {
-	return &nameBook{zones: map[string]zoneGeneration{}, domains: map[string]string{}, foreign: map[placedKey]*owner{}, changes: map[string]*zoneChanges{}}
+	return &nameBook{zones: map[string]zoneGeneration{}, candidates: map[string][]string{}, domains: map[string]string{}, foreign: map[placedKey]*owner{}, changes: map[string]*zoneChanges{}}
 }
 
 // learn takes in what was read.
@@ -45,7 +46,7 @@ func (n *nameBook) learn(w *world, list []hostedZone) {
 		}
 		for _, r := range w.resources() {
 			if r.Kind == "zone" && r.Adopt != nil && adopts(r.Adopt, &found{state: zones{}.read(z)}) {
-				n.zones[r.UUID] = zoneGeneration{id: z.id()}
+				n.candidates[r.UUID] = appendNew(n.candidates[r.UUID], z.id())
 			}
 		}
 		owners := ownersOf(z.records)
@@ -60,6 +61,26 @@ func (n *nameBook) learn(w *world, list []hostedZone) {
 	}
 }
 
+// settle notes which zone a definition adopts.
+func (n *nameBook) settle(r *project.Resource, id string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if r.Kind == "zone" {
+		n.zones[r.UUID] = zoneGeneration{id: id}
+	}
+}
+
+// mayBe tells whether a zone may be that of a definition: several may be what
+// one adopts, until it is known what they belong to.
+func (n *nameBook) mayBe(uuid, id string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if known := n.zones[uuid].id; known != "" {
+		return known == id
+	}
+	return has(n.candidates[uuid], id)
+}
+
 func (n *nameBook) domain(zone string) string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -69,7 +90,17 @@ func (n *nameBook) domain(zone string) string {
 func (n *nameBook) zone(uuid string) string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if only := n.candidates[uuid]; n.zones[uuid].id == "" && len(only) == 1 {
+		return only[0]
+	}
 	return n.zones[uuid].id
+}
+
+func appendNew(list []string, s string) []string {
+	if has(list, s) {
+		return list
+	}
+	return append(list, s)
 }
 
 // taken tells whether a record is there that is not the environment's, and

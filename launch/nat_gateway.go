@@ -37,7 +37,7 @@ type natGateways struct{}
 func (natGateways) api(c *cloud.Cloud) natGatewayAPI { return c.EC2 }
 
 func (natGateways) about() project.Kind {
-	return project.Kind{Name: "nat_gateway", Doc: "The way out for subnets without public addresses.", Attributes: []string{"id", "public_ip", "private_ip"}}
+	return project.Kind{Name: "nat_gateway", Doc: "The way out for subnets without public addresses.", Attributes: []string{"id", "public_ip", "private_ip"}, Owners: map[string]string{"subnet": "subnet", "vpc": "vpc"}}
 }
 
 func (natGateways) check(c *checker, d definition[natGatewaySpec]) {

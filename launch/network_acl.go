@@ -147,7 +147,7 @@ type networkACLs struct{}
 func (networkACLs) api(c *cloud.Cloud) networkACLAPI { return c.EC2 }
 
 func (networkACLs) about() project.Kind {
-	return project.Kind{Name: "network_acl", Doc: "A list of what may enter and leave subnets.", Attributes: []string{"id"}}
+	return project.Kind{Name: "network_acl", Doc: "A list of what may enter and leave subnets.", Attributes: []string{"id"}, Traits: []string{"default"}, Owners: map[string]string{"subnet": "subnet", "vpc": "vpc"}}
 }
 
 func (networkACLs) check(c *checker, d definition[networkACLSpec]) {
@@ -200,7 +200,7 @@ func aclSubnets(a types.NetworkAcl) map[string]string {
 }
 
 func (networkACLs) read(a types.NetworkAcl) state {
-	return state{id: aws.ToString(a.NetworkAclId), tags: cloud.TagSet(a.Tags), uses: []string{aws.ToString(a.VpcId)}, names: union(aclSubnets(a))}
+	return state{id: aws.ToString(a.NetworkAclId), tags: cloud.TagSet(a.Tags), uses: []string{aws.ToString(a.VpcId)}, names: union(aclSubnets(a)), attributes: map[string]string{"default": strconv.FormatBool(aws.ToBool(a.IsDefault))}}
 }
 
 func (networkACLs) compare(w want[networkACLSpec], a types.NetworkAcl) (d differences) {

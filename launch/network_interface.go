@@ -43,7 +43,7 @@ func (networkInterfaces) api(c *cloud.Cloud) networkInterfaceAPI { return c.EC2 
 func (networkInterfaces) about() project.Kind {
 	return project.Kind{
 		Name: "network_interface", Doc: "A network interface that outlives the instance that it is attached to, with its addresses. Instances say which they have.",
-		Attributes: []string{"id", "private_ip", "subnet_id", "mac_address"},
+		Attributes: []string{"id", "private_ip", "subnet_id", "mac_address"}, Owners: map[string]string{"instance": "instance", "subnet": "subnet"},
 	}
 }
 

@@ -89,12 +89,18 @@ func (w *world) destroyed() []*found {
 	}
 	if w.Adopted {
 		for _, r := range w.resources() {
-			if f := w.adopted[r.UUID]; f != nil {
+			if f := w.adopted[r.UUID]; f != nil && !goesAlong(f) {
 				going = append(going, f)
 			}
 		}
 	}
 	return going
+}
+
+// goesAlong tells whether EC2 made something with a VPC: it goes with that, and
+// cannot be deleted by itself.
+func goesAlong(f *found) bool {
+	return f.attributes["main"] == "true" || f.attributes["default"] == "true" || f.kindName() == "security_group" && f.attributes["group_name"] == "default"
 }
 
 // Audit compares what is there with the definitions, with calls that read only:

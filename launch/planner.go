@@ -65,7 +65,10 @@ func newPlanner(w *world) (*planner, error) {
 		it := &item{Resource: r, kind: k}
 		list := w.inventory.of(r.UUID, r.Address, r.Kind)
 		if r.Adopt != nil {
-			list = []*found{w.adopted[r.UUID]}
+			list = nil
+			if f := w.adopted[r.UUID]; f != nil {
+				list = []*found{f}
+			}
 		}
 		if err := twins(r, list); err != nil {
 			errs = append(errs, err)

@@ -93,7 +93,7 @@ func (records) named() {}
 
 func (records) about() project.Kind {
 	return project.Kind{Name: "record", Doc: "A name in a zone and what it stands for. A TXT record beside it, _goldline-TYPE.NAME, says that Goldline made it: what has none is never changed, and never deleted.",
-		Attributes: []string{"id", "domain", "type", "set_identifier"}}
+		Attributes: []string{"id", "domain", "type", "set_identifier"}, Owners: map[string]string{"zone": "zone"}}
 }
 
 // zoneOf is the zone that a record's definition names.
@@ -102,6 +102,9 @@ func (w *world) zoneOf(r *project.Resource) *project.Resource {
 		if ref.Path == "zone" && ref.Kind == "zone" {
 			return w.book.definition(w.Topology, ref.Address)
 		}
+	}
+	if r.Adopt != nil && r.Adopt.Owners["zone"].Address != "" {
+		return w.book.definition(w.Topology, r.Adopt.Owners["zone"].Address)
 	}
 	return nil
 }
@@ -224,7 +227,10 @@ func (w *world) wantedRecords() wantedRecords {
 // adopts tells whether a definition adopts a record of a zone.
 func (a wantedRecords) adopts(zone string) bool {
 	for _, r := range a.byAddress {
-		if r.Adopt != nil && a.world.zoneIDOf(r, r.Spec.(*recordSpec)) == zone {
+		if r.Adopt == nil {
+			continue
+		}
+		if z := a.world.zoneOf(r); z != nil && a.world.book.mayBe(z.UUID, zone) || r.Spec.(*recordSpec).Zone == zone {
 			return true
 		}
 	}

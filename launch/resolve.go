@@ -176,6 +176,7 @@ func (w *world) other(ctx context.Context, name string, there otherEnvironment, 
 	for _, l := range list {
 		kinds = append(kinds, l.Ref.Kind)
 	}
+	kinds = withOwners(there.topology, kinds)
 	o, err := newWorld(Options{Project: w.Project, Topology: only(there.topology, kinds), Cloud: there.cloud})
 	if err != nil {
 		return err

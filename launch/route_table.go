@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"sort"
+	"strconv"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
@@ -70,7 +71,7 @@ type routeTables struct{}
 func (routeTables) api(c *cloud.Cloud) routeTableAPI { return c.EC2 }
 
 func (routeTables) about() project.Kind {
-	return project.Kind{Name: "route_table", Doc: "Where the traffic of subnets goes.", Attributes: []string{"id"}}
+	return project.Kind{Name: "route_table", Doc: "Where the traffic of subnets goes.", Attributes: []string{"id"}, Traits: []string{"main"}, Owners: map[string]string{"subnet": "subnet", "vpc": "vpc"}}
 }
 
 func (routeTables) check(c *checker, d definition[routeTableSpec]) {
@@ -147,6 +148,11 @@ func routesOf(table types.RouteTable) map[string]string {
 	return routes
 }
 
+// isMain tells whether a table directs the subnets of its VPC that have no other.
+func isMain(table types.RouteTable) bool {
+	return slices.ContainsFunc(table.Associations, func(a types.RouteTableAssociation) bool { return aws.ToBool(a.Main) })
+}
+
 // associationsOf are the table's associations, by subnet.
 func associationsOf(table types.RouteTable) map[string]string {
 	all := map[string]string{}
@@ -159,7 +165,7 @@ func associationsOf(table types.RouteTable) map[string]string {
 }
 
 func (routeTables) read(table types.RouteTable) state {
-	s := state{id: aws.ToString(table.RouteTableId), tags: cloud.TagSet(table.Tags), uses: []string{aws.ToString(table.VpcId)}}
+	s := state{id: aws.ToString(table.RouteTableId), tags: cloud.TagSet(table.Tags), uses: []string{aws.ToString(table.VpcId)}, attributes: map[string]string{"main": strconv.FormatBool(isMain(table))}}
 	for _, target := range routesOf(table) {
 		s.names = append(s.names, target)
 	}

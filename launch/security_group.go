@@ -43,7 +43,7 @@ type securityGroups struct{}
 func (securityGroups) api(c *cloud.Cloud) securityGroupAPI { return c.EC2 }
 
 func (securityGroups) about() project.Kind {
-	return project.Kind{Name: "security_group", Doc: "Who may speak to whom.", Attributes: []string{"id", "group_name", "vpc_id"}}
+	return project.Kind{Name: "security_group", Doc: "Who may speak to whom.", Attributes: []string{"id", "group_name", "vpc_id"}, Owners: map[string]string{"vpc": "vpc"}}
 }
 
 func (securityGroups) check(c *checker, d definition[securityGroupSpec]) {
@@ -56,7 +56,7 @@ func (securityGroups) check(c *checker, d definition[securityGroupSpec]) {
 		}
 	}
 	name := groupName(d.Resource, d.spec, 1)
-	if strings.HasPrefix(name, "sg-") || name == "default" {
+	if d.Adopt == nil && (strings.HasPrefix(name, "sg-") || name == "default") {
 		c.problems.AddHint(d.At("group_name"), "give the group another name, or a group_name", "EC2 keeps the group name %q for itself", name)
 	}
 	c.groupText(d.Resource, "description", d.spec.Description)

@@ -33,7 +33,7 @@ type snapshots struct{}
 func (snapshots) api(c *cloud.Cloud) snapshotAPI { return c.EC2 }
 
 func (snapshots) about() project.Kind {
-	return project.Kind{Name: "snapshot", Doc: "A copy of a volume as it was at one moment, from which volumes can be made.", Attributes: []string{"id", "size"}}
+	return project.Kind{Name: "snapshot", Doc: "A copy of a volume as it was at one moment, from which volumes can be made.", Attributes: []string{"id", "size"}, Owners: map[string]string{"volume": "volume"}}
 }
 
 func (snapshots) check(*checker, definition[snapshotSpec]) {}

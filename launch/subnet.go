@@ -32,7 +32,7 @@ type subnets struct{}
 func (subnets) api(c *cloud.Cloud) subnetAPI { return c.EC2 }
 
 func (subnets) about() project.Kind {
-	return project.Kind{Name: "subnet", Doc: "A part of a VPC in one zone.", Attributes: []string{"id", "cidr_block", "availability_zone"}}
+	return project.Kind{Name: "subnet", Doc: "A part of a VPC in one zone.", Attributes: []string{"id", "cidr_block", "availability_zone"}, Owners: map[string]string{"vpc": "vpc"}}
 }
 
 func (k subnets) check(c *checker, d definition[subnetSpec]) {

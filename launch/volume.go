@@ -44,7 +44,7 @@ type volumes struct{}
 func (volumes) api(c *cloud.Cloud) volumeAPI { return c.EC2 }
 
 func (volumes) about() project.Kind {
-	return project.Kind{Name: "volume", Doc: "A disk that outlives the instances that use it.", Attributes: []string{"id", "availability_zone", "size"}}
+	return project.Kind{Name: "volume", Doc: "A disk that outlives the instances that use it.", Attributes: []string{"id", "availability_zone", "size"}, Traits: []string{"device"}, Owners: map[string]string{"instance": "instance"}}
 }
 
 // volumeLimits are what EC2 takes for a type: size in GiB and IOPS.
@@ -142,6 +142,9 @@ func (volumes) read(v types.Volume) state {
 		attributes: map[string]string{
 			"availability_zone": aws.ToString(v.AvailabilityZone), "size": strconv.Itoa(int(aws.ToInt32(v.Size))),
 		},
+	}
+	if len(v.Attachments) == 1 {
+		s.attributes["device"] = aws.ToString(v.Attachments[0].Device)
 	}
 	return s
 }

@@ -50,7 +50,7 @@ type vpcEndpoints struct{}
 func (vpcEndpoints) api(c *cloud.Cloud) vpcEndpointAPI { return c.EC2 }
 
 func (vpcEndpoints) about() project.Kind {
-	return project.Kind{Name: "vpc_endpoint", Doc: "A way from a VPC to S3 or DynamoDB that needs no internet: a gateway endpoint.", Attributes: []string{"id"}}
+	return project.Kind{Name: "vpc_endpoint", Doc: "A way from a VPC to S3 or DynamoDB that needs no internet: a gateway endpoint.", Attributes: []string{"id"}, Traits: []string{"service_name"}, Owners: map[string]string{"vpc": "vpc"}}
 }
 
 func (vpcEndpoints) check(c *checker, d definition[vpcEndpointSpec]) {
@@ -92,8 +92,12 @@ func (vpcEndpoints) list(ctx context.Context, q query) ([]types.VpcEndpoint, err
 	return all, err
 }
 
+// lastWord is a service as definitions give it: s3.
+func lastWord(service string) string { return service[strings.LastIndexByte(service, '.')+1:] }
+
 func (vpcEndpoints) read(e types.VpcEndpoint) state {
-	s := state{id: aws.ToString(e.VpcEndpointId), tags: cloud.TagSet(e.Tags), uses: []string{aws.ToString(e.VpcId)}, names: e.RouteTableIds}
+	s := state{id: aws.ToString(e.VpcEndpointId), tags: cloud.TagSet(e.Tags), uses: []string{aws.ToString(e.VpcId)}, names: e.RouteTableIds,
+		attributes: map[string]string{"service_name": lastWord(aws.ToString(e.ServiceName))}}
 	switch types.State(strings.ToLower(string(e.State))) {
 	case "deleting", "deleted", "failed", "expired", "rejected":
 		s.gone = true

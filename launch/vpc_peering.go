@@ -51,7 +51,7 @@ type vpcPeerings struct{}
 func (vpcPeerings) api(c *cloud.Cloud) vpcPeeringAPI { return c.EC2 }
 
 func (vpcPeerings) about() project.Kind {
-	return project.Kind{Name: "vpc_peering", Doc: "A connection between two VPCs. Traffic takes it where route tables of both lead through it.", Attributes: []string{"id"}}
+	return project.Kind{Name: "vpc_peering", Doc: "A connection between two VPCs. Traffic takes it where route tables of both lead through it.", Attributes: []string{"id"}, Owners: map[string]string{"peer_vpc": "vpc", "vpc": "vpc"}}
 }
 
 func (vpcPeerings) check(c *checker, d definition[vpcPeeringSpec]) {

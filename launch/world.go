@@ -70,24 +70,29 @@ func (w *world) read(ctx context.Context) error {
 		return err
 	}
 	var pointers map[string]cloud.Pointer
+	var adoptions map[string]*adoption
 	images, fixed := w.imagesNamed()
 	err := graph.Each(ctx, 0, 4, func(ctx context.Context, i int) error {
+		var err error
 		switch i {
 		case 0:
 			return w.readInventory(ctx)
 		case 1:
-			return w.readAdopted(ctx)
+			adoptions, err = w.listAdopted(ctx)
+			return err
 		case 2:
 			return w.readKeys(ctx)
 		}
 		if len(images) == 0 {
 			return nil
 		}
-		var err error
 		pointers, err = w.Cloud.Pointers(ctx, w.Project, w.environment)
 		return err
 	})
 	if err != nil {
+		return err
+	}
+	if err := w.settleAdopted(adoptions); err != nil {
 		return err
 	}
 	return w.readBuilds(ctx, images, fixed, pointers)

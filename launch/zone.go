@@ -73,7 +73,7 @@ func (zones) api(c *cloud.Cloud) zoneAPI { return c.Route53 }
 
 func (zones) about() project.Kind {
 	return project.Kind{Name: "zone", Doc: "A hosted zone of Route 53: the names of a domain, for everyone or for VPCs alone. One that holds records which Goldline did not make is not deleted.",
-		Attributes: []string{"id", "name", "domain", "private", "name_servers"}}
+		Attributes: []string{"id", "name", "domain", "private", "name_servers"}, Owners: map[string]string{"vpc": "vpc"}}
 }
 
 func (zones) check(c *checker, d definition[zoneSpec]) {

@@ -15,13 +15,8 @@ func (d *decoder) adoption(r *Resource, k *Kind, given map[string]any) *Adopt {
 	if given == nil {
 		return nil
 	}
-	a := &Adopt{Tags: map[string]string{}, Keys: map[string]string{}}
-	known := []string{"tags", "name"}
-	for _, attribute := range k.Attributes {
-		if attribute != "id" && attribute != "name" {
-			known = append(known, attribute)
-		}
-	}
+	a := &Adopt{Tags: map[string]string{}, Keys: map[string]string{}, Owners: map[string]Ref{}}
+	known := adoptKeys(k)
 	for _, key := range slices.Sorted(maps.Keys(given)) {
 		at := r.At(join("adopt", key))
 		switch {
@@ -35,6 +30,8 @@ func (d *decoder) adoption(r *Resource, k *Kind, given map[string]any) *Adopt {
 			d.problems.AddHint(at, hint, "adopt knows no key %q", key)
 		case key == "tags":
 			d.adoptTags(r, given[key], a.Tags)
+		case k.Owners[key] != "":
+			d.adoptOwner(r, k.Owners[key], key, given[key], a.Owners)
 		default:
 			if text, ok := d.adoptText(r, "adopt."+key, given[key]); ok {
 				a.Keys[key] = text
@@ -45,6 +42,33 @@ func (d *decoder) adoption(r *Resource, k *Kind, given map[string]any) *Adopt {
 		d.problems.AddHint(r.At("adopt"), "give "+strings.Join(known, ", "), "adopt says nothing that tells the resource apart")
 	}
 	return a
+}
+
+// adoptKeys are the keys that adopt knows for a kind.
+func adoptKeys(k *Kind) []string {
+	known := append([]string{"tags", "name"}, slices.Sorted(maps.Keys(k.Owners))...)
+	for _, key := range slices.Concat(k.Attributes, k.Traits) {
+		if key != "id" && !slices.Contains(known, key) {
+			known = append(known, key)
+		}
+	}
+	return known
+}
+
+// adoptOwner reads the name of the definition that a resource belongs to.
+func (d *decoder) adoptOwner(r *Resource, kind, key string, given any, into map[string]Ref) {
+	path := "adopt." + key
+	text, ok := d.adoptText(r, path, given)
+	if !ok {
+		return
+	}
+	ref, literal := typedReference(field{ref: kind}, text)
+	if literal {
+		d.problems.AddHint(r.At(path), "define the "+kind+", which may itself adopt what is there, and give its name", "%s takes no ID: it would hold for one account and region only", path)
+		return
+	}
+	ref.Path, ref.Pos = path, r.At(path)
+	into[key] = ref
 }
 
 func (d *decoder) adoptTags(r *Resource, given any, into map[string]string) {

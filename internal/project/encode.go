@@ -87,6 +87,10 @@ func literalText(s string) string {
 
 func encodeAdopt(a *Adopt) *yaml.Node {
 	n := &yaml.Node{Kind: yaml.MappingNode, Style: yaml.FlowStyle}
+	for _, key := range slices.Sorted(maps.Keys(a.Owners)) {
+		ref := a.Owners[key]
+		put(n, key, textNode(strings.TrimPrefix(ref.Address, ref.Kind+".")))
+	}
 	for _, key := range slices.Sorted(maps.Keys(a.Keys)) {
 		put(n, key, textNode(a.Keys[key]))
 	}

@@ -57,6 +57,12 @@ type Kind struct {
 	// Attributes are what `${kind.name.attribute}` may ask of a resource of this
 	// kind: "id", "private_ip".
 	Attributes []string
+	// Traits are what adopt may tell resources apart by beside the attributes, and
+	// nothing else may ask for.
+	Traits []string
+	// Owners are keys of adopt, each with a kind: by them a definition names
+	// another, to which its resource belongs.
+	Owners map[string]string
 	// Rolls tells that its definitions run instances, and may say how these take up
 	// a new build.
 	Rolls bool
@@ -158,8 +164,11 @@ type Resource struct {
 // must hold.
 type Adopt struct {
 	Tags map[string]string
-	// Keys are the kind's attributes, and "name".
+	// Keys are the kind's attributes and traits, and "name".
 	Keys map[string]string
+	// Owners are definitions whose resources this one belongs to, by the kind's
+	// keys for them.
+	Owners map[string]Ref
 }
 
 // States tells whether the definition itself gives a field.

@@ -3,6 +3,7 @@ package project
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -44,6 +45,10 @@ func referencePage(k Kind) []byte {
 	b.WriteString("## Attributes\n\nOther definitions may ask for these:\n\n")
 	for _, attribute := range attributes(&k) {
 		fmt.Fprintf(&b, "- `${%s.NAME.%s}`\n", k.Name, attribute)
+	}
+	fmt.Fprintf(&b, "\n## Adopting one that exists\n\n`adopt` knows these keys, of which all that are given must hold: `%s`.\n", strings.Join(adoptKeys(&k), "`, `"))
+	for _, key := range slices.Sorted(maps.Keys(k.Owners)) {
+		fmt.Fprintf(&b, "`%s` names the definition of the %s that it belongs to.\n", key, k.Owners[key])
 	}
 	return []byte(b.String())
 }

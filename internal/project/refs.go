@@ -2,6 +2,7 @@ package project
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"sort"
@@ -15,6 +16,12 @@ import (
 func (e *expansion) checkReferences(t *Topology, problems *diag.List) {
 	for _, r := range t.Resources {
 		e.references(r, problems)
+		if r.Adopt == nil {
+			continue
+		}
+		for _, key := range slices.Sorted(maps.Keys(r.Adopt.Owners)) {
+			e.check(r.Adopt.Owners[key], problems)
+		}
 	}
 	var addresses []string
 	for _, r := range t.Resources {
