@@ -173,12 +173,12 @@ func natural(f *found) map[string]string {
 		case has(about.Traits, k) && v == "false":
 		case has(changing, k) || v == "":
 		case k == "public_ip" && f.kindName() != "elastic_ip", k == "size" && f.kindName() != "snapshot":
-		case holdsID.MatchString(v) || strings.Contains(v, "${"):
+		case holdsID.MatchString(v):
 		default:
 			keys[k] = v
 		}
 	}
-	if name := f.tags[tags.Name]; keys["name"] == "" && name != "" && !strings.Contains(name, "${") {
+	if name := f.tags[tags.Name]; keys["name"] == "" && name != "" {
 		keys["name"] = name
 	}
 	return keys
@@ -188,7 +188,7 @@ func natural(f *found) map[string]string {
 func userTags(f *found) map[string]string {
 	set := map[string]string{}
 	for k, v := range f.tags {
-		if !tags.Reserved(k) && !strings.Contains(k+v, "${") {
+		if !tags.Reserved(k) && !strings.Contains(k, "${") {
 			set[k] = v
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/goldline-dev/goldline/internal/event"
 	"github.com/goldline-dev/goldline/internal/fail"
@@ -112,6 +113,9 @@ func runImport(ctx context.Context, p *program, env string, o importOptions) (re
 	if len(p.opened.Environments()) > 1 {
 		which.Environments = []string{env}
 	}
+	if o.out == "" && !o.force {
+		which.Taken = append(which.Taken, p.filesOfKinds()...)
+	}
 	found, err := launch.NewImport(ctx, options, which)
 	if err != nil {
 		return nil, err
@@ -130,6 +134,22 @@ func runImport(ctx context.Context, p *program, env string, o importOptions) (re
 	}
 	r.next = []string{p.here("goldline plan " + env)}
 	return r, nil
+}
+
+// filesOfKinds are the addresses that the files of the topology's folders would
+// have by their names. A file may hold something else than its name says: a
+// definition of that name could not be written beside it, and would be missed.
+func (p *program) filesOfKinds() (addresses []string) {
+	for _, kind := range launch.Importable() {
+		files, err := filepath.Glob(filepath.Join(p.opened.Dir, "topology", project.Folder(kind), "*"))
+		if err != nil {
+			continue // the pattern is of our making
+		}
+		for _, file := range files {
+			addresses = append(addresses, kind+"."+strings.TrimSuffix(filepath.Base(file), filepath.Ext(file)))
+		}
+	}
+	return addresses
 }
 
 // writeDefinition writes a definition to a file of its own, unless there is one.

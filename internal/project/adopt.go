@@ -91,9 +91,13 @@ func (d *decoder) adoptText(r *Resource, path string, given any) (string, bool) 
 		d.problems.Addf(r.At(path), "expected text")
 		return "", false
 	}
-	text := fmt.Sprint(given)
-	if strings.Contains(text, "${") {
-		d.problems.Addf(r.At(path), "a reference cannot be used in adopt: only variables can")
+	refers := false
+	text := rewrite(fmt.Sprint(given), true, func(string) (string, bool) {
+		refers = true
+		return "", false
+	})
+	if refers {
+		d.problems.AddHint(r.At(path), literalHint, "a reference cannot be used in adopt: only variables can")
 		return "", false
 	}
 	return text, true

@@ -212,7 +212,10 @@ func (p *Project) resource(f *definition, index string, sc *scope, problems *dia
 	final.keepEscapes = false
 	d.scope, d.partial = &final, false
 	var common commonKeys
-	d.structure(f.pos, f.common, reflect.ValueOf(&common).Elem(), "")
+	d.structure(f.pos, f.common, reflect.ValueOf(&common).Elem(), "", "adopt")
+	d.scope = sc // in adopt it still has to be told what is a reference and what is text
+	d.structure(f.pos, entriesOf(f.common, "adopt"), reflect.ValueOf(&common).Elem(), "")
+	d.scope = &final
 	d.refuseReferences(common.Tags)
 	d.refuseRollout(f, p.vocabulary.Resources)
 	d.checkRollout(common.Rollout, r.At("rollout"), "rollout")

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"unicode"
 
 	"gopkg.in/yaml.v3"
 
@@ -40,7 +41,7 @@ func Encode(d Draft) ([]byte, error) {
 	n.Content = append(n.Content, fields.Content...)
 	var b bytes.Buffer
 	for _, line := range d.Comment {
-		b.WriteString("# " + strings.ReplaceAll(line, "\n", "\n# ") + "\n")
+		b.WriteString("# " + oneLine(line) + "\n")
 	}
 	if len(n.Content) == 0 {
 		b.WriteString("{}\n")
@@ -74,11 +75,30 @@ func put(n *yaml.Node, key string, value *yaml.Node) {
 	n.Content = append(n.Content, textNode(key), value)
 }
 
+// textNode is text such that YAML reads the same from it: what it would take
+// for the end of a line, or for indentation, stands in quotation marks.
 func textNode(s string) *yaml.Node {
 	n := &yaml.Node{}
 	n.SetString(s)
+	if strings.ContainsFunc(s, func(r rune) bool { return r != '\n' && breaks(r) }) || strings.HasPrefix(s, "\n") || strings.HasPrefix(s, " ") {
+		n.Style = yaml.DoubleQuotedStyle
+	}
 	return n
 }
+
+// oneLine is text that cannot leave its line of a comment.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if breaks(r) {
+			return ' '
+		}
+		return r
+	}, s)
+}
+
+// breaks tells whether YAML may take a character for the end of a line, or for
+// none that a text holds.
+func breaks(r rune) bool { return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' }
 
 // literalText is text as a definition gives it.
 func literalText(s string) string {
@@ -92,12 +112,12 @@ func encodeAdopt(a *Adopt) *yaml.Node {
 		put(n, key, textNode(strings.TrimPrefix(ref.Address, ref.Kind+".")))
 	}
 	for _, key := range slices.Sorted(maps.Keys(a.Keys)) {
-		put(n, key, textNode(a.Keys[key]))
+		put(n, key, textNode(literalText(a.Keys[key])))
 	}
 	if len(a.Tags) > 0 {
 		set := &yaml.Node{Kind: yaml.MappingNode, Style: yaml.FlowStyle}
 		for _, key := range tags.Keys(a.Tags) {
-			put(set, key, textNode(a.Tags[key]))
+			put(set, key, textNode(literalText(a.Tags[key])))
 		}
 		put(n, "tags", set)
 	}

@@ -67,3 +67,13 @@ func lookup(entries []entry, key string) *yaml.Node {
 	}
 	return nil
 }
+
+// entriesOf are the entries of one key.
+func entriesOf(entries []entry, key string) (some []entry) {
+	for _, e := range entries {
+		if follow(e.key).Value == key {
+			some = append(some, e)
+		}
+	}
+	return some
+}
