@@ -94,9 +94,10 @@ type bake struct {
 	ending    bool // the builder is being terminated
 	spot      bool // it is a spot instance
 	instance  types.Instance
-	eased     string  // easeStep: the root volume that it changes
-	pre       made    // provisionStep: the snapshot that is taken ahead
-	remote    *remote // connectStep
+	eased     string // easeStep: the root volume that it changes
+	pre       made   // provisionStep: the snapshot that is taken ahead
+	password  string // connectStep: of the user that WinRM takes
+	remote    *remote
 	bastion   *bastion
 	last      *project.Provisioner // provisionStep: no other comes after it
 	closed    bool                 // sealStep, or the last provisioner: what sealStep does is done

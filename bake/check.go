@@ -124,7 +124,9 @@ func checkAMIName(i *project.Image, l *diag.List) {
 }
 
 func checkLogin(i *project.Image, l *diag.List) {
-	if i.SSHUsername == "" {
+	if windows(i) {
+		checkWinRM(i, l)
+	} else if i.SSHUsername == "" {
 		l.AddHint(i.Pos, "admin on Debian, ubuntu on Ubuntu, ec2-user on Amazon Linux", "image %q needs ssh_username", i.Name)
 	}
 	if i.SSHHostPublicKey != "" {
@@ -187,7 +189,7 @@ func checkProvisioner(i *project.Image, p *project.Provisioner, l *diag.List) {
 		}
 	}
 	data := sampleData()
-	data["ID"], data["User"] = "i-0", "user"
+	data["ID"], data["User"], data["WinRMPassword"] = "i-0", "user", ""
 	t := templater{name: buildName(i), dir: i.Dir, vars: i.Variables}
 	for _, text := range known.texts() {
 		if _, err := t.render(text.value, data); err != nil {

@@ -24,7 +24,7 @@ var differs = map[string]string{
 	"boot_mode":               "the source image's; uefi-preferred can be narrowed to uefi, and anything else is refused, since EC2 makes it of prepared snapshots alone",
 	"aws_polling":             "gives the deadline of waits; their pace is Goldline's own",
 	"metadata_options":        "IMDSv2 alone and one hop by default; the service cannot be switched off",
-	"communicator":            "ssh alone",
+	"communicator":            "ssh and winrm",
 	"ssh_interface":           "the four addresses; no session_manager",
 	"ssh_bastion_host":        "the bastion's host key is checked: ssh_bastion_host_public_key or ~/.ssh/known_hosts",
 	"temporary_key_pair_name": "no effect: the pair is shared by the bakes of a run, and named after it",
@@ -98,7 +98,7 @@ decoder.
 		describeKind(&doc, "Provisioner", kind)
 	}
 	doc.WriteString("\nAll take `only`, `except`, `override`, `pause_before`, `max_retries`, `timeout` and\nGoldline's own `cache`.\n")
-	doc.WriteString(pluginWords)
+	doc.WriteString(windowsWords + pluginWords)
 	for _, kind := range PostProcessors() {
 		describeKind(&doc, "Post-processor", kind)
 	}
@@ -170,6 +170,30 @@ that is still what was installed by its SHA-256. Nothing is downloaded.
 | builders, data sources, post-processors | refused | |
 
 What a plugin prints goes the way of all output: without the values of sensitive variables.
+`
+
+const windowsWords = `
+## Windows
+
+With ` + "`communicator: winrm`" + ` the builder is reached by WinRM, as Administrator with the
+password that EC2 made, which the temporary key decrypts, or as whom the recipe says.
+` + "`user_data`" + ` goes to the builder as it stands and has to let WinRM in. The provisioners
+powershell, windows-shell, windows-restart, file, shell-local, breakpoint and those of
+plugins run there.
+
+| of Windows | | |
+|---|---|---|
+| ` + "`winrm_use_ssl`" + ` | works | the certificate is checked, unless winrm_insecure |
+| a killed bake | differs | its builder does not shut itself down: the next bake or goldline sweep removes it |
+| list of packages, taking out what was put in to bake | differs | not done there; sysprep is the recipe's to run |
+| ` + "`tests`, `shell`, `ansible`, `ansible-local`" + ` | refused | they need SSH |
+| downloads of folders | refused | by the communicator |
+
+None of this was tried on Windows itself: the tests speak WinRM, over HTTP and HTTPS, with a
+server of their own that runs commands in a shell of Unix. Not tried at all are NTLM, the
+scheduled task of elevated_user (Packer's own wrapper is used, and what goes into it is
+checked), and real restarts. The local cloud knows a Windows image and its passwords, and
+runs nothing on it: ` + "`--local-machine none`" + `.
 `
 
 const postWords = `

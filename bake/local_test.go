@@ -96,6 +96,12 @@ func (l *local) image(name string, provisioners ...any) *project.Image {
 			kind = "ansible-local"
 		case *Breakpoint:
 			kind = "breakpoint"
+		case *PowerShell:
+			kind = "powershell"
+		case *WindowsShell:
+			kind = "windows-shell"
+		case *WindowsRestart:
+			kind = "windows-restart"
 		}
 		i.Provisioners = append(i.Provisioners, &project.Provisioner{Type: kind, Options: options})
 	}

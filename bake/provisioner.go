@@ -41,6 +41,9 @@ type text struct{ key, value string }
 func Provisioners() []project.Kind {
 	return []project.Kind{
 		{Name: "shell", Doc: "Runs commands or scripts on the builder.", New: func() any { return &Shell{} }},
+		{Name: "powershell", Doc: "Runs PowerShell commands or scripts on a Windows builder.", New: func() any { return &PowerShell{} }},
+		{Name: "windows-shell", Doc: "Runs batch commands or scripts on a Windows builder.", New: func() any { return &WindowsShell{} }},
+		{Name: "windows-restart", Doc: "Restarts a Windows builder, and waits until it is back.", New: func() any { return &WindowsRestart{} }},
 		{Name: "file", Doc: "Copies files and folders to the builder, or from it.", New: func() any { return &File{} }},
 		{Name: "shell-local", Doc: "Runs commands or scripts on the machine that bakes.", New: func() any { return &ShellLocal{} }},
 		{Name: "ansible", Doc: "Runs ansible-playbook on the machine that bakes, against the builder.", New: func() any { return &Ansible{} }},
@@ -99,7 +102,7 @@ func (b *bake) renderOption(p *project.Provisioner, key, value string) (string, 
 func (b *bake) buildData() map[string]string {
 	data := b.sourceData()
 	data["ID"] = b.builder.id
-	data["User"] = b.image.SSHUsername
+	data["User"], data["WinRMPassword"] = b.user(), b.password
 	return data
 }
 
@@ -113,7 +116,10 @@ type script struct {
 func (b *bake) scripts(p *project.Provisioner, shebang string, inline []string, one string, several []string) ([]script, error) {
 	var all []script
 	if len(inline) > 0 {
-		body := "#!" + shebang + "\n"
+		body := ""
+		if shebang != "" {
+			body = "#!" + shebang + "\n"
+		}
 		for i, line := range inline {
 			line, err := b.renderOption(p, fmt.Sprintf("inline[%d]", i), line)
 			if err != nil {

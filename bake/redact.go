@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"net/url"
+	"slices"
 	"sort"
 	"strings"
 
@@ -18,16 +19,22 @@ const hidden = "<sensitive>"
 // line by line where they have several, escaped, in base64 and in hexadecimal.
 type redactor struct{ values []string }
 
-func newRedactor(image *project.Image) redactor {
+func newRedactor(image *project.Image) redactor { return redactor{}.and(image.SecretValues()...) }
+
+// and is a redactor that takes out more values.
+func (r redactor) and(values ...string) redactor {
 	seen := map[string]bool{}
-	var r redactor
+	all := slices.Clone(r.values)
 	add := func(v string) {
 		if v != "" && !seen[v] {
 			seen[v] = true
-			r.values = append(r.values, v)
+			all = append(all, v)
 		}
 	}
-	for _, value := range image.SecretValues() {
+	for _, value := range values {
+		if value == "" {
+			continue
+		}
 		add(value)
 		add(strings.ReplaceAll(value, "'", `'"'"'`))      // as the shell gets it
 		if text, err := json.Marshal(value); err == nil { // as it stands in options and user data
@@ -46,8 +53,8 @@ func newRedactor(image *project.Image) redactor {
 		}
 	}
 	// The longest first: one value may be part of another.
-	sort.SliceStable(r.values, func(i, j int) bool { return len(r.values[i]) > len(r.values[j]) })
-	return r
+	sort.SliceStable(all, func(i, j int) bool { return len(all[i]) > len(all[j]) })
+	return redactor{values: all}
 }
 
 // leastInBase64 is the length in bytes from which a value is looked for within

@@ -55,11 +55,14 @@ func connect(ctx context.Context, address string, config *ssh.ClientConfig, pty 
 
 // open is called by the SDK for the first connection and for those after one
 // was lost.
-func (r *remote) open() (net.Conn, error) {
+func (r *remote) open() (net.Conn, error) { return r.keep(r.dial) }
+
+// keep opens a connection for the call under way, and keeps it, to be dropped.
+func (r *remote) keep(dial func(context.Context) (net.Conn, error)) (net.Conn, error) {
 	r.mu.Lock()
 	ctx := r.ctx
 	r.mu.Unlock()
-	conn, err := r.dial(ctx)
+	conn, err := dial(ctx)
 	if err != nil {
 		return nil, err
 	}

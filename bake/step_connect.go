@@ -33,6 +33,9 @@ func (connectStep) run(ctx context.Context, b *bake) error {
 		return err
 	}
 	address := net.JoinHostPort(host, strconv.Itoa(b.port()))
+	if windows(b.image) {
+		return b.connectWindows(ctx, address)
+	}
 	limit := b.image.SSHTimeout.Or(5 * time.Minute)
 	b.say(event.Waiting, "SSH at %s", address)
 	began := time.Now()
@@ -164,6 +167,9 @@ func (b *bake) console(ctx context.Context) string {
 }
 
 func (b *bake) port() int {
+	if windows(b.image) {
+		return b.winrmPort()
+	}
 	if b.image.SSHPort == 0 {
 		return 22
 	}
@@ -174,6 +180,9 @@ func (b *bake) port() int {
 func (b *bake) address() (string, error) {
 	if b.image.SSHHost != "" {
 		return b.render("ssh_host", b.image.SSHHost, b.sourceData())
+	}
+	if b.image.WinRMHost != "" && windows(b.image) {
+		return b.render("winrm_host", b.image.WinRMHost, b.sourceData())
 	}
 	i := b.instance
 	byName := map[string]*string{

@@ -34,7 +34,7 @@ func (keyPairStep) run(ctx context.Context, b *bake) error {
 		b.login, b.loginText, b.keyName = signer, string(text), b.image.SSHKeypairName
 		return nil
 	}
-	b.keyPair = b.sharing("key pair", b.image.TemporaryKeyPairType)
+	b.keyPair = b.sharing("key pair", keyType(b.image))
 	b.keyName = b.keyPair.name
 	err := b.keyPair.join(ctx, b.makeKeyPair)
 	if err == nil {
@@ -61,7 +61,7 @@ func (b *bake) useKey(key loginKey) {
 
 // makeKeyPair makes the key pair that all bakes of this Baker share.
 func (b *bake) makeKeyPair(ctx context.Context) error {
-	private, signer, err := newKey(b.image.TemporaryKeyPairType)
+	private, signer, err := newKey(keyType(b.image))
 	if err != nil {
 		return fmt.Errorf("temporary key: %w", err)
 	}

@@ -20,6 +20,9 @@ func (sealStep) name() string                      { return "seal" }
 func (sealStep) undo(context.Context, *bake) error { return nil }
 
 func (sealStep) run(ctx context.Context, b *bake) error {
+	if windows(b.image) {
+		return nil // what an SSH session leaves is not there, and neither is a package manager that all have
+	}
 	if b.closed && len(b.unremoved) == 0 {
 		return nil // in the session of the last provisioner
 	}

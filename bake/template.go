@@ -80,7 +80,7 @@ func (t templater) user(name string) (string, error) {
 }
 
 // builderFields are what `build` tells of the builder.
-var builderFields = []string{"ID", "Host", "Port", "User", "ConnType", "PackerRunUUID", "SSHPublicKey", "SourceAMI", "SourceAMIName"}
+var builderFields = []string{"ID", "Host", "Port", "User", "ConnType", "PackerRunUUID", "SSHPublicKey", "SourceAMI", "SourceAMIName", "Password", "WinRMPassword"}
 
 func (t templater) build(field string) (string, error) {
 	if !slices.Contains(builderFields, field) {
@@ -141,12 +141,13 @@ func (b *bake) templater() templater {
 	if b.builder.id == "" {
 		return t
 	}
-	host := b.image.SSHHost
+	host := orText(b.image.SSHHost, b.image.WinRMHost)
 	if host == "" {
 		host, _ = b.address() // without one nothing connects, which is said there
 	}
 	t.builder = map[string]string{
-		"ID": b.builder.id, "Host": host, "Port": strconv.Itoa(b.port()), "User": b.image.SSHUsername, "ConnType": "ssh",
+		"ID": b.builder.id, "Host": host, "Port": strconv.Itoa(b.port()), "User": b.user(), "ConnType": orText(b.image.Communicator, "ssh"),
+		"Password": b.password, "WinRMPassword": b.password,
 		"PackerRunUUID": b.options.Run, "SSHPublicKey": b.keyLine,
 		"SourceAMI": aws.ToString(b.source.ImageId), "SourceAMIName": aws.ToString(b.source.Name),
 	}

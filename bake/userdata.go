@@ -30,6 +30,12 @@ func (b *bake) builderUserData() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if windows(b.image) {
+		if len(own) > maxUserData {
+			return nil, fail.Inputf("%s: user_data: %d bytes, EC2 takes %d", b.image.At("user_data"), len(own), maxUserData)
+		}
+		return own, nil // cloud-init's language is not spoken there
+	}
 	data, err := combine(b.host, b.selfDestruct(), own)
 	if err != nil {
 		return nil, fail.Inputf("%s: user_data: %w", b.image.At("user_data"), err)

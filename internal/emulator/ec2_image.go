@@ -243,7 +243,7 @@ func imageFilters() filters[imageRow] {
 		"boot-mode":                        func(r imageRow) []string { return one(r.Image.BootMode) },
 		"creation-date":                    func(r imageRow) []string { return opt(r.Image.CreationDate) },
 		"manifest-location":                func(r imageRow) []string { return opt(r.Image.ImageLocation) },
-		"platform":                         func(imageRow) []string { return nil },
+		"platform":                         func(r imageRow) []string { return one(r.Image.Platform) },
 		"platform-details":                 func(r imageRow) []string { return opt(r.Image.PlatformDetails) },
 		"product-code":                     func(imageRow) []string { return nil },
 		"source-instance-id":               func(r imageRow) []string { return opt(r.Image.SourceInstanceId) },

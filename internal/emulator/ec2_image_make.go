@@ -53,7 +53,8 @@ func (s *ec2Service) createImage(c ec2Call, in *ec2.CreateImageInput) (*ec2.Crea
 		CreationDate: new(c.now.UTC().Format(dateForm)), ImageLocation: new(c.Account + "/" + *in.Name), ImageType: types.ImageTypeValuesMachine,
 		State: types.ImageStatePending, RootDeviceName: new(instance.RootDevice), RootDeviceType: types.DeviceTypeEbs,
 		VirtualizationType: types.VirtualizationTypeHvm, Hypervisor: types.HypervisorTypeXen, EnaSupport: new(!instance.NoENA), SriovNetSupport: new("simple"),
-		PlatformDetails: new("Linux/UNIX"), UsageOperation: new("RunInstances"), BootMode: base.Image.BootMode, ImdsSupport: base.Image.ImdsSupport,
+		PlatformDetails: new(platformOf(instance.OS).details), UsageOperation: new(platformOf(instance.OS).operation),
+		Platform: types.PlatformValues(platformOf(instance.OS).name), BootMode: base.Image.BootMode, ImdsSupport: base.Image.ImdsSupport,
 		SourceInstanceId: new(instance.ID), SourceImageId: new(instance.Image), SourceImageRegion: new(c.Region),
 	}}
 	mappings, err := s.imageVolumes(c, in, instance)

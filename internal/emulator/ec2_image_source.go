@@ -21,7 +21,7 @@ type sourceImage struct {
 }
 
 // sourceImages are Debian's, Ubuntu's and Amazon's images, two versions each,
-// so that the most recent one is a choice.
+// so that the most recent one is a choice; and Windows.
 func sourceImages() []sourceImage {
 	var list []sourceImage
 	for _, arch := range []struct {
@@ -49,7 +49,7 @@ func sourceImages() []sourceImage {
 			})
 		}
 	}
-	return list
+	return append(list, windowsImage())
 }
 
 // row is the image in a region, with the snapshot of its root: a snapshot of
@@ -64,7 +64,8 @@ func (i sourceImage) row(region string) (imageRow, snapshotRow) {
 		ImageId: new(id), Name: new(i.name), Description: new(i.description), OwnerId: new(i.owner), Architecture: i.arch, CreationDate: new(i.date),
 		ImageLocation: new(i.owner + "/" + i.name), ImageType: types.ImageTypeValuesMachine, Public: new(true), State: types.ImageStateAvailable,
 		RootDeviceName: new(i.root), RootDeviceType: types.DeviceTypeEbs, VirtualizationType: types.VirtualizationTypeHvm, Hypervisor: types.HypervisorTypeXen,
-		EnaSupport: new(true), SriovNetSupport: new("simple"), PlatformDetails: new("Linux/UNIX"), UsageOperation: new("RunInstances"),
+		EnaSupport: new(true), SriovNetSupport: new("simple"), PlatformDetails: new(platformOf(i.os).details), UsageOperation: new(platformOf(i.os).operation),
+		Platform:            types.PlatformValues(platformOf(i.os).name),
 		BootMode:            pick(i.arch == types.ArchitectureValuesArm64, types.BootModeValuesUefi, types.BootModeValuesUefiPreferred),
 		BlockDeviceMappings: []types.BlockDeviceMapping{{DeviceName: new(i.root), Ebs: ebs}},
 	}

@@ -102,6 +102,7 @@ func (s *ec2Service) addInstances() {
 	on(s, "DescribeInstances", "InstanceIds Filters.* MaxResults NextToken", s.describeInstances)
 	on(s, "DescribeInstanceStatus", "InstanceIds IncludeAllInstances Filters.* MaxResults NextToken", s.describeInstanceStatus)
 	on(s, "GetConsoleOutput", "InstanceId Latest", s.getConsoleOutput)
+	on(s, "GetPasswordData", "InstanceId", s.getPasswordData)
 	s.cloud.hooks.inUse = s.kindInUse
 }
 
@@ -189,8 +190,9 @@ func (s *ec2Service) showInstance(w world, row instanceRow) types.Instance {
 		Hypervisor: types.HypervisorTypeXen, VirtualizationType: types.VirtualizationTypeHvm, RootDeviceType: types.DeviceTypeEbs,
 		RootDeviceName: new(row.RootDevice), Monitoring: &types.Monitoring{State: monitoring(row)},
 		Placement:       &types.Placement{AvailabilityZone: new(row.Zone), AvailabilityZoneId: new(row.ZoneID), GroupName: new(""), Tenancy: row.Tenancy},
-		PlatformDetails: new("Linux/UNIX"),
-		UsageOperation:  new("RunInstances"),
+		Platform:        types.PlatformValues(platformOf(row.OS).name),
+		PlatformDetails: new(platformOf(row.OS).details),
+		UsageOperation:  new(platformOf(row.OS).operation),
 		BootMode:        row.BootMode, CurrentInstanceBootMode: row.bootedIn(),
 		CpuOptions:         cpuOf(row.Type),
 		Tags:               s.tagList(w, row.ID),

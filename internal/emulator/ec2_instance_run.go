@@ -180,7 +180,7 @@ func (s *ec2Service) launchImage(c ec2Call, l *launch) error {
 	l.image = image
 	l.root.Image, l.root.Arch, l.root.RootDevice = id, image.Image.Architecture, *image.Image.RootDeviceName
 	l.root.OS, l.root.User, l.root.BootMode = image.OS, image.User, image.Image.BootMode
-	return nil
+	return s.mayRun(image.OS, l.root.PublicKey)
 }
 
 func (s *ec2Service) launchOptions(c ec2Call, l *launch) error {

@@ -212,8 +212,7 @@ var unsupportedKeys = []string{
 	"ssh_private_key", "ssh_proxy_host", "ssh_proxy_password", "ssh_proxy_port", "ssh_proxy_username", "ssh_public_key", "ssh_read_write_timeout",
 	"ssh_remote_tunnels", "ssh_wait_timeout", "tag", "temporary_key_pair_bits",
 	"temporary_security_group_source_public_ip", "tpm_support", "uefi_data", "use_create_image",
-	"windows_password_timeout", "winrm_host", "winrm_insecure", "winrm_no_proxy", "winrm_password", "winrm_port", "winrm_timeout", "winrm_use_ntlm",
-	"winrm_use_ssl", "winrm_username",
+	"winrm_no_proxy",
 }
 
 // RefusedKeys lists the keys of amazon-ebs that a recipe is refused for, unless

@@ -271,7 +271,7 @@ type Image struct {
 	LaunchBlockDeviceMappings []BlockDevice `yaml:"launch_block_device_mappings" doc:"Volumes of the builder."`
 	AMIBlockDeviceMappings    []BlockDevice `yaml:"ami_block_device_mappings" doc:"Volumes of the AMI."`
 
-	Communicator          string   `yaml:"communicator" enum:"ssh" doc:"How the builder is reached." default:"ssh"`
+	Communicator          string   `yaml:"communicator" enum:"ssh,winrm" doc:"How the builder is reached." default:"ssh"`
 	SSHUsername           string   `yaml:"ssh_username" doc:"The user to log in as."`
 	SSHHost               string   `yaml:"ssh_host" doc:"Where the builder is reached, in place of its own address."`
 	SSHPort               int      `yaml:"ssh_port" doc:"Port of SSH." default:"22"`
@@ -293,6 +293,7 @@ type Image struct {
 	Placing     `yaml:",inline"`
 	Bastion     `yaml:",inline"`
 	Speed       `yaml:",inline"`
+	WinRM       `yaml:",inline"`
 
 	Tests        *Tests         `yaml:"tests" doc:"What an AMI must pass before it counts as a build."`
 	Provisioners []*Provisioner `yaml:"-"`

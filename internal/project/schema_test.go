@@ -156,7 +156,7 @@ ssh_port: x
 ---
 ssh_timeout: 5
 ---
-communicator: winrm
+communicator: telnet
 ---
 security_group_ids: {a: b}
 ---
