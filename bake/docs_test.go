@@ -186,7 +186,7 @@ plugins run there.
 | ` + "`winrm_use_ssl`" + ` | works | the certificate is checked, unless winrm_insecure |
 | a killed bake | differs | its builder does not shut itself down: the next bake or goldline sweep removes it |
 | list of packages, taking out what was put in to bake | differs | not done there; sysprep is the recipe's to run |
-| ` + "`tests`, `shell`, `ansible`, `ansible-local`" + ` | refused | they need SSH |
+| ` + "`tests`, `cache`, `shell`, `ansible`, `ansible-local`" + ` | refused | they need SSH |
 | downloads of folders | refused | by the communicator |
 
 None of this was tried on Windows itself: the tests speak WinRM, over HTTP and HTTPS, with a

@@ -67,6 +67,9 @@ func checkWinRM(i *project.Image, l *diag.List) {
 	if i.TemporaryKeyPairType == "ed25519" {
 		l.AddHint(i.At("temporary_key_pair_type"), "temporary_key_pair_type: rsa", "EC2 encrypts a Windows password for RSA keys alone")
 	}
+	if i.Cache != "" {
+		l.Addf(i.At("cache"), "cache: steps needs SSH, and this builder is reached by WinRM")
+	}
 	if i.Tests != nil {
 		l.Addf(i.At("tests"), "tests look at an instance by SSH, and this builder is reached by WinRM")
 	}
