@@ -97,7 +97,7 @@ func (d differences) inPlace() differences {
 func (d differences) fields() []FieldChange {
 	var fields []FieldChange
 	for _, x := range d {
-		fields = append(fields, FieldChange{Path: x.path, Old: x.old, New: x.new})
+		fields = append(fields, FieldChange{Path: x.path, Old: x.old, New: x.new, How: x.how})
 	}
 	return fields
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
@@ -30,7 +29,7 @@ func (k instances) compareSize(d *differences, w want[instanceSpec], i instance)
 		if old == new {
 			return
 		}
-		x := difference{path: path, old: old, new: new, how: fmt.Sprintf("%s -> %s, %s", orNothing(old), orNothing(new), stopped)}
+		x := difference{path: path, old: old, new: new, how: stopped}
 		if why := k.replaces(w, i); why != "" {
 			x.how, x.replace = "", fmt.Sprintf("%s: %s -> %s%s", path, orNothing(old), orNothing(new), why)
 		} else if i.PublicIpAddress != nil && elasticOn(i.Instance) == "" {
@@ -79,7 +78,7 @@ func (instances) moves(d differences) []string {
 
 // restarts tells whether an item is stopped and started.
 func (it *item) restarts() bool {
-	return it.action == Update && slices.ContainsFunc(it.diffs, func(x difference) bool { return strings.HasSuffix(x.how, stopped) })
+	return it.action == Update && slices.ContainsFunc(it.diffs, func(x difference) bool { return x.how == stopped })
 }
 
 // turn is the step of the instance of the same definition that is stopped before

@@ -89,6 +89,8 @@ type FieldChange struct {
 	Path string `json:"path"`
 	Old  string `json:"old"`
 	New  string `json:"new"`
+	// How says what a change in place takes, where that is more than a call.
+	How string `json:"how,omitempty"`
 }
 
 // Counts says how many resources there are for each action.

@@ -348,7 +348,7 @@ func (it *item) change() Change {
 		for _, f := range it.diffs {
 			part := f.path
 			if f.how != "" {
-				part += ": " + f.how
+				part += fmt.Sprintf(": %s -> %s, %s", orNothing(f.old), orNothing(f.new), f.how)
 			}
 			if !has(parts, part) {
 				parts = append(parts, part)

@@ -103,7 +103,11 @@ func changeLines(t *text, c launch.Change, full bool) {
 	for _, f := range c.Fields {
 		switch {
 		case c.Action != launch.Create:
-			t.linef("      %s: %s -> %s", f.Path, oneLine(f.Old), oneLine(f.New))
+			how := ""
+			if f.How != "" {
+				how = " (" + f.How + ")"
+			}
+			t.linef("      %s: %s -> %s%s", f.Path, oneLine(f.Old), oneLine(f.New), how)
 		case full:
 			t.linef("      %s: %s", f.Path, oneLine(f.New))
 		}
