@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/emulator"
 	"github.com/goldline-dev/goldline/internal/fail"
@@ -77,8 +78,10 @@ func TestPublish(t *testing.T) {
 		if err != nil || cloud.TagSet(kept.Snapshots[0].Tags)["kept"] != "yes" || !aws.ToBool(kept.Snapshots[0].Encrypted) {
 			t.Errorf("%s: snapshot %+v, %v", c.Region, kept, err)
 		}
-		if key := map[string]string{region: "own", "us-east-1": "there", "eu-west-1": "west"}[c.Region]; !strings.HasSuffix(aws.ToString(kept.Snapshots[0].KmsKeyId), key) {
-			t.Errorf("%s: key %s", c.Region, aws.ToString(kept.Snapshots[0].KmsKeyId))
+		alias := map[string]string{region: "alias/own", "us-east-1": "alias/there", "eu-west-1": "alias/west"}[c.Region]
+		key, err := there.KMS.DescribeKey(context.Background(), &kms.DescribeKeyInput{KeyId: aws.String(alias)})
+		if err != nil || aws.ToString(kept.Snapshots[0].KmsKeyId) != aws.ToString(key.KeyMetadata.Arn) {
+			t.Errorf("%s: key %s is not %s, %v", c.Region, aws.ToString(kept.Snapshots[0].KmsKeyId), alias, err)
 		}
 	}
 	t.Run("once", func(t *testing.T) {
