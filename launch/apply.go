@@ -408,8 +408,12 @@ func (e *execution) outcome(ctx context.Context, results []graph.Result) error {
 		skipped = skipped || r.Skipped
 	}
 	err := fail.Join(errs...)
-	if text := e.rolledText(); text != "" && err != nil {
-		err = fmt.Errorf("%w; %s", err, text)
+	switch text := e.rolledText(); {
+	case text == "" || err == nil:
+	case errors.Is(err, context.Canceled):
+		err = fmt.Errorf("%w; %s", err, text) // it stays an interrupt
+	default:
+		err = fail.Join(append(errs, fmt.Errorf("%s: %s", e.title(), text))...)
 	}
 	if lost := lease.Lost(ctx); lost != nil && (err != nil || skipped) {
 		left := append(e.left(), fail.Left{What: "the rest of the plan for " + e.environment, Command: e.command()})

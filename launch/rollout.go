@@ -229,7 +229,7 @@ func (e *execution) findRolls() error {
 
 // openBatch lets a batch begin when all that took the new build are healthy.
 func (e *execution) openBatch(ctx context.Context, r *rolling, n int) error {
-	e.tell(r, r.definition, event.Started, "batch %d of %d: %s", n+1, len(r.batches), strings.Join(addressesOf(r.batches[n]), ", "))
+	e.tell(r, r.definition, event.Started, "batch %d of %d: %s (%s healthy)", n+1, len(r.batches), strings.Join(addressesOf(r.batches[n]), ", "), r.fields("")["healthy"])
 	var looked []*item
 	if n == 0 {
 		looked = r.done
@@ -274,7 +274,12 @@ func (e *execution) take(ctx context.Context, r *rolling, t *task, it *item, spe
 		return e.putBack(ctx, r, it, err)
 	}
 	r.note(it.Address, func(m *member) { m.State, m.Seconds = StateTaken, time.Since(m.began).Seconds() })
-	e.tell(r, it.Address, event.Progress, "%s serves in the place of %s", r.member(it.Address).New, r.member(it.Address).Old)
+	m := r.member(it.Address)
+	how := "in the place of " + m.Old
+	if m.Old == m.New {
+		how = "over another root volume"
+	}
+	e.tell(r, it.Address, event.Progress, "%s serves %s: %s run the new build", m.New, how, r.fields("")["taken"])
 	return nil
 }
 
