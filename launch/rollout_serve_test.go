@@ -261,10 +261,7 @@ var rollouts = map[string]string{
 
 // roll rolls a build out and returns what the client saw.
 func (c servesThrough) roll(t *testing.T, n, sample int, pause time.Duration) (*client, error) {
-	deadline := "2m"
-	if c.build == neverWell || c.build == noBoot {
-		deadline = "400ms"
-	}
+	deadline := map[string]string{goodBuild: "2m", notForLong: "10s", neverWell: "400ms", noBoot: "400ms"}[c.build]
 	f := newLiveFleet(t, n, c.data, fmt.Sprintf("{%s, healthy_after: 2, deadline: %s}", rollouts[c.strategy], deadline), pause)
 	sums := map[int]string{}
 	for i := range sample {
