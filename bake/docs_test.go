@@ -25,7 +25,7 @@ var differs = map[string]string{
 	"aws_polling":             "gives the deadline of waits; their pace is Goldline's own",
 	"metadata_options":        "IMDSv2 alone and one hop by default; the service cannot be switched off",
 	"communicator":            "ssh and winrm",
-	"ssh_interface":           "the four addresses; no session_manager",
+	"ssh_interface":           "the four addresses; session_manager is refused: ssh_bastion_host reaches builders without a public address",
 	"ssh_bastion_host":        "the bastion's host key is checked: ssh_bastion_host_public_key or ~/.ssh/known_hosts",
 	"temporary_key_pair_name": "no effect: the pair is shared by the bakes of a run, and named after it",
 	"temporary_iam_instance_profile_policy_document": "what a killed bake leaves of it, the next bake with one or goldline sweep removes",

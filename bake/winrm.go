@@ -57,8 +57,15 @@ func keyType(i *project.Image) string {
 	return i.TemporaryKeyPairType
 }
 
-// unfit are the provisioners that need SSH, or a shell of Unix.
-var unfit = []string{"shell", "ansible", "ansible-local"}
+// unfit are the provisioners that need SSH, or a shell of Unix, with what there is
+// in their place.
+var unfit = map[string]string{
+	"shell": "powershell and windows-shell run there",
+	// It would give a playbook the builder by a proxy that speaks SSH, and has no
+	// inventory for Ansible's own connection by WinRM.
+	"ansible":       "powershell runs there; shell-local can call ansible-playbook with ansible_connection=winrm, {{build `Host`}}, {{build `User`}} and {{build `Password`}}",
+	"ansible-local": "powershell and windows-shell run there; Ansible itself does not run on Windows",
+}
 
 func checkWinRM(i *project.Image, l *diag.List) {
 	if i.WinRMPassword == "" && i.WinRMUsername != "" && i.WinRMUsername != administrator {
@@ -74,10 +81,8 @@ func checkWinRM(i *project.Image, l *diag.List) {
 		l.Addf(i.At("tests"), "tests look at an instance by SSH, and this builder is reached by WinRM")
 	}
 	for _, p := range i.Provisioners {
-		for _, kind := range unfit {
-			if p.Type == kind {
-				l.AddHint(p.At("type"), "powershell and windows-shell run there", "provisioner %s needs SSH and a shell of Unix, and this builder is reached by WinRM", kind)
-			}
+		if hint := unfit[p.Type]; hint != "" {
+			l.AddHint(p.At("type"), hint, "provisioner %s needs SSH and a shell of Unix, and this builder is reached by WinRM", p.Type)
 		}
 	}
 }

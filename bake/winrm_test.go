@@ -269,10 +269,10 @@ func windowsIsBaked(t *testing.T, tls bool) {
 func TestWindowsGoesWrong(t *testing.T) {
 	l := openLocal(t, emulator.Options{Machine: emulator.NoMachines, Transition: time.Millisecond}, nil)
 	s := startWinRM(t, false)
-	image := l.windowsImage(s, &Shell{Inline: []string{"true"}})
+	image := l.windowsImage(s, &Shell{Inline: []string{"true"}}, &Ansible{})
 	image.TemporaryKeyPairType, image.WinRMUsername, image.Tests = "ed25519", "me", &project.Tests{}
 	found := CheckImage(image).Err().Error()
-	for _, want := range []string{"provisioner shell needs SSH", "EC2 encrypts a Windows password for RSA keys alone", `winrm_username "me" needs winrm_password`, "tests look at an instance by SSH"} {
+	for _, want := range []string{"provisioner shell needs SSH", "provisioner ansible needs SSH", "EC2 encrypts a Windows password for RSA keys alone", `winrm_username "me" needs winrm_password`, "tests look at an instance by SSH"} {
 		if !strings.Contains(found, want) {
 			t.Errorf("not said: %s, in\n%s", want, found)
 		}

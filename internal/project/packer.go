@@ -151,11 +151,7 @@ func (d *decoder) packerKey(e entry) bool {
 		d.problems.AddHint(d.src.at(e.key), "credentials come from the AWS SDK's own chain: AWS_PROFILE, AWS_ACCESS_KEY_ID, a role", "%q does not belong in a recipe", key)
 		return true
 	}
-	hint := ""
-	if key == "ssh_wait_timeout" {
-		hint = "its name is ssh_timeout now"
-	}
-	d.problems.AddHint(d.src.at(e.key), hint, "Packer's key %q is not supported yet", key)
+	d.problems.AddHint(d.src.at(e.key), instead[key], "Packer's key %q is not supported yet", key)
 	return true
 }
 
@@ -186,6 +182,18 @@ var harmless = map[string]string{
 	"ssh_disable_agent_forwarding":              "true",
 	"skip_ami_run_tags":                         "true",
 	"skip_save_build_region":                    "true",
+}
+
+// noSessions says what to do without Session Manager.
+const noSessions = "Session Manager is not supported: give ssh_bastion_host, or ssh_interface: private_ip where the builder's subnet can be reached"
+
+// instead says what to do without a key of Packer's, or without a value of one.
+var instead = map[string]string{
+	"ssh_wait_timeout":              "its name is ssh_timeout now",
+	"session_manager_port":          noSessions,
+	"ssh_interface=session_manager": noSessions,
+	"pause_before_ssm":              noSessions,
+	"winrm_no_proxy":                "name the builder's address, or the subnet's block, in NO_PROXY of the environment that bakes",
 }
 
 // credentialKeys say who calls AWS, and where, which a recipe never does.

@@ -1,6 +1,7 @@
 package project
 
 import (
+	"cmp"
 	"encoding"
 	"fmt"
 	"math"
@@ -232,7 +233,7 @@ func (d *decoder) boolean(n *yaml.Node, v reflect.Value, tag string) bool {
 // constrain checks text against what its field allows.
 func (d *decoder) constrain(n *yaml.Node, f field) {
 	if len(f.enum) > 0 && !slices.Contains(f.enum, n.Value) && !(d.weak && n.Value == "") {
-		hint := diag.DidYouMean(n.Value, f.enum)
+		hint := cmp.Or(instead[f.key+"="+n.Value], diag.DidYouMean(n.Value, f.enum))
 		d.problems.AddHint(d.src.at(n), hint, "expected %s, found %s", oneOf(f.enum), d.describe(n))
 	}
 	if f.pattern != nil && !f.pattern.MatchString(n.Value) {
