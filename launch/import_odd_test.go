@@ -15,7 +15,7 @@ import (
 func TestImportOfOddNames(t *testing.T) {
 	s := newSite(t, nil)
 	names := []string{
-		"web.1", "web-1", "Web 1", `"quoted" 'twice'`, "${vpc.web-1.id}", "$${var.x}", "${", "a\nb: c", " led", "\ttab\r\n", "# no: {comment}", "- dash", "null", "true", "1e3", "0x1f", "~",
+		"web.1", "web-1", "Web 1", `"quoted" 'twice'`, "${vpc.web-1.id}", "$${var.x}", "${x}", "${", "a\nb: c", " led", "\ttab\r\n", "# no: {comment}", "- dash", "null", "true", "1e3", "0x1f", "~",
 		"end\u2028of line", "Ünïcode 🚀", `C:\path\n`, "*anchor", "!tag", strings.Repeat("long ", 51), "", "...", "con/../../x",
 	}
 	for i, name := range names {

@@ -212,11 +212,11 @@ func (p *Project) resource(f *definition, index string, sc *scope, problems *dia
 	final.keepEscapes = false
 	d.scope, d.partial = &final, false
 	var common commonKeys
-	d.structure(f.pos, f.common, reflect.ValueOf(&common).Elem(), "", "adopt")
-	d.scope = sc // in adopt it still has to be told what is a reference and what is text
-	d.structure(f.pos, entriesOf(f.common, "adopt"), reflect.ValueOf(&common).Elem(), "")
+	d.structure(f.pos, f.common, reflect.ValueOf(&common).Elem(), "", "adopt", "tags")
+	d.scope = sc // in these it still has to be told what is a reference and what is text
+	d.structure(f.pos, entriesOf(f.common, "adopt", "tags"), reflect.ValueOf(&common).Elem(), "")
 	d.scope = &final
-	d.refuseReferences(common.Tags)
+	d.literalTags(common.Tags)
 	d.refuseRollout(f, p.vocabulary.Resources)
 	d.checkRollout(common.Rollout, r.At("rollout"), "rollout")
 	r.Rollout = common.Rollout
@@ -234,11 +234,12 @@ func (p *Project) resource(f *definition, index string, sc *scope, problems *dia
 	return r
 }
 
-// refuseReferences reports references in tags: tags are given in the call that
-// makes a resource, and identify it before anything else exists.
-func (d *decoder) refuseReferences(set map[string]string) {
+// literalTags makes tags the text that they stand for, and reports references in
+// them: tags are given in the call that makes a resource, and identify it before
+// anything else exists.
+func (d *decoder) literalTags(set map[string]string) {
 	for _, key := range tags.Keys(set) {
-		rewrite(set[key], false, func(expr string) (string, bool) {
+		set[key] = rewrite(set[key], true, func(expr string) (string, bool) {
 			d.problems.Addf(d.positions[join("tags", key)], "${%s} cannot be used in a tag: only variables can", expr)
 			return "", false
 		})

@@ -1,6 +1,10 @@
 package project
 
-import "gopkg.in/yaml.v3"
+import (
+	"slices"
+
+	"gopkg.in/yaml.v3"
+)
 
 // entry is one key of a mapping with its value.
 type entry struct{ key, value *yaml.Node }
@@ -68,10 +72,10 @@ func lookup(entries []entry, key string) *yaml.Node {
 	return nil
 }
 
-// entriesOf are the entries of one key.
-func entriesOf(entries []entry, key string) (some []entry) {
+// entriesOf are the entries of some keys.
+func entriesOf(entries []entry, keys ...string) (some []entry) {
 	for _, e := range entries {
-		if follow(e.key).Value == key {
+		if slices.Contains(keys, follow(e.key).Value) {
 			some = append(some, e)
 		}
 	}

@@ -289,3 +289,39 @@ func TestOneMistakeIsOneProblem(t *testing.T) {
 		}
 	}
 }
+
+// TestTagsAsText: what is escaped reaches the cloud as text, wherever tags stand
+// and wherever the text comes from; what is not stays refused.
+func TestTagsAsText(t *testing.T) {
+	const files = `
+-- goldline.yaml --
+project: shop
+ladder: [dev, prod]
+tags: {everywhere: "$${x} $${vpc.main.id}"}
+-- environments/dev.yaml --
+account: 111122223333
+region: eu-central-1
+tags: {here: "$${vpc.main.id} in ${environment.name}"}
+vars: {text: "$${x.y}"}
+-- topology/vpcs/main.yaml --
+cidr_block: 10.0.0.0/16
+tags: {whole: "$${vpc.main.id}", part: "a $${x} of ${project.name}", word: "$${x}", value: "${var.text}", within: "a ${var.text}", twice: "$$${x}"}
+`
+	p, err := Load(write(t, base+files), testVocabulary())
+	if err != nil {
+		t.Fatal(render(p, err))
+	}
+	want := map[string]string{
+		"everywhere": "${x} ${vpc.main.id}", "here": "${vpc.main.id} in dev", "whole": "${vpc.main.id}", "part": "a ${x} of shop", "word": "${x}",
+		"value": "${x.y}", "within": "a ${x.y}", "twice": "$${x}",
+	}
+	if problem := diff(want, topology(t, p, "dev", nil)["vpc.main"].Tags); problem != "" {
+		t.Error(problem)
+	}
+	for _, tag := range []string{"${vpc.main.id}", "a ${x}", "$${x} ${vpc.main.id}"} {
+		p, err := Load(write(t, base+"\n-- topology/vpcs/main.yaml --\ncidr_block: 10.0.0.0/16\ntags: {is: \""+tag+"\"}\n"), testVocabulary())
+		if text := render(p, err); !strings.Contains(text, "main.yaml:2:12: ") || !strings.Contains(text, "cannot be used in a tag: only variables can") {
+			t.Errorf("%s: %s", tag, text)
+		}
+	}
+}
