@@ -21,8 +21,8 @@ import (
 // has: whatever ends a launch, the next one sees from those two how far it came.
 //
 //	the new group is made     no traffic: it becomes healthy, and gets it
-//	it has a part of it       it gets the rest
-//	it has all of it          the old one is marked to be kept, or removed
+//	it has a part of it       it is watched with it, and gets the rest
+//	it has all of it          it is watched; the old one is marked to be kept, or removed
 //	the time is over          the old one is removed
 //
 // A kept group that has what is wanted takes over again as the newest
@@ -74,7 +74,11 @@ func compareTraffic(d *differences, w want[autoScalingGroupSpec], g types.AutoSc
 	if !ok || l == nil {
 		return
 	}
-	if percent, ok := trafficOf(l, pairs, g); ok {
+	switch percent, ok := trafficOf(l, pairs, g); {
+	case !ok:
+	case percent == 100 && !proven(w, g):
+		d.set(traffic, "100%", "100%, healthy with it for "+w.blueGreen().BakeTime.Or(0).String())
+	default:
 		d.set(traffic, strconv.Itoa(percent)+"%", "100%")
 	}
 }
@@ -154,7 +158,7 @@ func (k autoScalingGroups) mark(ctx context.Context, t *task, g types.AutoScalin
 }
 
 // takeOver waits until the newest group is healthy, and moves the traffic to
-// it step by step.
+// it step by step, each of which it is watched with.
 func (k autoScalingGroups) takeOver(ctx context.Context, t *task, w want[autoScalingGroupSpec], g types.AutoScalingGroup) error {
 	o, pairs, name := w.rollout(), t.pairsOf(w.UUID), aws.ToString(g.AutoScalingGroupName)
 	if o == nil {
@@ -170,7 +174,7 @@ func (k autoScalingGroups) takeOver(ctx context.Context, t *task, w want[autoSca
 	if err := t.shiftTraffic(ctx, pairs, g, share); err != nil {
 		return err
 	}
-	if err := k.healthy(ctx, t, g, o); err != nil {
+	if err := k.prove(ctx, t, g, o, share); err != nil {
 		return err
 	}
 	steps := o.Steps
@@ -186,8 +190,8 @@ func (k autoScalingGroups) takeOver(ctx context.Context, t *task, w want[autoSca
 			return err
 		}
 		t.progress("%s has %d%% of the traffic", name, percent)
-		if err := k.healthy(ctx, t, g, o); err != nil {
-			return fmt.Errorf("with %d%% of the traffic: %w", percent, err)
+		if err := k.prove(ctx, t, g, o, percent); err != nil {
+			return err
 		}
 	}
 	t.progress("%s has all of the traffic%s", name, noReturn(t, o))

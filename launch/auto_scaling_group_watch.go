@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/fail"
 	"github.com/goldline-dev/goldline/internal/project"
@@ -135,7 +136,7 @@ func (w *refreshWatch) look(ctx context.Context, k autoScalingGroups, r types.In
 // wrong lists the new instances of a group that do not serve, with the reason,
 // and how many are not there at all.
 func (w *refreshWatch) wrong(ctx context.Context, g types.AutoScalingGroup) ([]string, error) {
-	health, err := w.targetHealth(ctx, g)
+	health, err := w.targetHealth(ctx, g, serves)
 	if err != nil {
 		return nil, err
 	}
@@ -164,8 +165,8 @@ func (w *refreshWatch) wrong(ctx context.Context, g types.AutoScalingGroup) ([]s
 }
 
 // targetHealth says of the instances of a group what is wrong with them in its
-// target groups.
-func (t *task) targetHealth(ctx context.Context, g types.AutoScalingGroup) (map[string]string, error) {
+// target groups, where one is not as fine wants it.
+func (t *task) targetHealth(ctx context.Context, g types.AutoScalingGroup, fine func(elbtypes.TargetHealthDescription) bool) (map[string]string, error) {
 	var api targetAPI = t.Cloud.ELB
 	wrong := map[string]string{}
 	for _, arn := range g.TargetGroupARNs {
@@ -176,7 +177,11 @@ func (t *task) targetHealth(ctx context.Context, g types.AutoScalingGroup) (map[
 		for _, i := range g.Instances {
 			id := aws.ToString(i.InstanceId)
 			of := ofTarget(out.TargetHealthDescriptions, id)
-			if len(of) == 0 || !serves(of[0]) {
+			var d elbtypes.TargetHealthDescription // of one that is not there
+			if len(of) > 0 {
+				d = of[0]
+			}
+			if !fine(d) {
 				wrong[id] = healthText(of) + " in " + targetGroupName(arn)
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -50,7 +51,7 @@ func newLiveGroup(t *testing.T, n int, rollout string, pause time.Duration) *liv
 
 // groupServes is one roll-out of a group under the eyes of a client.
 func groupServes(t *testing.T, n int, rollout, build string, pause time.Duration) (seen *client, took time.Duration) {
-	deadline := map[string]string{goodBuild: "2m"}[build]
+	deadline := map[string]string{goodBuild: "2m", untilAsked: "2m"}[build]
 	if deadline == "" {
 		deadline = "400ms"
 	}
@@ -83,8 +84,11 @@ func groupServes(t *testing.T, n int, rollout, build string, pause time.Duration
 // asked twenty times a second.
 func TestGroupServes(t *testing.T) {
 	table := os.Getenv("ROLLOUT_TABLE") != ""
-	for _, rollout := range []string{"strategy: OneAtATime", "strategy: HalfAtATime", "strategy: BlueGreen, steps: [10%, 50%, 100%]"} {
-		for _, build := range []string{goodBuild, neverWell} {
+	for _, rollout := range []string{"strategy: OneAtATime", "strategy: HalfAtATime", "strategy: BlueGreen, steps: [10%, 50%, 100%]", "strategy: BlueGreen, bake_time: 1h"} {
+		for _, build := range []string{goodBuild, neverWell, untilAsked} {
+			if strings.Contains(rollout, "bake_time") != (build == untilAsked) {
+				continue
+			}
 			t.Run(rollout+", "+build, func(t *testing.T) {
 				if table {
 					seen, took := groupServes(t, 6, rollout, build, 50*time.Millisecond)

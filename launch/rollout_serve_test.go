@@ -35,6 +35,7 @@ const (
 	neverWell  = "never-healthy"    // its health never answers 200
 	notForLong = "healthy-at-first" // its health answers 200 a few times only
 	noBoot     = "crashes-at-boot"  // its instances end by themselves
+	untilAsked = "ill-with-traffic" // its health answers 200 until somebody asks for something else
 )
 
 // services are what runs on the instances: a server at each one's address, from
@@ -117,8 +118,11 @@ func (v *services) serve(ctx context.Context, c *cloud.Cloud, i types.Instance) 
 	}
 	var asked atomic.Int32
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/health" && (version == neverWell || version == notForLong && asked.Add(1) > 40) {
+		if r.URL.Path == "/health" && (version == neverWell || version == notForLong && asked.Add(1) > 40 || version == untilAsked && asked.Load() > 0) {
 			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		if r.URL.Path != "/health" && version == untilAsked {
+			asked.Add(1)
 		}
 		_, _ = io.WriteString(w, version)
 	})}

@@ -44,6 +44,7 @@ type Rollout struct {
 	Replace        string   `yaml:"replace" enum:"instance,root-volume" doc:"Whether an instance is launched in another's place, or stays and only its root volume is exchanged. Groups launch instances." default:"instance"`
 	Keep           Duration `yaml:"keep" doc:"BlueGreen: how long the old group stays."`
 	Steps          []Share  `yaml:"steps" pattern:"^(100|[1-9][0-9]?)%$" doc:"BlueGreen: how traffic moves to the new group: 10%, 50%, 100%."`
+	BakeTime       Duration `yaml:"bake_time" doc:"BlueGreen: how long the new group has to stay healthy after each step of traffic, before the next and before the old one may go."`
 	Health         *Health  `yaml:"health" doc:"What an instance must show before it counts as healthy; all that is given must hold."`
 	HealthyAfter   int      `yaml:"healthy_after" min:"1" max:"1000" doc:"How often in a row it must be healthy." default:"1"`
 	Deadline       Duration `yaml:"deadline" doc:"How long an instance may take until it is healthy." default:"10m"`

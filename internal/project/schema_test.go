@@ -93,7 +93,7 @@ rollout:
 ---
 account: 123456789012
 region: us-gov-west-1
-rollout: {strategy: BlueGreen, keep: 1h, steps: [10%, 100%]}
+rollout: {strategy: BlueGreen, keep: 1h, bake_time: 5m, steps: [10%, 100%]}
 `, `
 account: "1"
 region: eu-central-1
