@@ -204,7 +204,11 @@ runs them again.
 `
 
 const hclWords = `
-Other builders are refused, unless --only or --except leaves them out.
+Other builders are refused in a project. With --template they are passed over with a warning,
+as long as there is an ` + "`amazon-ebs`" + ` and --only does not name them; steps of types that
+Goldline does not know may be theirs by ` + "`only`" + `. A builder's name may hold user variables: the
+image has it with a hyphen for every other character than letters, digits, - and _. In a project
+the variables' defaults count there, with --template also --var and --var-file.
 
 ## Templates
 

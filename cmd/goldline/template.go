@@ -31,7 +31,7 @@ func (p *program) takeTemplate(o bakeOptions, names []string) error {
 		return fail.Input(err)
 	}
 	opened, err := project.Template(o.template, vocabulary(), project.TemplateOptions{
-		VarFiles: o.varFiles, Only: o.only, Except: o.except, WorkingDir: working,
+		VarFiles: o.varFiles, Only: o.only, Except: o.except, Vars: o.vars, WorkingDir: working,
 	})
 	if opened == nil {
 		return err

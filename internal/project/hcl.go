@@ -98,7 +98,8 @@ func (p *Project) loadHCL() []*recipe {
 }
 
 // hclRecipes gives the recipes of a template: one for each source of a build.
-// Sources of another kind than amazon-ebs are refused where they are chosen.
+// Sources of another kind than amazon-ebs are passed over, or refused where they
+// are chosen.
 func (p *Project) hclRecipes(t *hclTemplate, choice func(names []string) bool) []*recipe {
 	if t.src.broken {
 		return nil
@@ -109,7 +110,11 @@ func (p *Project) hclRecipes(t *hclTemplate, choice func(names []string) bool) [
 		return nil
 	}
 	names := map[string]string{}
+	var kinds []string
 	for _, img := range found.Images {
+		if choice == nil || choice(img.Names) {
+			kinds = append(kinds, img.Type)
+		}
 		for _, n := range img.Names {
 			if _, taken := names[n]; !taken {
 				names[n] = img.Name
@@ -121,7 +126,10 @@ func (p *Project) hclRecipes(t *hclTemplate, choice func(names []string) bool) [
 		switch {
 		case choice != nil && !choice(img.Names):
 			continue
-		case img.Type != "amazon-ebs":
+		case p.passesOver(img.Type, kinds):
+			p.leaveOut(img.At, img.Build, img.Type)
+			continue
+		case img.Type != ebs:
 			p.problems.AddHint(img.At, onlyEBS(choice != nil), "no builder %q", img.Type)
 			continue
 		}

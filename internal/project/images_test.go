@@ -155,6 +155,37 @@ func TestPackerTemplates(t *testing.T) {
 	}
 }
 
+// TestBuildersNames: user variables may stand in the names of a template's
+// builders, which are those of images as far as an image may have them.
+func TestBuildersNames(t *testing.T) {
+	p := load(t, `
+-- images/web.json --
+{"variables": {"os": "debian", "version": "{{user \"os\"}}-12.1", "secret": "x"}, "sensitive-variables": ["secret"],
+ "builders": [
+  {"type": "amazon-ebs", "name": "{{user \"version\"}} {{user \"os\"}}", "source_ami": "ami-12345678"},
+  {"type": "amazon-ebs", "name": "", "source_ami": "ami-12345678"}],
+ "provisioners": [{"type": "shell", "only": ["debian-12.1 debian"], "inline": ["here"]}]}
+`)
+	all := images(t, p, "", map[string]string{"os": "other"})
+	if web := all["debian-12-1-debian"]; web == nil || web.BuildName != "debian-12.1 debian" || len(web.Provisioners) != 1 || all["amazon-ebs"] == nil {
+		t.Errorf("%v", p.ImageNames())
+	}
+	for text, want := range map[string]string{
+		`{"variables": {"a": null}, "builders": [{"type": "amazon-ebs", "name": "{{user \"a\"}}"}]}`:                              `name "{{user \"a\"}}" has no value`,
+		`{"variables": {"a": ""}, "builders": [{"type": "amazon-ebs", "name": "{{user \"b\"}}"}]}`:                                `name "{{user \"b\"}}" has no value`,
+		`{"variables": {"a": "x"}, "sensitive-variables": ["a"], "builders": [{"type": "amazon-ebs", "name": "{{user \"a\"}}"}]}`: "holds a sensitive variable",
+		`{"builders": [{"type": "amazon-ebs", "name": "-a"}]}`:                                                                    "begins with a letter or a digit",
+		`{"builders": [{"type": "amazon-ebs", "name": "a b"}, {"type": "amazon-ebs", "name": "a.b"}]}`:                            "two builders are named",
+		`{"builders": [{"type": "amazon-ebs", "name": ["a"]}]}`:                                                                   "expected text",
+		`{"builders": [{"type": "amazon-ebs", "source_ami": "x"}, {"type": "docker"}]}`:                                           `no builder "docker"`,
+	} {
+		_, err := Load(write(t, base+"-- images/a.json --\n"+text+"\n"), testVocabulary())
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "images/a.json:1:") {
+			t.Errorf("%s: %v, not %s", text, err, want)
+		}
+	}
+}
+
 func TestImagesAreCheckedByTheRoomThatBakes(t *testing.T) {
 	v := testVocabulary()
 	v.CheckImage = func(img *Image) (problems diag.List) {

@@ -35,11 +35,14 @@ type Project struct {
 	sources      []*source
 	problems     diag.List
 	getenv       func(string) string
-	// Of a template without a project: where its relative paths start, and which
-	// of its builders are wanted.
+	// Of a template without a project: where its relative paths start, which of
+	// its builders are wanted, and those that are passed over.
 	workingDir string
 	alone      bool // it is a template that belongs to no project
 	choice     func(names []string) bool
+	byName     bool              // builders are chosen by name, not left out
+	given      map[string]string // values of variables, for the names of builders
+	leftOut    []string          // says which builders are passed over
 }
 
 // rootFile is goldline.yaml.

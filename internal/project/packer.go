@@ -27,100 +27,39 @@ func (p *Project) template(d *decoder, n *yaml.Node, entries []entry) []*recipe 
 	if len(builders.Content) == 0 {
 		p.problems.Addf(d.src.at(builders), "the template has no builder")
 	}
-	names := p.otherBuilders(builders)
+	found := p.builders(d, builders, entries)
+	names, images := map[string]string{}, map[string]bool{}
+	for _, b := range found {
+		if !b.wanted { // provisioners may still name it
+			names[b.title] = b.title
+		}
+	}
 	var recipes []*recipe
-	for _, c := range builders.Content {
-		body := follow(c)
-		if body.Kind != yaml.MappingNode {
-			d.mismatch(body, "a mapping")
+	for _, b := range found {
+		if !b.wanted || p.refused(d, b) {
 			continue
 		}
-		if !p.chosen(body) {
-			continue
-		}
-		builder, ok := p.builderName(d, body)
+		image, ok := p.imageName(d, b)
 		if !ok {
 			continue
 		}
-		image := builder
+		if _, twice := names[b.title]; twice || images[image] {
+			p.problems.AddHint(d.src.at(b.body), "give each builder a name of its own", "two builders are named %q", b.title)
+			continue
+		}
+		images[image] = true
 		if len(builders.Content) == 1 {
 			image = d.src.base()
 		}
-		if _, twice := names[builder]; twice {
-			p.problems.AddHint(d.src.at(body), "give each builder a name of its own", "two builders are named %q", builder)
-			continue
-		}
-		names[builder] = image
+		names[b.title] = image
 		recipes = append(recipes, &recipe{
-			name: image, buildName: builder, src: d.src, body: body, builders: names,
+			name: image, buildName: b.title, src: d.src, body: b.body, builders: names,
 			steps: lookup(entries, "provisioners"), vars: lookup(entries, "variables"),
 			after:   lookup(entries, "post-processors"),
 			secrets: lookup(entries, "sensitive-variables"), about: lookup(entries, "description"),
 		})
 	}
 	return recipes
-}
-
-// otherBuilders are those that are left out: provisioners may still name them.
-func (p *Project) otherBuilders(builders *yaml.Node) map[string]string {
-	names := map[string]string{}
-	for _, c := range builders.Content {
-		if body := follow(c); body.Kind == yaml.MappingNode && !p.chosen(body) {
-			name := title(body)
-			names[name] = name
-		}
-	}
-	return names
-}
-
-// chosen tells whether a builder of a template is wanted.
-func (p *Project) chosen(body *yaml.Node) bool {
-	return p.choice == nil || p.choice([]string{title(body)})
-}
-
-// title is what Packer calls a builder: its name, by default its type.
-func title(body *yaml.Node) string {
-	called := map[string]string{}
-	for i := 0; i+1 < len(body.Content); i += 2 {
-		called[follow(body.Content[i]).Value] = follow(body.Content[i+1]).Value
-	}
-	if called["name"] != "" {
-		return called["name"]
-	}
-	return called["type"]
-}
-
-// builderName is a builder's name, by default its type. Builders for anything
-// but EBS are refused.
-func (p *Project) builderName(d *decoder, body *yaml.Node) (string, bool) {
-	entries := d.entries(body)
-	kind := follow(lookup(entries, "type"))
-	switch {
-	case kind == nil:
-		p.problems.AddHint(d.src.at(body), "type: amazon-ebs", "missing key %q", "type")
-		return "", false
-	case kind.Kind != yaml.ScalarNode || kind.Value != "amazon-ebs":
-		p.problems.AddHint(d.src.at(kind), onlyEBS(p.choice != nil), "no builder %s", quote(kind))
-		return "", false
-	}
-	named := follow(lookup(entries, "name"))
-	if named == nil {
-		return "amazon-ebs", true
-	}
-	if named.Kind != yaml.ScalarNode || !name.MatchString(named.Value) {
-		p.problems.Addf(d.src.at(named), "%s is no name for an image: letters, digits, - and _ are", quote(named))
-		return "", false
-	}
-	return named.Value, true
-}
-
-// onlyEBS is the hint for a builder of another kind; builders of a template
-// without a project can be left out.
-func onlyEBS(choice bool) string {
-	if choice {
-		return "only amazon-ebs is supported; --only NAME or --except NAME leaves it out"
-	}
-	return "only amazon-ebs is supported"
 }
 
 // templateKeys checks the keys at a template's root.

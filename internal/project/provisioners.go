@@ -123,6 +123,8 @@ func (p *Project) step(outer *decoder, r *recipe, n *yaml.Node, entries []entry,
 	switch {
 	case kind == nil && keys.Type == "":
 		return nil
+	case kind == nil && !step.isFor(r.name): // another builder's, for which it is looked at again
+		return nil
 	case kind == nil && what == provisionerStep && p.vocabulary.Foreign != nil:
 		if !d.foreign(p, r, step, own) {
 			return nil

@@ -7,6 +7,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/goldline-dev/goldline/internal/diag"
@@ -20,6 +21,9 @@ type TemplateOptions struct {
 	// Only and Except are names of builders, or patterns for them; with Only all
 	// others are left out.
 	Only, Except []string
+	// Vars are values of variables, which win over those of VarFiles: here they
+	// count for the names of builders, and Images is given them again.
+	Vars map[string]string
 	// WorkingDir is where the template's relative paths start, absolute.
 	WorkingDir string
 }
@@ -44,7 +48,7 @@ func Template(file string, v Vocabulary, o TemplateOptions) (*Project, error) {
 	env := &Environment{Name: "template", Vars: map[string]string{}, Pos: diag.Pos{File: filepath.Base(abs)}}
 	p := &Project{
 		Dir: folder, Name: nameOf(abs), Ladder: []string{env.Name}, vocabulary: v, environments: map[string]*Environment{env.Name: env},
-		pipelines: map[string]*source{}, getenv: os.Getenv, workingDir: o.WorkingDir, choice: choose(o.Only, o.Except), alone: true,
+		pipelines: map[string]*source{}, getenv: os.Getenv, workingDir: o.WorkingDir, choice: choose(o.Only, o.Except), alone: true, byName: len(o.Only) > 0, given: o.Vars,
 	}
 	switch {
 	case info.IsDir(), strings.HasSuffix(abs, hclSuffix):
@@ -63,9 +67,10 @@ func Template(file string, v Vocabulary, o TemplateOptions) (*Project, error) {
 	return p, p.problems.Err()
 }
 
-// Notes say what stands in templates and has no effect.
+// Notes say what stands in templates and has no effect, builders that are passed
+// over first.
 func (p *Project) Notes() []string {
-	var notes []string
+	notes := slices.Clone(p.leftOut)
 	seen := map[*hcl2.Template]bool{}
 	for _, r := range p.recipes {
 		if r.hcl != nil && !seen[r.hcl.parsed] {
@@ -133,14 +138,6 @@ func (p *Project) loadTemplateHCL(abs string, folder bool, o TemplateOptions) er
 }
 
 func (p *Project) loadTemplateJSON(name string, env *Environment, o TemplateOptions) error {
-	s := p.readSource(name)
-	if n := p.single(s); n != nil {
-		p.recipes = p.recipesIn(s, n)
-		if len(p.recipes) > 0 && p.recipes[0].builders == nil {
-			p.recipes = nil
-			p.problems.AddHint(s.at(n), "a recipe of a project is baked by its name: goldline bake NAME", "no template: it has no builders")
-		}
-	}
 	for _, file := range o.VarFiles {
 		text, err := os.ReadFile(file)
 		if err != nil {
@@ -152,6 +149,14 @@ func (p *Project) loadTemplateJSON(name string, env *Environment, o TemplateOpti
 		}
 		for key, value := range values {
 			env.Vars[key] = fmt.Sprint(value)
+		}
+	}
+	s := p.readSource(name)
+	if n := p.single(s); n != nil {
+		p.recipes = p.recipesIn(s, n)
+		if len(p.recipes) > 0 && p.recipes[0].builders == nil {
+			p.recipes = nil
+			p.problems.AddHint(s.at(n), "a recipe of a project is baked by its name: goldline bake NAME", "no template: it has no builders")
 		}
 	}
 	return nil
