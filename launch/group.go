@@ -3,6 +3,7 @@ package launch
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sort"
 	"strconv"
 
@@ -153,11 +154,20 @@ func (e *execution) makeGroup(ctx context.Context, g *group) error {
 	return nil
 }
 
-// noteMade records what has been made for an item.
+// noteMade records what has been made for an item, or what was there and is in
+// its place again.
 func (e *execution) noteMade(it *item, made *found) {
 	e.mu.Lock()
 	e.current[it.Address] = made
-	e.new = append(e.new, made)
+	again := slices.ContainsFunc(slices.Concat(it.kept, it.stale), func(f *found) bool { return f.id == made.id })
+	if !again {
+		e.new = append(e.new, made)
+	}
 	e.mu.Unlock()
+	if again {
+		e.change(made)
+		e.task(it.Address).emit(event.Changed, map[string]string{"id": made.id, "kind": it.Kind}, "%s, which was kept, takes the place of %s", made.id, it.have.id)
+		return
+	}
 	e.task(it.Address).emit(event.Created, map[string]string{"id": made.id, "kind": it.Kind}, "%s is made", made.id)
 }
