@@ -140,7 +140,7 @@ func newExecution(o Options, plan *Plan) (*execution, error) {
 		if it.action == Replace {
 			e.owner[it.have.id] = it
 		}
-		for _, f := range it.stale {
+		for _, f := range slices.Concat(it.stale, it.room) {
 			e.owner[f.id] = it
 		}
 	}
@@ -385,6 +385,9 @@ func (e *execution) drop(ctx context.Context, f *found) error {
 	t := e.task(f.address())
 	t.replacing = e.owner[f.id] != nil
 	if it := e.owner[f.id]; it != nil {
+		if now := e.now(it.Address); now != nil && now.id == f.id {
+			return nil // it was kept, and is in its place again
+		}
 		if kept, err := f.kind.spare(ctx, t, it.Resource, it.spec, f); kept || err != nil {
 			return err
 		}

@@ -111,7 +111,7 @@ func (k autoScalingGroups) compare(w want[autoScalingGroupSpec], g types.AutoSca
 	}
 	if w.blueGreen() != nil && !sameConfiguration(g, groupOf(s.configuration())) {
 		have := versionedID(mainTemplate(g))
-		why := fmt.Sprintf("launch_template: %s -> %s, blue-green beside %s", have, s.LaunchTemplate, aws.ToString(g.AutoScalingGroupName))
+		why := fmt.Sprintf("launch_template: %s -> %s, blue-green beside %s%s", have, s.LaunchTemplate, aws.ToString(g.AutoScalingGroupName), inTheWay(w, g))
 		return append(d, difference{path: "launch_template", old: have, new: s.LaunchTemplate, replace: why})
 	}
 	d.set("launch_template", launched(w.Adopt != nil, mainTemplate(g), s.LaunchTemplate), s.LaunchTemplate)

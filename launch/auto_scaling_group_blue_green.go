@@ -101,8 +101,7 @@ func (k autoScalingGroups) successor(ctx context.Context, t *task, w want[autoSc
 			return k.revive(ctx, t, w, g, old)
 		}
 		if len(side) > 0 && has(g.TargetGroupARNs, side[0]) {
-			t.progress("%s, which was kept, makes room", f.id)
-			if err := k.remove(ctx, t, g); err != nil {
+			if err := k.makeRoom(ctx, t, w, g, old); err != nil {
 				return none, err
 			}
 		}
@@ -273,22 +272,41 @@ func (k autoScalingGroups) restore(ctx context.Context, t *task) error {
 		case before > 0 && k.read(g).tags[tags.Generation] != t.old[before].tags[tags.Generation]:
 			f := t.old[before]
 			err = k.mark(ctx, t, g, map[string]string{tags.Generation: strconv.Itoa(f.generation()), tags.KeepUntil: f.tags[tags.KeepUntil]})
+			t.undone = append(t.undone, f.id)
 		}
 		if err != nil {
 			return err
 		}
 	}
+	if err := k.returnRoom(ctx, t, list); err != nil {
+		return err
+	}
 	return t.revert(ctx, templatesOf(old))
 }
 
 // spare keeps the group whose traffic another has taken over for as long as the
-// roll-out says. It is not kept where there is nothing to go back to.
+// roll-out says. It is not kept where there is nothing to go back to, and not when
+// it has made room. One that is kept stays until its time is over.
 func (k autoScalingGroups) spare(ctx context.Context, t *task, w want[autoScalingGroupSpec], g types.AutoScalingGroup) (bool, error) {
+	if len(t.pairsOf(w.UUID)) == 0 {
+		return false, nil
+	}
+	name := aws.ToString(g.AutoScalingGroupName)
+	now, there, err := k.byName(ctx, t, name)
+	if err != nil {
+		return false, fmt.Errorf("look at %s: %w", name, err)
+	}
+	if !there || len(now.TargetGroupARNs) == 0 || aws.ToString(now.Status) != "" {
+		return false, nil
+	}
+	if have := (adapter[autoScalingGroupSpec, types.AutoScalingGroup]{k}).found(now); have.tags[tags.KeepUntil] != "" {
+		return have.kept(), nil
+	}
 	o := w.blueGreen()
-	if o == nil || o.Keep == 0 || len(t.pairsOf(w.UUID)) == 0 || k.read(g).tags[tags.KeepUntil] != "" {
+	if o == nil || o.Keep == 0 {
 		return false, nil
 	}
 	until := time.Now().Add(o.Keep.Or(0)).UTC().Format(time.RFC3339)
-	t.progress("%s is kept until %s: until then a rollback moves the traffic back, and then the next launch removes it", aws.ToString(g.AutoScalingGroupName), until)
+	t.progress("%s is kept until %s: until then a rollback moves the traffic back, and then the next launch removes it", name, until)
 	return true, k.mark(ctx, t, g, map[string]string{tags.KeepUntil: until})
 }

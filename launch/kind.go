@@ -62,6 +62,12 @@ type (
 	sparer[S, R any] interface {
 		spare(ctx context.Context, t *task, w want[S], have R) (kept bool, err error)
 	}
+	// displacer is a kind whose kept resources may have to go before their time,
+	// for what another one needs. already says that it has given that away,
+	// perhaps that the replacement of the newest one may take it.
+	displacer[S, R any] interface {
+		displaces(w want[S], have, kept R) (already, perhaps bool)
+	}
 	// tagger is a kind with tags beside those that every kind has.
 	tagger[S any] interface {
 		tags(w want[S]) map[string]string
@@ -144,6 +150,7 @@ type kind interface {
 	fresh(have *found) bool
 	restore(ctx context.Context, t *task) (bool, error)
 	spare(ctx context.Context, t *task, r *project.Resource, spec any, have *found) (bool, error)
+	displaces(w *world, r *project.Resource, spec any, have, kept *found) (already, perhaps bool)
 	loosens() bool
 	loosen(ctx context.Context, t *task, have *found) error
 	keeps(ctx context.Context, c *cloud.Cloud, have *found) error
@@ -398,6 +405,13 @@ func (a adapter[S, R]) spare(ctx context.Context, t *task, r *project.Resource, 
 		return h.spare(ctx, t, a.want(t.world, r, spec), have.raw.(R))
 	}
 	return false, nil
+}
+
+func (a adapter[S, R]) displaces(w *world, r *project.Resource, spec any, have, kept *found) (already, perhaps bool) {
+	if h, ok := a.h.(displacer[S, R]); ok {
+		return h.displaces(a.want(w, r, spec), have.raw.(R), kept.raw.(R))
+	}
+	return false, false
 }
 
 func (a adapter[S, R]) loosens() bool {

@@ -217,6 +217,9 @@ func deletion(f *found, reason string) Change {
 
 // staleReason says why an earlier generation goes.
 func staleReason(it *item, f *found) string {
+	if f.kept() {
+		return "it was kept, and made room for another group in a run that was interrupted"
+	}
 	if until := f.tags[tags.KeepUntil]; until != "" {
 		return fmt.Sprintf("%s has replaced it, and it was kept until %s", it.have.id, until)
 	}

@@ -18,6 +18,7 @@ type item struct {
 	have   *found   // the newest generation; nil if there is none
 	stale  []*found // earlier generations, which an interrupted replacement left
 	kept   []*found // earlier generations, which stay for a while
+	room   []*found // those of kept that the replacement may take something from, so that they go
 	spec   any      // with values in the places of references
 	action Action
 	diffs  differences
@@ -145,6 +146,7 @@ func (p *planner) decide() error {
 		if !changed {
 			p.order()
 			p.resume()
+			p.displace()
 			return p.refusals()
 		}
 	}
@@ -296,14 +298,37 @@ func (p *planner) resume() {
 	}
 }
 
-// going is everything that the plan removes.
+// displace finds what is kept and has to go before its time. What gave away
+// already what it had is as good as any other earlier generation.
+func (p *planner) displace() {
+	for _, it := range p.items {
+		if it.have == nil || !p.selected(it.Resource) {
+			continue
+		}
+		var kept []*found
+		for _, f := range it.kept {
+			already, perhaps := it.kind.displaces(p.world, it.Resource, it.spec, it.have, f)
+			switch {
+			case already:
+				it.stale = append(it.stale, f)
+				continue
+			case perhaps && it.action == Replace:
+				it.room = append(it.room, f)
+			}
+			kept = append(kept, f)
+		}
+		it.kept = kept
+	}
+}
+
+// going is everything that the plan removes, or may have to.
 func (p *planner) going() []*found {
 	var all []*found
 	for _, it := range p.items {
 		if it.action == Replace {
 			all = append(all, it.have)
 		}
-		all = append(all, it.stale...)
+		all = append(append(all, it.stale...), it.room...)
 	}
 	return append(all, p.strays...)
 }
