@@ -100,8 +100,7 @@ func (s *ec2Service) groupByEither(c ec2Call, id, name *string) (groupRow, error
 	return row, nil
 }
 
-func (s *ec2Service) showGroup(c ec2Call, row groupRow) types.SecurityGroup {
-	rules := s.rulesOf(c.w, row.ID)
+func (s *ec2Service) showGroup(c ec2Call, row groupRow, rules []types.SecurityGroupRule) types.SecurityGroup {
 	return types.SecurityGroup{
 		GroupId: new(row.ID), GroupName: new(row.Name), Description: new(row.Description), VpcId: new(row.VPC),
 		OwnerId: new(c.Account), SecurityGroupArn: groupARN(c, row.ID), Tags: s.tagList(c.w, row.ID),
@@ -129,9 +128,9 @@ func (s *ec2Service) describeSecurityGroups(c ec2Call, in *ec2.DescribeSecurityG
 			rows = append(rows, row)
 		}
 	}
-	list := make([]types.SecurityGroup, len(rows))
+	list, rules := make([]types.SecurityGroup, len(rows)), s.rulesByGroup(c.w)
 	for i, row := range rows {
-		list[i] = s.showGroup(c, row)
+		list[i] = s.showGroup(c, row, rules[row.ID])
 	}
 	id := func(g types.SecurityGroup) string { return *g.GroupId }
 	list, err = choose(s, c.w, list, id, groupFilters(), in.Filters)

@@ -40,12 +40,19 @@ func anywhere(c ec2Call, group, id string) types.SecurityGroupRule {
 
 func (s *ec2Service) rulesOf(w world, group string) []types.SecurityGroupRule {
 	var list []types.SecurityGroupRule
-	for _, row := range s.rules.all(w) {
-		if *row.Rule.GroupId == group {
-			list = append(list, row.Rule)
-		}
+	for _, row := range s.rules.where(w, func(row ruleRow) bool { return *row.Rule.GroupId == group }) {
+		list = append(list, row.Rule)
 	}
 	return list
+}
+
+// rulesByGroup are all rules, by the IDs of their groups.
+func (s *ec2Service) rulesByGroup(w world) map[string][]types.SecurityGroupRule {
+	byGroup := map[string][]types.SecurityGroupRule{}
+	for _, row := range s.rules.all(w) {
+		byGroup[*row.Rule.GroupId] = append(byGroup[*row.Rule.GroupId], row.Rule)
+	}
+	return byGroup
 }
 
 // peer is what a rule lets in or out: the part that tells rules of the same

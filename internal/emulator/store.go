@@ -106,6 +106,22 @@ func (t *table[T]) all(w world) []T {
 	return list
 }
 
+// where lists the rows of a world that keep tells, in the order of their IDs:
+// for a few of many, since only these are put in order.
+func (t *table[T]) where(w world, keep func(T) bool) []T {
+	kept := map[string]T{}
+	for id, row := range t.rows[w.String()] {
+		if keep(row) {
+			kept[id] = row
+		}
+	}
+	list := make([]T, 0, len(kept))
+	for _, id := range sortedKeys(kept) {
+		list = append(list, kept[id])
+	}
+	return list
+}
+
 // worlds lists the worlds that have had a row, in order.
 func (t *table[T]) worlds() []world {
 	var list []world
