@@ -111,49 +111,12 @@ const maxFilterValues = 200
 
 func hasAttribute(k kind, name string) bool { return has(k.definition().Attributes, name) }
 
-// adopts tells whether a resource is what a definition means.
-func adopts(a *project.Adopt, f *found) bool {
-	if f.gone || !carries(f.tags, a) {
-		return false
-	}
-	for key, want := range a.Keys {
-		have, ok := f.attributes[key]
-		if key == "name" && !ok {
-			have = f.tags[tags.Name]
-		}
-		if have != want {
-			return false
-		}
-	}
-	return true
-}
-
-// carries tells whether tags are those of what is adopted.
-func carries(set map[string]string, a *project.Adopt) bool {
-	for key, want := range a.Tags {
-		if have, ok := set[key]; !ok || have != want {
-			return false
-		}
-	}
-	return true
-}
-
 // match ties every definition to its resource.
 func (w *world) match(definitions []*project.Resource, list []*found, problems *diag.List) {
 	first := map[string]*project.Resource{}
+	index := newAdoptIndex(list)
 	for _, r := range definitions {
-		var candidates []*found
-		var missing *project.Ref
-		for _, f := range list {
-			if !adopts(r.Adopt, f) {
-				continue
-			}
-			if owned, lacks := w.owned(r, f); owned {
-				candidates = append(candidates, f)
-			} else if lacks != nil {
-				missing = lacks
-			}
-		}
+		candidates, missing := w.candidates(r, index)
 		switch {
 		case len(candidates) == 0 && w.destroying:
 		case missing != nil:
@@ -171,6 +134,25 @@ func (w *world) match(definitions []*project.Resource, list []*found, problems *
 			w.book.settle(r, candidates[0].id)
 		}
 	}
+}
+
+// candidates are what a definition may adopt; missing is an owner that some would
+// have to belong to and that is not there.
+func (w *world) candidates(r *project.Resource, index *adoptIndex) (list []*found, missing *project.Ref) {
+	described := index.find(r.Adopt)
+	if len(described) == 0 {
+		return nil, nil
+	}
+	owners, missing := w.ownersThere(r)
+	if missing != nil {
+		return nil, missing
+	}
+	for _, f := range described {
+		if belongsTo(f, owners) {
+			list = append(list, f)
+		}
+	}
+	return list, nil
 }
 
 // maxListed is how many resources a message names.
@@ -192,16 +174,6 @@ func listed(list []*found) string {
 		names = append(names[:maxListed], fmt.Sprintf("%d others", more))
 	}
 	return strings.Join(names, ", ")
-}
-
-// taken tells whether a resource is adopted.
-func (w *world) taken(f *found) bool {
-	for _, a := range w.adopted {
-		if a.id == f.id {
-			return true
-		}
-	}
-	return false
 }
 
 // leaves tells whether a field is none of the definition's business: it adopts

@@ -92,21 +92,28 @@ func withOwners(t *project.Topology, names []string) []string {
 	return all
 }
 
-// owned tells whether a resource belongs to all that a definition says; missing
-// is the first of these that is not there.
-func (w *world) owned(r *project.Resource, f *found) (ok bool, missing *project.Ref) {
-	owners := w.ownersOf(r)
-	for _, key := range union(owners) {
-		ref := owners[key]
-		to := w.there(ref)
-		if to == nil {
-			return false, &ref
-		}
-		if !f.kind.belongs(f, key, to) {
-			return false, nil
+// ownersThere are the resources that one which a definition adopts belongs to;
+// missing is the first that is not there.
+func (w *world) ownersThere(r *project.Resource) (owners map[string]*found, missing *project.Ref) {
+	owners = map[string]*found{}
+	refs := w.ownersOf(r)
+	for _, key := range union(refs) {
+		ref := refs[key]
+		if owners[key] = w.there(ref); owners[key] == nil {
+			return nil, &ref
 		}
 	}
-	return true, nil
+	return owners, nil
+}
+
+// belongsTo tells whether a resource belongs to all that are given.
+func belongsTo(f *found, owners map[string]*found) bool {
+	for key, owner := range owners {
+		if !f.kind.belongs(f, key, owner) {
+			return false
+		}
+	}
+	return true
 }
 
 // ownerless reports an owner that is not there, unless the definition does not

@@ -99,7 +99,7 @@ func NewImport(ctx context.Context, o Options, which ImportOptions) (*Import, er
 	if err := w.readAdopted(ctx); err != nil {
 		return nil, err
 	}
-	m := &importing{world: w, options: which, byID: map[string]*imported{}, byAddress: map[string]*imported{}, ofKind: map[string][]*imported{}, byKind: map[string][]*found{}}
+	m := &importing{world: w, options: which, byID: map[string]*imported{}, byAddress: map[string]*imported{}, ofKind: map[string][]*imported{}, byKind: map[string][]*found{}, indexes: map[string]*adoptIndex{}}
 	if err := m.read(ctx); err != nil {
 		return nil, err
 	}
@@ -134,6 +134,7 @@ type importing struct {
 	byAddress map[string]*imported   // the same by their addresses
 	ofKind    map[string][]*imported // and by kind
 	byKind    map[string][]*found    // all that is there, for telling resources apart
+	indexes   map[string]*adoptIndex // of byKind
 	leftOut   []LeftOut
 	unread    []Unread
 	unseen    bool // the credentials may not look at AMIs

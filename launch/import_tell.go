@@ -27,21 +27,22 @@ func (m *importing) tell(f *found) (*project.Adopt, []*found) {
 
 // rivals are the others of a resource's kind that are told the same way.
 func (m *importing) rivals(a *project.Adopt, f *found) (list []*found) {
-	for _, other := range m.byKind[f.kindName()] {
-		if other.id != f.id && adopts(a, other) && m.belongs(other, a.Owners) {
+	kind := f.kindName()
+	if m.indexes[kind] == nil {
+		m.indexes[kind] = newAdoptIndex(m.byKind[kind])
+	}
+	owners := map[string]*found{}
+	for key, ref := range a.Owners {
+		if owners[key] = m.owner(ref); owners[key] == nil {
+			return nil
+		}
+	}
+	for _, other := range m.indexes[kind].find(a) {
+		if other.id != f.id && belongsTo(other, owners) {
 			list = append(list, other)
 		}
 	}
 	return list
-}
-
-func (m *importing) belongs(f *found, owners map[string]project.Ref) bool {
-	for key, ref := range owners {
-		if owner := m.owner(ref); owner == nil || !f.kind.belongs(f, key, owner) {
-			return false
-		}
-	}
-	return true
 }
 
 // owner is the resource of a definition.

@@ -82,8 +82,12 @@ func NewDestroyPlan(ctx context.Context, o Options) (*Plan, error) {
 // is asked for.
 func (w *world) destroyed() []*found {
 	var going []*found
+	adopted := map[string]bool{}
+	for _, f := range w.adopted {
+		adopted[f.id] = true
+	}
 	for _, f := range w.inventory.all {
-		if !w.taken(f) {
+		if !adopted[f.id] {
 			going = append(going, f)
 		}
 	}

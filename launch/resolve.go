@@ -228,16 +228,15 @@ func only(t *project.Topology, kinds []string) *project.Topology {
 
 // there is what there is of a definition; nil for nothing.
 func (w *world) there(ref project.Ref) *found {
-	for _, r := range w.resources() {
-		if r.Address != ref.Address {
-			continue
-		}
-		if r.Adopt != nil {
-			return w.adopted[r.UUID]
-		}
-		if list := w.inventory.of(r.UUID, r.Address, r.Kind); len(list) > 0 {
-			return list[0]
-		}
+	r := w.book.definition(w.Topology, ref.Address)
+	if r == nil {
+		return nil
+	}
+	if r.Adopt != nil {
+		return w.adopted[r.UUID]
+	}
+	if list := w.inventory.of(r.UUID, r.Address, r.Kind); len(list) > 0 {
+		return list[0]
 	}
 	return nil
 }
