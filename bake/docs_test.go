@@ -227,6 +227,7 @@ below images/ give recipes as they stand.
 | ` + "`data \"amazon-ami\"`" + ` | differs | what a source starts from, with its id, name, owner and creation_date; its region is the source's |
 | ` + "`data \"amazon-parameterstore\"`" + ` | differs | as source_ami alone, where the bake looks it up as ` + "`resolve:ssm:NAME`" + `, which recipes may say themselves |
 | ` + "`data \"null\"`" + ` | works | |
+| ` + "`data \"http\"`" + ` | differs | asked once when the template is evaluated, where it is used: within 30 s, text in UTF-8 of at most 4 MiB; certificates are checked, and no redirection leads from https to http. Beside Packer's ` + "`body` and `request_headers`" + ` (those of the answer) it tells ` + "`response_body` and `response_headers`" + ` |
 | other data sources | refused | give what they would look up with a variable |
 | ` + "`source`" + ` | works | with dynamic blocks, and what a build's source block adds |
 | ` + "`build`" + ` | works | no error-cleanup-provisioner |

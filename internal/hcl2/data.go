@@ -25,7 +25,8 @@ const resolveSSM = "resolve:ssm:"
 
 // dataSources gives stand-ins for what would be looked up. A source that starts
 // from an "amazon-ami" gets its filter, one that starts from what a parameter
-// holds gets the parameter's name (standIns). "null" is what it says itself.
+// holds gets the parameter's name (standIns). "null" is what it says itself, and
+// "http" what a server answers.
 func (e *evaluation) dataSources(expr hclsyntax.Expression) cty.Value {
 	byType := map[string]map[string]cty.Value{}
 	for _, name := range keys(e.t.data) {
@@ -64,6 +65,8 @@ func (e *evaluation) dataSource(b *hclsyntax.Block, name string, used bool) cty.
 	e.looking[name] = true
 	defer delete(e.looking, name)
 	switch b.Labels[0] {
+	case "http":
+		return e.httpSource(b)
 	case "null":
 		input := e.dataArgument(b, "input")
 		return cty.ObjectVal(map[string]cty.Value{"input": input, "output": input})
@@ -75,7 +78,7 @@ func (e *evaluation) dataSource(b *hclsyntax.Block, name string, used bool) cty.
 		text := cty.StringVal(parameterMark + parameter.AsString() + "\x00")
 		return cty.ObjectVal(map[string]cty.Value{"value": text, "insecure_value": text})
 	}
-	e.problems.AddHint(pos(b.TypeRange), "amazon-ami, amazon-parameterstore and null are; give anything else as a variable: --var", "data source %q is not looked up", b.Labels[0])
+	e.problems.AddHint(pos(b.TypeRange), "amazon-ami, amazon-parameterstore, http and null are; give anything else as a variable: --var", "data source %q is not looked up", b.Labels[0])
 	return cty.DynamicVal
 }
 

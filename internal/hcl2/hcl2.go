@@ -4,7 +4,8 @@
 //
 // It promises a position for every node and every problem, all problems at once,
 // and no cloud call: what a data source would look up is left to the bake, by
-// the filter that it stands for. It knows the language and Packer's functions,
+// the filter that it stands for. The one thing that leaves the machine is the
+// request of a data source "http", by Input.HTTP. It knows the language and Packer's functions,
 // and not a single key of a builder or a provisioner.
 package hcl2
 
@@ -59,6 +60,9 @@ type Input struct {
 	Now      time.Time
 	// UUID gives what uuidv4() does.
 	UUID func() string
+	// HTTP asks for what data "http" tells, unless Open is set; without it that is
+	// not known.
+	HTTP *HTTP
 	// Open leaves variables without a value unknown in place of wrong.
 	Open bool
 }

@@ -21,6 +21,7 @@ type hclTemplate struct {
 	dir      string // absolute: where its files lie
 	root     string // what path.root says
 	varFiles []hcl2.File
+	http     hcl2.HTTP // one for all evaluations, so that they agree
 }
 
 // hclSuffix is the end of the name of a template's file.
@@ -140,7 +141,7 @@ func (p *Project) hclRecipes(t *hclTemplate, choice func(names []string) bool) [
 
 // evaluate evaluates the template as if the time were now.
 func (t *hclTemplate) evaluate(in hcl2.Input, now time.Time) (hcl2.Result, diag.List) {
-	in.VarFiles, in.Dir, in.Root, in.Now = t.varFiles, t.dir, t.root, now
+	in.VarFiles, in.Dir, in.Root, in.Now, in.HTTP = t.varFiles, t.dir, t.root, now, &t.http
 	if in.Getenv == nil {
 		in.Getenv = os.Getenv
 	}
