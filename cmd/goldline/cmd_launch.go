@@ -29,7 +29,7 @@ func (r launchReport) text(t *text) {
 		for _, i := range r.Instances {
 			rows = append(rows, []string{i.Address, i.ID, orDash(i.Image), i.AMI, orDash(i.Version), i.State, orDash(i.PrivateIP), orDash(i.PublicIP)})
 		}
-		t.linef("")
+		t.gap()
 		t.table("", []string{"ADDRESS", "INSTANCE", "IMAGE", "AMI", "VERSION", "STATE", "PRIVATE", "PUBLIC"}, rows)
 	}
 	rolloutTable(t, r.Rollouts)
@@ -44,7 +44,8 @@ func (r launchReport) text(t *text) {
 func putBack(t *text, moves []promote.Move) {
 	for i, m := range moves {
 		if i == 0 {
-			t.linef("\nPut back:")
+			t.gap()
+			t.linef("Put back:")
 		}
 		t.linef("  %s: %s %s is current again, in place of %s", m.Environment, m.Image, m.To, m.From)
 	}

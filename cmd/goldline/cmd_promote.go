@@ -32,7 +32,8 @@ func (t *text) next(commands []string) {
 	if len(commands) == 0 {
 		return
 	}
-	t.linef("\nNext:")
+	t.gap()
+	t.linef("Next:")
 	for _, c := range commands {
 		t.linef("  %s", c)
 	}

@@ -19,6 +19,8 @@ import (
 	"github.com/goldline-dev/goldline/internal/fail"
 	"github.com/goldline-dev/goldline/internal/ledger"
 	"github.com/goldline-dev/goldline/internal/project"
+	"github.com/goldline-dev/goldline/launch"
+	"github.com/goldline-dev/goldline/promote"
 	"github.com/hashicorp/go-multierror"
 	"github.com/spf13/cobra"
 )
@@ -300,6 +302,40 @@ func TestTable(t *testing.T) {
 	want := "\x1b[1mA\x1b[0m     \x1b[1mSTATE\x1b[0m\nKäse  \x1b[32msucceeded\x1b[0m\nb     -\nnone\n"
 	if out.String() != want {
 		t.Errorf("got:\n%q\nwant:\n%q", out.String(), want)
+	}
+}
+
+// TestGaps: one blank line stands between the parts of what a launch says,
+// whichever of them there are.
+func TestGaps(t *testing.T) {
+	change := []launch.Change{{Address: "vpc.main", Action: launch.Create}}
+	machines := []launch.Instance{{Address: "instance.web", ID: "i-1"}}
+	rolled := []launch.RolloutResult{{Definition: "instance.web", Strategy: "rolling", Batches: 1, Instances: []launch.Rolled{{Address: "instance.web"}}}}
+	moves := []promote.Move{{Environment: "dev", Image: "web"}}
+	for i := range 32 {
+		var r launchReport
+		r.none, r.next = "no changes", []string{"look"}
+		if i&1 > 0 {
+			r.Changes = change
+		}
+		if i&2 > 0 {
+			r.Instances = machines
+		}
+		if i&4 > 0 {
+			r.Rollouts = rolled
+		}
+		if i&8 > 0 {
+			r.RolledBack = moves
+		}
+		if i&16 > 0 {
+			r.next = nil
+		}
+		var out bytes.Buffer
+		r.text(&text{out: &out, paint: painter(false)})
+		said := out.String()
+		if strings.Contains(said, "\n\n\n") || r.next != nil && !strings.Contains(said, "\n\nNext:\n") || r.Instances != nil && !strings.Contains(said, "\n\nADDRESS") {
+			t.Errorf("%q", said)
+		}
 	}
 }
 

@@ -17,7 +17,7 @@ func rolloutTable(t *text, rollouts []launch.RolloutResult) {
 			}
 			rows = append(rows, []string{i.Address, fmt.Sprintf("%d of %d", i.Batch, r.Batches), i.State, orDash(i.Old), orDash(i.New), orDash(i.To), took})
 		}
-		t.linef("")
+		t.gap()
 		t.linef("Roll-out of %s, %s", r.Definition, r.Strategy)
 		t.table("", []string{"ADDRESS", "BATCH", "STATE", "OLD", "NEW", "AMI", "TOOK"}, rows)
 	}

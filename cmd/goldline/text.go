@@ -45,10 +45,19 @@ func terminal(stream any) bool {
 type text struct {
 	out   io.Writer
 	paint func(colour, s string) string
+	blank bool // the last line is
 }
 
 func (t *text) linef(format string, args ...any) {
+	t.blank = format == ""
 	fmt.Fprintf(t.out, format+"\n", args...)
+}
+
+// gap leaves a blank line before what comes next, where there is none yet.
+func (t *text) gap() {
+	if !t.blank {
+		t.linef("")
+	}
 }
 
 // table prints rows below a head, columns aligned. A cell is coloured by what it
