@@ -5,12 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
-	"os"
-	"os/exec"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -20,6 +15,7 @@ import (
 	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/event"
 	"github.com/goldline-dev/goldline/internal/graph"
+	"github.com/goldline-dev/goldline/internal/mototest"
 	"github.com/goldline-dev/goldline/internal/project"
 )
 
@@ -110,13 +106,7 @@ func atMost(t *testing.T, writes, reads int, before, after map[string]int) {
 // moto is the cloud of a moto_server of the test's own.
 func moto(t *testing.T) (*cloud.Provider, *cloud.Cloud) {
 	t.Helper()
-	endpoint := startMoto(t)
-	for name, value := range map[string]string{
-		"AWS_ENDPOINT_URL": endpoint, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
-		"AWS_REGION": "eu-central-1", "AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull, "AWS_EC2_METADATA_DISABLED": "true",
-	} {
-		t.Setenv(name, value)
-	}
+	mototest.Serve(t, "eu-central-1")
 	provider := cloud.NewProvider(cloud.Config{PollMin: 20 * time.Millisecond, PollMax: 100 * time.Millisecond})
 	c, err := provider.For(context.Background(), cloud.Target{Region: "eu-central-1"})
 	if err != nil {
@@ -132,39 +122,4 @@ func lockedSink(to io.Writer) event.Sink {
 		defer func() { <-gate }()
 		fmt.Fprintf(to, "[%s] %s %s\n", e.Item, e.Kind, e.Message)
 	})
-}
-
-func startMoto(t *testing.T) string {
-	t.Helper()
-	program, err := exec.LookPath("moto_server")
-	if err != nil {
-		t.Skip("moto_server is not installed: nothing is tried against an independent EC2")
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	l.Close()
-	cmd := exec.CommandContext(t.Context(), program, "-H", "127.0.0.1", "-p", port)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // its own workers end with it
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Wait() }) // the test's context has ended it by then
-	endpoint := "http://127.0.0.1:" + port
-	for deadline := time.Now().Add(30 * time.Second); ; {
-		answer, err := http.Get(endpoint + "/moto-api/")
-		if err == nil {
-			answer.Body.Close()
-			return endpoint
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("moto_server does not answer: %v", err)
-		}
-		if err := cloud.Sleep(context.Background(), 50*time.Millisecond); err != nil {
-			t.Fatal(err)
-		}
-	}
 }

@@ -2,9 +2,6 @@ package launch
 
 import (
 	"context"
-	"net"
-	"net/http"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +13,7 @@ import (
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
 	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/fail"
+	"github.com/goldline-dev/goldline/internal/mototest"
 	"github.com/goldline-dev/goldline/internal/tags"
 )
 
@@ -54,69 +52,21 @@ func TestMoto(t *testing.T) {
 // newMotoSite is a project over a moto of its own, whose account is empty.
 func newMotoSite(t *testing.T) *site {
 	t.Helper()
-	program, err := exec.LookPath("moto_server")
-	if err != nil {
-		t.Skip("moto_server is not installed")
-	}
 	if testing.Short() {
 		t.Skip("moto_server takes seconds to start")
 	}
-	endpoint := serveMoto(t, program)
-	for name, value := range map[string]string{
-		"AWS_ENDPOINT_URL": endpoint, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": testRegion,
-		"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
-	} {
-		t.Setenv(name, value)
-	}
+	mototest.Serve(t, testRegion)
 	s := &site{t: t, dir: t.TempDir()}
 	s.write(map[string]string{
 		"goldline.yaml":         "project: shop\nladder: [dev]\ntags: {team: shop}\n",
 		"environments/dev.yaml": "account: \"123456789012\"\nregion: " + testRegion + "\n",
 	})
 	provider := cloud.NewProvider(cloud.Config{PollMin: 10 * time.Millisecond, PollMax: 50 * time.Millisecond})
+	var err error
 	if s.cloud, err = provider.For(context.Background(), cloud.Target{Account: "123456789012", Region: testRegion}); err != nil {
 		t.Fatal(err)
 	}
 	return s
-}
-
-// serveMoto starts moto on a free port of the loopback.
-func serveMoto(t *testing.T, program string) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	host, port, err := net.SplitHostPort(listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := listener.Close(); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	server := exec.CommandContext(ctx, program, "-H", host, "-p", port)
-	if err := server.Start(); err != nil {
-		cancel()
-		t.Skipf("moto_server does not start: %v", err)
-	}
-	t.Cleanup(func() {
-		cancel()
-		_ = server.Wait() // it was killed
-	})
-	endpoint := "http://" + net.JoinHostPort(host, port)
-	deadline, stop := context.WithTimeout(ctx, 30*time.Second)
-	defer stop()
-	for {
-		answer, err := http.Get(endpoint + "/moto-api/")
-		if err == nil {
-			_ = answer.Body.Close()
-			return endpoint
-		}
-		if cloud.Sleep(deadline, 100*time.Millisecond) != nil {
-			t.Skipf("moto_server does not answer: %v", err)
-		}
-	}
 }
 
 func motoImages(t testing.TB, c *cloud.Cloud) (first, second string) {

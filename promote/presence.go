@@ -227,9 +227,18 @@ func (p *Promoter) share(ctx context.Context, target *place, b BuildInfo) (Build
 	if err := p.permit(ctx, b, target.cloud.Account); err != nil {
 		return b, err
 	}
-	set := b.portable()
-	set[tags.CopiedFrom] = b.where()
-	_, err := target.cloud.EC2.CreateTags(ctx, &ec2.CreateTagsInput{Resources: []string{b.AMI}, Tags: cloud.Tags(set)})
+	set := b.copyTags()
+	in := &ec2.CreateTagsInput{Resources: []string{b.AMI}, Tags: cloud.Tags(set)}
+	_, err := target.cloud.EC2.CreateTags(ctx, in)
+	for _, pause := range []time.Duration{1, 2, 4, 8, 16} {
+		if !cloud.NotFound(err) {
+			break
+		}
+		if err := cloud.Sleep(ctx, pause*target.cloud.Pace()); err != nil {
+			return b, err
+		}
+		_, err = target.cloud.EC2.CreateTags(ctx, in) // what was shared moments ago shows in time
+	}
 	if err != nil {
 		return b, fmt.Errorf("tag %s in account %s: %w", b.AMI, target.cloud.Account, err)
 	}
@@ -250,6 +259,13 @@ func (b BuildInfo) portable() map[string]string {
 		}
 		set[key] = value
 	}
+	return set
+}
+
+// copyTags are the tags of a build elsewhere: what it is, and of which AMI.
+func (b BuildInfo) copyTags() map[string]string {
+	set := b.portable()
+	set[tags.CopiedFrom] = b.where()
 	return set
 }
 
@@ -299,6 +315,14 @@ func (p *Promoter) copied(ctx context.Context, b BuildInfo, how copying) (BuildI
 	if err != nil {
 		return b, err
 	}
+	if cloud.TagSet(image.Tags)[tags.CopiedFrom] == "" {
+		// An EC2 that copies without the tags that it was given, as some do that
+		// are not AWS's.
+		_, err := how.to.cloud.EC2.CreateTags(ctx, &ec2.CreateTagsInput{Resources: []string{id}, Tags: cloud.Tags(b.copyTags())})
+		if err != nil {
+			return b, fmt.Errorf("tag %s: %w", id, err)
+		}
+	}
 	if b.image.ImdsSupport == types.ImdsSupportValuesV20 {
 		if err := how.to.cloud.RequireIMDSv2(ctx, &image); err != nil {
 			return b, err
@@ -322,8 +346,7 @@ func ready(id string, image types.Image, found bool) (bool, error) {
 }
 
 func (p *Promoter) copyAnew(ctx context.Context, b BuildInfo, how copying) (string, error) {
-	set := b.portable()
-	set[tags.CopiedFrom] = b.where()
+	set := b.copyTags()
 	to := how.to.cloud
 	in := &ec2.CopyImageInput{
 		Name: b.image.Name, Description: b.image.Description, SourceImageId: aws.String(b.AMI), SourceRegion: aws.String(b.Region),

@@ -8,17 +8,14 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
-	"net"
-	"net/http"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/goldline-dev/goldline/internal/machine"
+	"github.com/goldline-dev/goldline/internal/mototest"
 	"golang.org/x/crypto/ssh"
 )
 
@@ -26,12 +23,7 @@ import (
 // moto_server, reached as any endpoint is, by AWS_ENDPOINT_URL and credentials
 // alone. moto's instances take no SSH, so the recipe names a server on loopback.
 func TestAgainstMoto(t *testing.T) {
-	t.Setenv("AWS_ENDPOINT_URL", startMoto(t))
-	t.Setenv("AWS_ACCESS_KEY_ID", "testing")
-	t.Setenv("AWS_SECRET_ACCESS_KEY", "testing")
-	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
-	t.Setenv("AWS_CONFIG_FILE", filepath.Join(t.TempDir(), "config"))
-	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", filepath.Join(t.TempDir(), "credentials"))
+	mototest.Serve(t, "eu-central-1")
 	project := t.TempDir()
 	server := startSSHServer(t, project)
 	writeFiles(t, project, motoProject(server))
@@ -89,48 +81,6 @@ func wantCounts(action string, want float64) func(*testing.T, map[string]any) {
 		counts, _ := result["counts"].(map[string]any)
 		if counts[action] != want {
 			t.Errorf("counts %v, want %s %v; changes %v", counts, action, want, result["changes"])
-		}
-	}
-}
-
-// startMoto starts moto_server on a free port of loopback and returns its URL.
-func startMoto(t *testing.T) string {
-	t.Helper()
-	program, err := exec.LookPath("moto_server")
-	if err != nil {
-		t.Skip("moto_server is not installed: nothing is tried against an independent EC2")
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	_ = listener.Close() // moto takes no listener of ours; nothing else on this machine races for the port
-	_, port, _ := net.SplitHostPort(address)
-	var log bytes.Buffer
-	moto := exec.Command(program, "-H", "127.0.0.1", "-p", port)
-	moto.Stdout, moto.Stderr = &log, &log
-	if err := moto.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = moto.Process.Kill()
-		_ = moto.Wait() // it was killed
-	})
-	url := "http://" + address
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		if answer, err := http.Get(url + "/moto-api/data.json"); err == nil {
-			_ = answer.Body.Close()
-			return url
-		}
-		select {
-		case <-ctx.Done():
-			t.Fatalf("moto_server does not answer\n%s", log.String())
-		case <-tick.C:
 		}
 	}
 }
