@@ -23,6 +23,7 @@ import (
 	"github.com/goldline-dev/goldline/promote"
 	"github.com/hashicorp/go-multierror"
 	"github.com/spf13/cobra"
+	"mvdan.cc/sh/v3/shell"
 )
 
 // every visits a command and all below it.
@@ -48,12 +49,14 @@ func TestExamples(t *testing.T) {
 			line, _, _ = strings.Cut(strings.TrimSpace(line), "#")
 			for command := range strings.SplitSeq(line, "|") {
 				command, _, _ = strings.Cut(command, ">")
-				words := strings.Fields(strings.NewReplacer("'", "", "&", "").Replace(command))
+				words, err := shell.Fields(strings.TrimSuffix(strings.TrimSpace(command), "&"), func(string) string { return "X" })
+				if err != nil {
+					t.Errorf("%s: example %q: %v", c.CommandPath(), command, err)
+				}
 				if len(words) == 0 || words[0] != "goldline" {
 					continue
 				}
-				err := parses(words[1:])
-				if err != nil {
+				if err := parses(words[1:]); err != nil {
 					t.Errorf("%s: example %q: %v", c.CommandPath(), command, err)
 				}
 			}

@@ -31,6 +31,7 @@ var arrows = map[string][]string{
 	"internal/hcl2":        {"internal/diag"},
 	"internal/project":     {"internal/diag", "internal/fail", "internal/graph", "internal/tags", "internal/hcl2"},
 	"internal/machine":     {},
+	"internal/mototest":    {"internal/cloud"},
 	"internal/emulator":    {"internal/machine"},
 	"internal/conventions": {},
 }

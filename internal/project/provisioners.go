@@ -95,8 +95,11 @@ func (d *decoder) foreign(p *Project, r *recipe, step *Provisioner, own []entry)
 	}
 	options, err := p.vocabulary.Foreign(f)
 	if err != nil {
-		hint := diag.DidYouMean(step.Type, kindNames(p.vocabulary.Provisioners))
-		d.problems.AddHint(step.At("type"), hint, "no provisioner %q: %v", step.Type, err)
+		if hint := diag.DidYouMean(step.Type, kindNames(p.vocabulary.Provisioners)); hint != "" {
+			d.problems.AddHint(step.At("type"), hint, "no provisioner %q", step.Type) // a slip, not a plugin
+			return false
+		}
+		d.problems.Addf(step.At("type"), "no provisioner %q: %v", step.Type, err)
 		return false
 	}
 	step.Options = options
