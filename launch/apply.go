@@ -124,13 +124,14 @@ type execution struct {
 	undone   []string          // the IDs of what was changed and has been put back
 	touched  bool              // this run has asked for something to be removed
 	finished map[string]bool   // steps that ended well
+	spared   map[string]bool   // the IDs of what was to be removed and is kept for a while
 }
 
 func newExecution(o Options, plan *Plan) (*execution, error) {
 	e := &execution{
 		planner: plan.steps, plan: plan, sink: o.sink(), started: time.Now(),
 		owner: map[string]*item{}, tagged: map[string]string{}, address: map[string]string{},
-		current: map[string]*found{}, finished: map[string]bool{}, groups: map[string]*group{}, rolled: map[string]*rolling{},
+		current: map[string]*found{}, finished: map[string]bool{}, spared: map[string]bool{}, groups: map[string]*group{}, rolled: map[string]*rolling{},
 	}
 	for _, it := range e.items {
 		if it.have != nil && it.action != Replace {
@@ -388,6 +389,9 @@ func (e *execution) drop(ctx context.Context, f *found) error {
 			return nil // it was kept, and is in its place again
 		}
 		if kept, err := f.kind.spare(ctx, t, it.Resource, it.spec, f); kept || err != nil {
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			e.spared[f.id] = kept
 			return err
 		}
 	}

@@ -115,8 +115,8 @@ func TestBlueGreenWatchKilled(t *testing.T) {
 	if got := summaryOf(s.plan()); !strings.Contains(got, "change auto_scaling_group.web: traffic") {
 		t.Errorf("the plan is\n%s", got)
 	}
-	if err := s.launchWhen(context.Background(), "watched with 100%", func() {}); err != nil {
-		t.Error(err)
+	if r := s.launch(); len(r.Changes) != 1 || r.Changes[0].Action != Update {
+		t.Errorf("carried out: %+v", r.Changes)
 	}
 	s.settled()
 	s.wantGroups("watched to the end", map[string]string{"shop-dev-web": "2 of version 1, 0% kept", "shop-dev-web-2": "2 of version 2, 100%"})

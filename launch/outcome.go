@@ -102,7 +102,7 @@ func (e *execution) result() Result {
 
 func (e *execution) carriedOut(c Change) bool {
 	if c.Action == Delete {
-		return e.finished["drop "+c.ID]
+		return e.finished["drop "+c.ID] && !e.spared[c.ID]
 	}
 	it := e.byAddress[c.Address]
 	if it == nil || e.current[c.Address] == nil {
