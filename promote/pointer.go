@@ -185,6 +185,10 @@ func (p *Promoter) write(ctx context.Context, in *place, b BuildInfo, architectu
 	})
 	if cloud.AlreadyExists(err) {
 		in.forget()
+		if now, mine := p.made(ctx, shows); mine {
+			in.saw(now)
+			return now, nil
+		}
 		return after, fail.WithHint(fail.Clean(fmt.Errorf("pointer %s: another run has just made it", name)), "run the same command again")
 	}
 	if err != nil {
@@ -204,6 +208,19 @@ func (p *Promoter) write(ctx context.Context, in *place, b BuildInfo, architectu
 	}
 	in.saw(after)
 	return after, nil
+}
+
+// made looks at a pointer that turns out to be there already, and tells whether
+// it is the one that was to be made: an earlier run of the same promotion may
+// have made it, and Parameter Store shows a new one only when it has checked it.
+func (p *Promoter) made(ctx context.Context, shows func(context.Context) (cloud.Pointer, bool, error)) (cloud.Pointer, bool) {
+	deadline := time.Now().Add(p.settle)
+	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
+		now, ok, err := shows(ctx)
+		if ok || err == nil || !cloud.NotFound(err) || time.Now().After(deadline) || cloud.Sleep(ctx, pause) != nil {
+			return now, ok
+		}
+	}
 }
 
 // await reads the pointer until it shows the build.
