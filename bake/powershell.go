@@ -53,9 +53,7 @@ func (s *PowerShell) check(p *project.Provisioner, l *diag.List) {
 	if s.ElevatedPassword != "" && s.ElevatedUser == "" {
 		l.Addf(p.At("elevated_password"), "elevated_password needs elevated_user")
 	}
-	if f := s.EnvVarFormat; f != "" && strings.Count(strings.ReplaceAll(f, "%%", ""), "%s") != 2 {
-		l.Addf(p.At("env_var_format"), "env_var_format needs two %%s, for the name and for the value")
-	}
+	checkVarFormat(p, l, s.EnvVarFormat)
 }
 
 // inPowerShell is text between double quotes.
@@ -66,13 +64,9 @@ func (s *PowerShell) provision(ctx context.Context, b *bake, p *project.Provisio
 	if err != nil {
 		return err
 	}
-	vars, err := b.environment(p, s.EnvironmentVars, s.Env)
+	setting, err := b.windowsVars(p, s.EnvironmentVars, s.Env, orText(s.EnvVarFormat, `$env:%s="%s"; `), inPowerShell.Replace)
 	if err != nil {
 		return err
-	}
-	var setting strings.Builder
-	for _, v := range vars {
-		fmt.Fprintf(&setting, orText(s.EnvVarFormat, `$env:%s="%s"; `), v.name, inPowerShell.Replace(v.value))
 	}
 	w := &windowsRun{b: b, p: p, valid: s.ValidExitCodes, limit: s.StartRetryTimeout.Or(5 * time.Minute), binary: s.Binary}
 	for _, one := range scripts {
@@ -81,7 +75,7 @@ func (s *PowerShell) provision(ctx context.Context, b *bake, p *project.Provisio
 			return err
 		}
 		vars := orText(s.RemoteEnvVarPath, "c:/Windows/Temp/packer-ps-env-vars-"+token()+".ps1")
-		if err := w.upload(ctx, vars, []byte(setting.String())); err != nil {
+		if err := w.upload(ctx, vars, []byte(setting)); err != nil {
 			return err
 		}
 		command, err := s.command(path, vars, b, p)
@@ -99,6 +93,30 @@ func (s *PowerShell) provision(ctx context.Context, b *bake, p *project.Provisio
 		w.clean(ctx)
 	}
 	return cloud.Sleep(ctx, s.PauseAfter.Or(0))
+}
+
+// windowsVars are the lines that set a script's variables: format takes the name
+// and the value, which quote, if there is one, makes fit for it.
+func (b *bake) windowsVars(p *project.Provisioner, given []string, env map[string]string, format string, quote func(string) string) (string, error) {
+	vars, err := b.environment(p, given, env)
+	if err != nil {
+		return "", err
+	}
+	var setting strings.Builder
+	for _, v := range vars {
+		value := v.value
+		if quote != nil {
+			value = quote(value)
+		}
+		fmt.Fprintf(&setting, format, v.name, value)
+	}
+	return setting.String(), nil
+}
+
+func checkVarFormat(p *project.Provisioner, l *diag.List, format string) {
+	if format != "" && strings.Count(strings.ReplaceAll(format, "%%", ""), "%s") != 2 {
+		l.Addf(p.At("env_var_format"), "env_var_format needs two %%s, for the name and for the value")
+	}
 }
 
 // command is the line that runs a script.

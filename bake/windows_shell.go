@@ -3,7 +3,6 @@ package bake
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/goldline-dev/goldline/internal/diag"
@@ -36,9 +35,7 @@ func (s *WindowsShell) texts() []text {
 func (s *WindowsShell) check(p *project.Provisioner, l *diag.List) {
 	checkOneOf(p, l, []string{"inline", "script", "scripts"}, len(s.Inline) > 0, s.Script != "", len(s.Scripts) > 0)
 	checkVars(p, l, s.EnvironmentVars)
-	if f := s.EnvVarFormat; f != "" && strings.Count(strings.ReplaceAll(f, "%%", ""), "%s") != 2 {
-		l.Addf(p.At("env_var_format"), "env_var_format needs two %%s, for the name and for the value")
-	}
+	checkVarFormat(p, l, s.EnvVarFormat)
 }
 
 func (s *WindowsShell) provision(ctx context.Context, b *bake, p *project.Provisioner) error {
@@ -46,13 +43,9 @@ func (s *WindowsShell) provision(ctx context.Context, b *bake, p *project.Provis
 	if err != nil {
 		return err
 	}
-	vars, err := b.environment(p, s.EnvironmentVars, s.Env)
+	setting, err := b.windowsVars(p, s.EnvironmentVars, s.Env, orText(s.EnvVarFormat, `set "%s=%s" && `), nil)
 	if err != nil {
 		return err
-	}
-	var setting strings.Builder
-	for _, v := range vars {
-		fmt.Fprintf(&setting, orText(s.EnvVarFormat, `set "%s=%s" && `), v.name, v.value)
 	}
 	w := &windowsRun{b: b, p: p, valid: s.ValidExitCodes, limit: s.StartRetryTimeout.Or(5 * time.Minute), binary: s.Binary}
 	for _, one := range scripts {
@@ -60,7 +53,7 @@ func (s *WindowsShell) provision(ctx context.Context, b *bake, p *project.Provis
 		if err != nil {
 			return err
 		}
-		command, err := b.templater().render(orText(s.ExecuteCommand, `{{.Vars}}"{{.Path}}"`), map[string]string{"Path": path, "Vars": setting.String()})
+		command, err := b.templater().render(orText(s.ExecuteCommand, `{{.Vars}}"{{.Path}}"`), map[string]string{"Path": path, "Vars": setting})
 		if err != nil {
 			return fail.Input(fmt.Errorf("%s: execute_command: %w", p.At("execute_command"), err))
 		}

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
-	"github.com/google/uuid"
 )
 
 const kmsName = "kms" // the signing name
@@ -208,5 +207,3 @@ func (s *kmsService) changeable(c kmsCall, name *string, action string) (kmsKeyR
 func (c kmsCall) denied(action, arn string) error {
 	return refuse("AccessDeniedException", "User: %s is not authorized to perform: kms:%s on resource: %s because no resource-based policy allows the kms:%s action", c.ARN, action, arn, action)
 }
-
-func newKeyID() string { return uuid.NewString() }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+	"github.com/google/uuid"
 )
 
 // Who may use a key is looked at by account: the local cloud evaluates no
@@ -160,7 +161,7 @@ func (s *kmsService) wanted(from world, name string, now time.Time) (kmsKeyRow, 
 	_, id, _ := from.named(name)
 	key = s.newKey(w, id, now)
 	if strings.HasPrefix(id, "alias/") {
-		key = s.newKey(w, newKeyID(), now)
+		key = s.newKey(w, uuid.NewString(), now)
 		s.aliases.put(w, id, aliasRow{Name: id, Target: key.id(), Created: now, Updated: now, Named: true})
 	}
 	key.Named = true

@@ -6,6 +6,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+	"github.com/google/uuid"
 )
 
 func (s *kmsService) addKeys() {
@@ -44,7 +45,7 @@ func (s *kmsService) createKey(c kmsCall, in *kms.CreateKeyInput) (*kms.CreateKe
 		in.Origin != "" && in.Origin != types.OriginTypeAwsKms {
 		return nil, refuse("UnsupportedOperationException", "The local cloud has symmetric keys that KMS makes alone.")
 	}
-	key := s.newKey(c.w, newKeyID(), c.now)
+	key := s.newKey(c.w, uuid.NewString(), c.now)
 	if in.Description != nil {
 		key.Meta.Description = in.Description
 	}
