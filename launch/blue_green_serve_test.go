@@ -1,16 +1,13 @@
 package launch
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	"github.com/goldline-dev/goldline/internal/fail"
 	"github.com/goldline-dev/goldline/internal/machine"
 )
@@ -29,23 +26,7 @@ func newLiveGroup(t *testing.T, n int, rollout string, pause time.Duration) *liv
 	v := &services{s: s, down: map[string]bool{}, servers: map[string]*http.Server{}, to: s.wire.to}
 	s.wire.to = v
 	f := &liveFleet{site: s}
-	ctx, cancel := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	running.Go(func() { v.run(ctx, s.connect()) })
-	t.Cleanup(func() { cancel(); running.Wait() })
-	s.promote("web", firstBuild)
-	s.launch()
-	out, err := s.cloud.ELB.DescribeLoadBalancers(ctx, &elb.DescribeLoadBalancersInput{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.await(n)
-	asking, enough := context.WithCancel(ctx)
-	c := &client{}
-	var ended sync.WaitGroup
-	ended.Go(func() { c.run(asking, s, *out.LoadBalancers[0].DNSName, pause) })
-	f.stop = func() *client { enough(); ended.Wait(); return c }
-	t.Cleanup(func() { f.stop() })
+	f.serve(v, n, pause)
 	return f
 }
 

@@ -173,24 +173,31 @@ func newLiveFleet(t *testing.T, n int, data bool, rollout string, pause time.Dur
 	s.wire.to = v
 	f := &liveFleet{site: s, signer: s.importKey("test")}
 	s.edit(webFile, "subnet: a", "key_name: test\nsubnet: a")
+	f.serve(v, n, pause)
+	return f
+}
+
+// serve runs the services of all instances, launches the first build, waits until
+// n targets are healthy, and has a client ask from then on until stop.
+func (f *liveFleet) serve(v *services, n int, pause time.Duration) {
+	f.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
-	running.Go(func() { v.run(ctx, s.connect()) })
-	t.Cleanup(func() { cancel(); running.Wait() })
-	s.promote("web", firstBuild)
-	s.launch()
-	out, err := s.cloud.ELB.DescribeLoadBalancers(ctx, &elb.DescribeLoadBalancersInput{})
+	running.Go(func() { v.run(ctx, f.connect()) })
+	f.t.Cleanup(func() { cancel(); running.Wait() })
+	f.promote("web", firstBuild)
+	f.launch()
+	out, err := f.cloud.ELB.DescribeLoadBalancers(ctx, &elb.DescribeLoadBalancersInput{})
 	if err != nil {
-		t.Fatal(err)
+		f.t.Fatal(err)
 	}
 	f.await(n)
 	asking, enough := context.WithCancel(ctx)
 	c := &client{}
 	var ended sync.WaitGroup
-	ended.Go(func() { c.run(asking, s, *out.LoadBalancers[0].DNSName, pause) })
+	ended.Go(func() { c.run(asking, f.site, *out.LoadBalancers[0].DNSName, pause) })
 	f.stop = func() *client { enough(); ended.Wait(); return c }
-	t.Cleanup(func() { f.stop() })
-	return f
+	f.t.Cleanup(func() { f.stop() })
 }
 
 // await waits until n targets are healthy.
