@@ -58,7 +58,7 @@ func (snapshots) original(_ *importing, s types.Snapshot) string {
 // and what adopts is never launched.
 func (instances) express(x *expression, i instance) instanceSpec {
 	s := instanceSpec{
-		AMI: x.ami(i.ImageId), InstanceType: string(i.InstanceType), Subnet: x.ref("subnet", i.SubnetId), SecurityGroups: x.refs("security_groups", groupsOf(i.Instance)),
+		AMI: x.ami(i.ImageId), InstanceType: string(i.InstanceType), Subnet: x.ref("subnet", i.SubnetId), SecurityGroups: x.refs("security_groups", groupsOf(i.SecurityGroups)),
 		SourceDestCheck: i.SourceDestCheck, DisableAPITermination: aws.Bool(i.protected), ShutdownBehavior: i.shutdown,
 		Monitoring: aws.Bool(i.Monitoring != nil && (i.Monitoring.State == types.MonitoringStateEnabled || i.Monitoring.State == types.MonitoringStatePending)),
 	}

@@ -236,7 +236,7 @@ func (networkACLs) original(m *importing, a types.NetworkAcl) string {
 
 func (networkInterfaces) express(x *expression, n types.NetworkInterface) networkInterfaceSpec {
 	return networkInterfaceSpec{
-		Subnet: x.ref("subnet", n.SubnetId), PrivateIP: aws.ToString(n.PrivateIpAddress), SecondaryIPs: secondary(n), SecurityGroups: x.refs("security_groups", interfaceGroups(n)),
+		Subnet: x.ref("subnet", n.SubnetId), PrivateIP: aws.ToString(n.PrivateIpAddress), SecondaryIPs: secondary(n), SecurityGroups: x.refs("security_groups", groupsOf(n.Groups)),
 		SourceDestCheck: aws.Bool(aws.ToBool(n.SourceDestCheck)), Description: aws.ToString(n.Description),
 	}
 }

@@ -95,7 +95,7 @@ func (instances) read(i instance) state {
 	if i.Placement != nil {
 		s.attributes["availability_zone"] = aws.ToString(i.Placement.AvailabilityZone)
 	}
-	s.uses = append(s.uses, groupsOf(i.Instance)...)
+	s.uses = append(s.uses, groupsOf(i.SecurityGroups)...)
 	for _, id := range attachmentsOf(i.Instance) {
 		s.uses = append(s.uses, id)
 	}
@@ -112,9 +112,10 @@ func (instances) read(i instance) state {
 	return s
 }
 
-func groupsOf(i types.Instance) []string {
+// groupsOf are the IDs of security groups, sorted.
+func groupsOf(list []types.GroupIdentifier) []string {
 	var ids []string
-	for _, g := range i.SecurityGroups {
+	for _, g := range list {
 		ids = append(ids, aws.ToString(g.GroupId))
 	}
 	sort.Strings(ids)
@@ -161,7 +162,7 @@ func (k instances) compare(w want[instanceSpec], i instance) (d differences) {
 	d.set("iam_instance_profile", profileOf(i.Instance), s.IAMInstanceProfile)
 	if len(s.SecurityGroups) > 0 {
 		wanted := slices.Sorted(slices.Values(s.SecurityGroups))
-		d.set("security_groups", strings.Join(groupsOf(i.Instance), ", "), strings.Join(slices.Compact(wanted), ", "))
+		d.set("security_groups", strings.Join(groupsOf(i.SecurityGroups), ", "), strings.Join(slices.Compact(wanted), ", "))
 	}
 	if s.ElasticIP != "" {
 		d.set("elastic_ip", elasticOn(i.Instance), w.world.publicIP(s.ElasticIP))

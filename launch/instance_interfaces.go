@@ -115,14 +115,7 @@ func (k instances) updateInterfaces(ctx context.Context, t *task, w want[instanc
 // attachInterface attaches an interface once its instance can take it, from
 // wherever in the environment it is.
 func (k instances) attachInterface(ctx context.Context, t *task, eni, id, index string) error {
-	_, err := t.instance(ctx, id, "take network interfaces", runDeadline, func(i types.Instance, found bool) (bool, error) {
-		if found && over(i) {
-			return false, fmt.Errorf("instance %s: %w", id, errOver)
-		}
-		state := stateOf(i)
-		return found && (state == types.InstanceStateNameRunning || state == types.InstanceStateNameStopped), nil
-	})
-	if err != nil {
+	if err := t.takes(ctx, id, "network interfaces"); err != nil {
 		return err
 	}
 	nics := networkInterfaces{}

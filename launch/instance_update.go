@@ -186,19 +186,24 @@ func (t *task) held(volume, but string) bool {
 	return !ok || attachedOn(v) != "" && attachedOn(v) != but
 }
 
-// attach attaches a volume once its instance can take it.
-func (k instances) attach(ctx context.Context, t *task, volume, id, device string) error {
-	_, err := t.instance(ctx, id, "take volumes", runDeadline, func(i types.Instance, found bool) (bool, error) {
+// takes waits until volumes or interfaces can be attached to an instance.
+func (t *task) takes(ctx context.Context, id, what string) error {
+	_, err := t.instance(ctx, id, "take "+what, runDeadline, func(i types.Instance, found bool) (bool, error) {
 		if found && over(i) {
 			return false, fmt.Errorf("instance %s: %w", id, errOver)
 		}
 		state := stateOf(i)
 		return found && (state == types.InstanceStateNameRunning || state == types.InstanceStateNameStopped), nil
 	})
-	if err != nil {
+	return err
+}
+
+// attach attaches a volume once its instance can take it.
+func (k instances) attach(ctx context.Context, t *task, volume, id, device string) error {
+	if err := t.takes(ctx, id, "volumes"); err != nil {
 		return err
 	}
-	_, err = t.volume(ctx, volume, "be free", func(v types.Volume, found bool) (bool, error) {
+	_, err := t.volume(ctx, volume, "be free", func(v types.Volume, found bool) (bool, error) {
 		if attachedOn(v) == id {
 			return true, nil
 		}

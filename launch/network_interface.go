@@ -90,21 +90,12 @@ func (networkInterfaces) read(n types.NetworkInterface) state {
 		attributes: map[string]string{
 			"private_ip": aws.ToString(n.PrivateIpAddress), "subnet_id": aws.ToString(n.SubnetId), "mac_address": aws.ToString(n.MacAddress),
 		},
-		uses: append(interfaceGroups(n), aws.ToString(n.SubnetId), aws.ToString(n.VpcId)),
+		uses: append(groupsOf(n.Groups), aws.ToString(n.SubnetId), aws.ToString(n.VpcId)),
 	}
 	if n.Association != nil {
 		s.mapped = aws.ToString(n.VpcId)
 	}
 	return s
-}
-
-func interfaceGroups(n types.NetworkInterface) []string {
-	var ids []string
-	for _, g := range n.Groups {
-		ids = append(ids, aws.ToString(g.GroupId))
-	}
-	slices.Sort(ids)
-	return ids
 }
 
 // secondary are an interface's other private addresses, as EC2 lists them.
@@ -128,7 +119,7 @@ func (networkInterfaces) compare(w want[networkInterfaceSpec], n types.NetworkIn
 		d.set("description", aws.ToString(n.Description), s.Description)
 	}
 	if len(s.SecurityGroups) > 0 {
-		d.set("security_groups", strings.Join(interfaceGroups(n), ", "), sortedList(s.SecurityGroups))
+		d.set("security_groups", strings.Join(groupsOf(n.Groups), ", "), sortedList(s.SecurityGroups))
 	}
 	d.flag("source_dest_check", aws.ToBool(n.SourceDestCheck), s.SourceDestCheck)
 	if s.SecondaryCount != nil {

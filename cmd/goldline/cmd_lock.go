@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/event"
 	"github.com/goldline-dev/goldline/internal/lease"
 	"github.com/goldline-dev/goldline/internal/ledger"
@@ -79,33 +80,30 @@ func lockOf(environment string, r lease.Record) lockReport {
 }
 
 func runLockShow(ctx context.Context, p *program, name string) (report, error) {
-	loaded, env, err := p.environment(name)
-	if err != nil {
-		return nil, err
-	}
-	c, err := p.cloud(ctx, env)
-	if err != nil {
-		return nil, err
-	}
-	r, err := lease.Show(ctx, c, loaded.Name, name)
+	_, _, r, err := p.leaseOf(ctx, name)
 	if err != nil {
 		return nil, err
 	}
 	return lockOf(name, r), nil
 }
 
+// leaseOf is an environment's, with the project's name and the cloud that it is in.
+func (p *program) leaseOf(ctx context.Context, environment string) (project string, c *cloud.Cloud, r lease.Record, err error) {
+	loaded, env, err := p.environment(environment)
+	if err != nil {
+		return "", nil, r, err
+	}
+	if c, err = p.cloud(ctx, env); err != nil {
+		return "", nil, r, err
+	}
+	r, err = lease.Show(ctx, c, loaded.Name, environment)
+	return loaded.Name, c, r, err
+}
+
 // runLockRelease goes on beside a run of this project that holds the lock of
 // its folder: that is who it may have to take the environment from.
 func runLockRelease(ctx context.Context, p *program, name string) (report, error) {
-	loaded, env, err := p.environment(name)
-	if err != nil {
-		return nil, err
-	}
-	c, err := p.cloud(ctx, env)
-	if err != nil {
-		return nil, err
-	}
-	held, err := lease.Show(ctx, c, loaded.Name, name)
+	project, c, held, err := p.leaseOf(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +113,7 @@ func runLockRelease(ctx context.Context, p *program, name string) (report, error
 	if err := p.agree(ctx, fmt.Sprintf("take %s from %s", name, held)); err != nil {
 		return nil, err
 	}
-	if held, err = lease.Release(ctx, c, loaded.Name, name, ledger.NewRun(p.started), p.commandLine()); err != nil {
+	if held, err = lease.Release(ctx, c, project, name, ledger.NewRun(p.started), p.commandLine()); err != nil {
 		return nil, err
 	}
 	r := lockOf(name, held)
