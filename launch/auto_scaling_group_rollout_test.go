@@ -33,6 +33,8 @@ func TestRefreshPreferences(t *testing.T) {
 		{"more than there are", project.Rollout{MinimumHealthy: "9"}, 6, "100 117 [] 0"},
 		{"canary", project.Rollout{Canary: &project.Canary{Instances: "1", BakeTime: minute}}, 6, "50 100 [16 100] 60"},
 		{"canary by per cent", project.Rollout{Canary: &project.Canary{Instances: "10%"}, MinimumHealthy: "100%"}, 20, "100 105 [10 100] 0"},
+		{"half, and watched", project.Rollout{Strategy: project.HalfAtATime, BakeTime: minute}, 6, "50 100 [] 0 bake 60"},
+		{"canary by the roll-out's time", project.Rollout{Canary: &project.Canary{Instances: "1"}, BakeTime: minute}, 6, "50 100 [16 100] 60 bake 60"},
 		{"all are canaries", project.Rollout{Canary: &project.Canary{Instances: "2", BakeTime: minute}}, 2, "50 100 [] 0 bake 60"},
 	} {
 		got := (*refreshSpec)(nil).with(&test.rollout, test.n)

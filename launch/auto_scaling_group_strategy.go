@@ -39,8 +39,11 @@ func (r *refreshSpec) with(o *project.Rollout, n int) *refreshSpec {
 		least, most := healthyPercentages(o, n)
 		s.MinHealthyPercentage, s.MaxHealthyPercentage = &least, &most
 	}
+	if s.BakeTime == nil && o.BakeTime > 0 {
+		s.BakeTime = new(wholeSeconds(o.BakeTime.Or(0)))
+	}
 	if o.Kind() == project.CanaryFirst && len(s.CheckpointPercentages) == 0 {
-		s.canary(o.Canary, n)
+		s.canary(o, n)
 	}
 	if s.AutoRollback == nil && o.OnFailure == project.FailureStop {
 		off := false
@@ -79,17 +82,20 @@ func percentage(share project.Share, n int) int {
 }
 
 // canary stops the refresh when the first instances are replaced.
-func (r *refreshSpec) canary(c *project.Canary, n int) {
-	if c == nil {
+func (r *refreshSpec) canary(o *project.Rollout, n int) {
+	if o.Canary == nil {
 		return
 	}
-	seconds := int(math.Ceil(c.BakeTime.Or(0).Seconds()))
-	if c.Instances.Of(n) >= n {
+	seconds := wholeSeconds(o.Canary.BakeTime.Or(o.BakeTime.Or(0)))
+	if o.Canary.Instances.Of(n) >= n {
 		r.BakeTime = &seconds
 		return
 	}
-	r.CheckpointPercentages, r.CheckpointDelay = []int{max(1, percentage(c.Instances, n)), 100}, &seconds
+	r.CheckpointPercentages, r.CheckpointDelay = []int{max(1, percentage(o.Canary.Instances, n)), 100}, &seconds
 }
+
+// wholeSeconds is a time as Auto Scaling takes it.
+func wholeSeconds(d time.Duration) int { return int(math.Ceil(d.Seconds())) }
 
 // putsBack tells whether a refresh that fails is taken back.
 func (r *refreshSpec) putsBack() bool { return r.AutoRollback == nil || *r.AutoRollback }
@@ -122,7 +128,7 @@ func (s *autoScalingGroupSpec) checkRollout(o *project.Rollout, own bool, at fun
 			path  string
 			given bool
 		}{{"min_healthy_percentage", r.MinHealthyPercentage != nil}, {"max_healthy_percentage", r.MaxHealthyPercentage != nil},
-			{"checkpoint_percentages", len(r.CheckpointPercentages) > 0}, {"auto_rollback", r.AutoRollback != nil}} {
+			{"checkpoint_percentages", len(r.CheckpointPercentages) > 0}, {"bake_time", r.BakeTime != nil && o.BakeTime > 0}, {"auto_rollback", r.AutoRollback != nil}} {
 			if key.given {
 				problems.AddHint(at("refresh."+key.path), "say it in one of the two", "the definition's rollout says already how its instances are replaced")
 			}

@@ -3,6 +3,7 @@ package launch
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -21,8 +22,8 @@ import (
 //	                    still healthy
 //	make ADDRESS        one instance is replaced, and is healthy in the end; if
 //	                    not, it is put back
-//	watch DEFINITION    the canaries stay healthy for their time; if not, they are
-//	                    put back
+//	watch DEFINITION N  the canaries, or batch N, stay healthy for their bake_time;
+//	                    if not, they are put back
 //	end DEFINITION      all run the new build, and the old ones are gone
 //
 // The old instance goes when its successor has proved itself, so that until
@@ -34,8 +35,8 @@ type rolling struct {
 	spec       *project.Rollout
 	size       int // instances of the definition that there are
 	batches    [][]*item
-	canaries   int     // how many batches are watched before the others follow
-	done       []*item // run the new build already
+	watches    []watched // in order
+	done       []*item   // run the new build already
 
 	mu      sync.Mutex
 	members map[string]*member // by address; those of batches
@@ -58,9 +59,18 @@ type member struct {
 	task  *task
 }
 
+// watched are batches that are watched together before others follow: from one
+// on, up to another.
+type watched struct {
+	from, to int
+	limit    time.Duration
+}
+
 func (r *rolling) gateStep(batch int) string { return fmt.Sprintf("roll %s %d", r.definition, batch+1) }
-func (r *rolling) watchStep() string         { return "watch " + r.definition }
-func (r *rolling) endStep() string           { return "end " + r.definition }
+func (r *rolling) watchStep(w watched) string {
+	return fmt.Sprintf("watch %s %d", r.definition, w.from+1)
+}
+func (r *rolling) endStep() string { return "end " + r.definition }
 
 // rollouts are the roll-outs of a plan, in the order of definitions. Instances
 // that have to go before their successors can be made because something else
@@ -140,16 +150,24 @@ func (r *rolling) divide(batches []batch, list []*item) {
 			r.members[it.Address] = m
 			r.order = append(r.order, it.Address)
 		}
-		if b.canary {
-			r.canaries = n + 1
-		}
+		r.watch(n, b.canary)
 		list = list[b.size:]
 	}
 }
 
-// watches tells whether canaries are watched for a time.
-func (r *rolling) watches() bool {
-	return r.spec.Canary != nil && r.spec.Canary.BakeTime > 0
+// watch says how batch n is watched: alone, and canaries all together.
+func (r *rolling) watch(n int, canary bool) {
+	limit := r.spec.BakeTime.Or(0)
+	if canary {
+		limit = r.spec.Canary.BakeTime.Or(limit)
+	}
+	switch {
+	case limit == 0:
+	case canary && n > 0:
+		r.watches[0].to = n + 1
+	default:
+		r.watches = append(r.watches, watched{n, n + 1, limit})
+	}
 }
 
 // rollSteps are the steps of the roll-outs beside those that make instances.
@@ -159,8 +177,8 @@ func (e *execution) rollSteps() []graph.Node {
 		for n := range r.batches {
 			nodes = append(nodes, e.node(r.gateStep(n), r.definition, r.gateNeeds(n), func(ctx context.Context) error { return e.openBatch(ctx, r, n) }))
 		}
-		if r.watches() {
-			nodes = append(nodes, e.node(r.watchStep(), r.definition, r.readySteps(0, r.canaries), func(ctx context.Context) error { return e.watchCanaries(ctx, r) }))
+		for _, w := range r.watches {
+			nodes = append(nodes, e.node(r.watchStep(w), r.definition, r.readySteps(w.from, w.to), func(ctx context.Context) error { return e.watchBatches(ctx, r, w) }))
 		}
 		if h := r.spec.Hooks; h != nil && len(h.AfterRollout) > 0 {
 			nodes = append(nodes, e.node(r.endStep(), r.definition, e.endNeeds(r), func(ctx context.Context) error { return e.endRollout(ctx, r) }))
@@ -169,15 +187,16 @@ func (e *execution) rollSteps() []graph.Node {
 	return nodes
 }
 
-// gateNeeds: a batch waits for the one before it, and those after the canaries
-// for the end of the watch.
+// gateNeeds: a batch waits for the one before it, and for the end of its watch.
 func (r *rolling) gateNeeds(n int) []string {
 	var needs []string
 	if n > 0 {
 		needs = r.readySteps(n-1, n)
 	}
-	if n >= r.canaries && r.watches() {
-		needs = append(needs, r.watchStep())
+	for _, w := range r.watches {
+		if w.to == n {
+			needs = append(needs, r.watchStep(w))
+		}
 	}
 	return needs
 }
@@ -195,8 +214,8 @@ func (r *rolling) readySteps(from, to int) []string {
 
 func (e *execution) endNeeds(r *rolling) []string {
 	needs := r.readySteps(0, len(r.batches))
-	if r.watches() {
-		needs = append(needs, r.watchStep())
+	for _, w := range r.watches {
+		needs = append(needs, r.watchStep(w))
 	}
 	for _, f := range e.going() {
 		if it := e.owner[f.id]; it != nil && r.members[it.Address] != nil {
@@ -218,8 +237,10 @@ func (e *execution) findRolls() error {
 			for _, it := range batch {
 				e.rolled[it.Address] = rolls[n]
 				it.gate = r.gateStep(b)
-				if b < r.canaries && r.watches() {
-					it.watched = r.watchStep()
+				for _, w := range r.watches {
+					if w.from <= b && b < w.to {
+						it.watched = r.watchStep(w)
+					}
 				}
 			}
 		}
@@ -297,19 +318,17 @@ func (e *execution) putBack(ctx context.Context, r *rolling, it *item, cause err
 
 func (m *member) fail(state string, err error) { m.State, m.Reason = state, err.Error() }
 
-// watchCanaries watches what took the new build first. Canaries that fail are
-// put back, all of them.
-func (e *execution) watchCanaries(ctx context.Context, r *rolling) error {
-	var canaries []*item
-	for _, batch := range r.batches[:r.canaries] {
-		canaries = append(canaries, batch...)
-	}
-	err := e.watch(ctx, r, append(append([]*item(nil), r.done...), canaries...))
+// watchBatches watches all that has taken the new build. Where one fails, the
+// batches that were to prove themselves are put back; of those before them
+// nothing is left to go back to.
+func (e *execution) watchBatches(ctx context.Context, r *rolling, w watched) error {
+	looked, proving := slices.Concat(r.done, slices.Concat(r.batches[:w.to]...)), slices.Concat(r.batches[w.from:w.to]...)
+	err := e.watch(ctx, r, looked, w.limit)
 	if err == nil {
 		return nil
 	}
-	return graph.Each(context.WithoutCancel(ctx), 0, len(canaries), func(ctx context.Context, i int) error {
-		return e.putBack(ctx, r, canaries[i], err)
+	return graph.Each(context.WithoutCancel(ctx), 0, len(proving), func(ctx context.Context, i int) error {
+		return e.putBack(ctx, r, proving[i], err)
 	})
 }
 

@@ -173,10 +173,9 @@ func (e *execution) groupsOf(r *rolling, it *item) []string {
 	return nil
 }
 
-// watch looks at instances for as long as canaries are watched. One that fails
-// as many looks in a row as it needs to count as healthy ends it.
-func (e *execution) watch(ctx context.Context, r *rolling, list []*item) error {
-	limit := time.Duration(r.spec.Canary.BakeTime)
+// watch looks at instances for some time. One that fails as many looks in a row
+// as it needs to count as healthy ends it.
+func (e *execution) watch(ctx context.Context, r *rolling, list []*item, limit time.Duration) error {
 	looks := make([]probe.Probe, len(list))
 	failed := make([]int, len(list))
 	for i, it := range list {
@@ -216,7 +215,7 @@ func (e *execution) watch(ctx context.Context, r *rolling, list []*item) error {
 		}
 		if time.Since(told) > 5*time.Second {
 			told = time.Now()
-			e.tell(r, r.definition, event.Waiting, "canaries healthy, %s left of %s", left.Round(time.Second), limit)
+			e.tell(r, r.definition, event.Waiting, "all healthy, %s left of %s", left.Round(time.Second), limit)
 		}
 		if err := cloud.Sleep(ctx, min(pause, left)); err != nil {
 			return err

@@ -44,7 +44,7 @@ type Rollout struct {
 	Replace        string   `yaml:"replace" enum:"instance,root-volume" doc:"Whether an instance is launched in another's place, or stays and only its root volume is exchanged. Groups launch instances." default:"instance"`
 	Keep           Duration `yaml:"keep" doc:"BlueGreen: how long the old group stays."`
 	Steps          []Share  `yaml:"steps" pattern:"^(100|[1-9][0-9]?)%$" doc:"BlueGreen: how traffic moves to the new group: 10%, 50%, 100%."`
-	BakeTime       Duration `yaml:"bake_time" doc:"BlueGreen: how long the new group has to stay healthy after each step of traffic, before the next and before the old one may go."`
+	BakeTime       Duration `yaml:"bake_time" doc:"How long each batch has to stay healthy before the next follows and before the old instances go; with BlueGreen the new group after each step of traffic; in other groups all at the end."`
 	Health         *Health  `yaml:"health" doc:"What an instance must show before it counts as healthy; all that is given must hold."`
 	HealthyAfter   int      `yaml:"healthy_after" min:"1" max:"1000" doc:"How often in a row it must be healthy." default:"1"`
 	Deadline       Duration `yaml:"deadline" doc:"How long an instance may take until it is healthy." default:"10m"`
@@ -55,7 +55,7 @@ type Rollout struct {
 // Canary is the beginning of a roll-out.
 type Canary struct {
 	Instances Share    `yaml:"instances" short:"true" pattern:"^((100|[1-9][0-9]?)%|[1-9][0-9]{0,5})$" doc:"How many instances are first: a count, or per cent." default:"1"`
-	BakeTime  Duration `yaml:"bake_time" doc:"How long they have to stay healthy before the rest follows."`
+	BakeTime  Duration `yaml:"bake_time" doc:"How long they have to stay healthy before the rest follows; by default the bake_time of the roll-out."`
 }
 
 // Health is what makes an instance healthy.

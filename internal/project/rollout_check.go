@@ -63,13 +63,9 @@ func (c rolloutCheck) strategies() {
 
 func (c rolloutCheck) blueGreen() {
 	if c.Kind() != BlueGreen {
-		for _, key := range []string{"keep", "steps", "bake_time"} {
-			hint := "write strategy: BlueGreen, or leave it out"
-			if key == "bake_time" {
-				hint = "write strategy: BlueGreen, or canary: {bake_time: ...}"
-			}
+		for _, key := range []string{"keep", "steps"} {
 			if c.given(key) {
-				c.problems.AddHint(c.at(key), hint, "%s is a matter of BlueGreen alone", key)
+				c.problems.AddHint(c.at(key), "write strategy: BlueGreen, or leave it out", "%s is a matter of BlueGreen alone", key)
 			}
 		}
 		return

@@ -49,7 +49,6 @@ func TestRolloutMistakes(t *testing.T) {
 		"{strategi: OneAtATime}":                                  `unknown key "strategi"`,
 		"{strategy: OneAtATime, minimum_healthy: 75%}":            "OneAtATime says already how many instances serve",
 		"{strategy: HalfAtATime, canary: 1}":                      "HalfAtATime has no canary",
-		"{bake_time: 1h}":                                         "bake_time is a matter of BlueGreen alone",
 		"{keep: 1h}":                                              "keep is a matter of BlueGreen alone",
 		"{strategy: BlueGreen, steps: [50%, 10%, 100%]}":          "each step is more than the one before: 10% after 50%",
 		"{strategy: BlueGreen, steps: [50%]}":                     "the last step is 100%, not 50%",
