@@ -7,6 +7,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
@@ -130,7 +132,9 @@ func (k instances) replaceRoot(ctx context.Context, t *task, id, ami string) err
 		return k.tagRoot(ctx, t, *now) // an earlier run may not have come to that
 	}
 	t.progress("replacing the root volume of %s by that of %s", id, ami)
-	sum := sha256.Sum256([]byte(t.uuid + " " + id + " " + rootOf(*now) + " " + ami))
+	// A task fails when its instance stops. By the time of the last start the one of
+	// an earlier run that is still good is found again, and one that failed is not.
+	sum := sha256.Sum256([]byte(strings.Join([]string{t.uuid, id, rootOf(*now), ami, aws.ToTime(now.LaunchTime).UTC().Format(time.RFC3339Nano)}, " ")))
 	in := &ec2.CreateReplaceRootVolumeTaskInput{
 		InstanceId: aws.String(id), ImageId: aws.String(ami), DeleteReplacedRootVolume: aws.Bool(true), ClientToken: aws.String("goldline-" + hex.EncodeToString(sum[:20])),
 	}

@@ -215,6 +215,22 @@ func everyCallOf(t *testing.T, rollout string) {
 	}
 }
 
+// TestRolloutOfRootsAfterAFailedTask: a task that an earlier run began and that
+// ended with the instance's stop is not taken for that of this run.
+func TestRolloutOfRootsAfterAFailedTask(t *testing.T) {
+	s := newRollingFleet(t, 1, false, "{replace: root-volume}")
+	s.promote("web", "2.0.0")
+	s.fault("", "DescribeReplaceRootVolumeTasks", "error", "UnauthorizedOperation", 1)
+	if _, err := s.tryLaunch(t.Context()); err == nil || fail.ExitCode(err) != fail.CodeClean {
+		t.Fatalf("error %v", err)
+	}
+	s.launch()
+	s.settled()
+	if got := s.versions(); got != "2.0.0" {
+		t.Errorf("versions %s", got)
+	}
+}
+
 // TestRolloutOfRoots: instances keep their IDs and addresses, and what they run is
 // another build; one whose root cannot be replaced goes on with the old one.
 func TestRolloutOfRoots(t *testing.T) {
