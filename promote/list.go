@@ -30,19 +30,17 @@ func (p *Promoter) List(ctx context.Context, image string) ([]BuildInfo, error) 
 	if err != nil {
 		return nil, err
 	}
-	all := []BuildInfo{}
-	for i, in := range places {
-		if slices.ContainsFunc(places[:i], func(other *place) bool { return other.stock == in.stock }) {
-			continue
-		}
+	all, seen := []BuildInfo{}, map[string]bool{}
+	for _, in := range places {
 		builds, err := in.stock.all(ctx)
 		if err != nil {
 			return nil, err
 		}
 		for _, b := range builds {
-			if b.foreign() {
-				continue // it is listed where it is at home
+			if seen[b.AMI] || b.seenAtHome(places) {
+				continue
 			}
+			seen[b.AMI] = true
 			if image == "" || b.Image == image {
 				all = append(all, b)
 			}

@@ -414,3 +414,12 @@ func (b BuildInfo) foreign() bool {
 	owner := aws.ToString(b.image.OwnerId)
 	return owner != "" && owner != b.Account
 }
+
+// seenAtHome tells whether another account shares a build, and one of some places
+// is where it comes from: there it is seen with all of its tags. A copy that was made
+// to be shared in another region lies where its account has no environment.
+func (b BuildInfo) seenAtHome(places []*place) bool {
+	return b.foreign() && slices.ContainsFunc(places, func(in *place) bool {
+		return in.cloud.Account == aws.ToString(b.image.OwnerId) && in.cloud.Region == b.Region
+	})
+}

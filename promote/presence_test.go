@@ -3,6 +3,7 @@ package promote
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -168,6 +169,30 @@ func TestAbroad(t *testing.T) {
 	}
 	if own := w.images("abroad"); len(own) != 0 {
 		t.Errorf("%d copies of its own", len(own))
+	}
+}
+
+// A copy that is shared lies in the account that shares it, also in a region where
+// that has no environment: it is listed, scanned and revoked by its own AMI.
+func TestSharedFromWhereNoEnvironmentIs(t *testing.T) {
+	w := wide(t)
+	w.build("web", "1")
+	w.promote("web", "dev", "")
+	move, err := w.promoter().Promote(t.Context(), Request{Image: "web", To: "asia", Build: "1", SkipLadder: true, Reason: "r"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := w.promoter().List(t.Context(), "")
+	if err != nil || len(list) != 2 || !slices.ContainsFunc(list, func(b BuildInfo) bool {
+		return b.AMI == move.To.AMI && slices.Equal(b.Environments, []string{"asia"})
+	}) {
+		t.Errorf("list: %+v, %v", list, err)
+	}
+	if s, err := w.promoter().Scanned(t.Context(), move.To.AMI, map[string]int{"low": 1}); err != nil || len(s.AMIs) != 2 {
+		t.Errorf("scan: %+v, %v", s, err)
+	}
+	if r, err := w.promoter().Revoke(t.Context(), move.To.AMI, "broken"); err != nil || len(r.AMIs) != 2 || len(r.Current) != 2 {
+		t.Errorf("revoke: %+v, %v", r, err)
 	}
 }
 

@@ -3,6 +3,7 @@ package promote
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
@@ -70,11 +71,20 @@ func (p *Promoter) revoke(ctx context.Context, s *stock, b BuildInfo, r *Revocat
 		return fmt.Errorf("tag %s: %w", b.AMI, err)
 	}
 	s.forget()
-	if !b.foreign() {
-		r.AMIs = append(r.AMIs, b.ids()...)
-	}
+	r.AMIs = withAll(r.AMIs, b.ids())
 	event.Scope(p.sink, "", b.Image).Emit(event.Event{Kind: event.Changed, Message: fmt.Sprintf("%s is revoked in %s of account %s", b.Ref(), s.cloud.Region, s.cloud.Account), Fields: map[string]string{"ami": b.AMI}})
 	return nil
+}
+
+// withAll adds to a list what is not in it yet: what is shared is seen in several
+// accounts.
+func withAll(list, more []string) []string {
+	for _, one := range more {
+		if !slices.Contains(list, one) {
+			list = append(list, one)
+		}
+	}
+	return list
 }
 
 // affected notes where a build is current and what runs it.
@@ -103,7 +113,7 @@ func (p *Promoter) anywhere(ctx context.Context, places []*place, ami string) (B
 			return BuildInfo{}, err
 		}
 		for _, b := range builds {
-			if b.has(ami) && !b.foreign() {
+			if b.has(ami) && !b.seenAtHome(places) {
 				return b, nil
 			}
 		}

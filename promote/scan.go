@@ -111,7 +111,7 @@ func (p *Promoter) Scanned(ctx context.Context, ami string, found map[string]int
 		there, ok, err := in.stock.counterpart(ctx, b)
 		if err == nil && ok && !done[in.stock] {
 			_, err = in.cloud.EC2.CreateTags(ctx, &ec2.CreateTagsInput{Resources: there.ids(), Tags: cloud.Tags(map[string]string{tags.Scanned: s.text()})})
-			s.AMIs = append(s.AMIs, there.ids()...)
+			s.AMIs = withAll(s.AMIs, there.ids())
 			in.stock.forget()
 		}
 		if err != nil {
