@@ -36,6 +36,12 @@ type Approval struct {
 	Run         string    `json:"run"` // that made it current one rung below, where the approval named one
 }
 
+// Agreed is an approval that was just given, and what the build lacks still.
+type Agreed struct {
+	Approval
+	Lacks string `json:"lacks"` // approvals of others; empty when there are enough
+}
+
 // longestNote is how much of a note is kept, in characters: a parameter holds 4
 // KB, and a character takes up to 12 bytes of JSON.
 const longestNote = 256
@@ -45,8 +51,8 @@ var runID = regexp.MustCompile(`^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}$`)
 
 // Approve records that the caller agrees to builds in an environment: those of
 // one version or fingerprint, of one AMI, or those that a run made current one
-// rung below. Approving again changes the note.
-func (p *Promoter) Approve(ctx context.Context, name, environment, note string) ([]Approval, error) {
+// rung below. Approving again changes the note. It tells of what does not count there.
+func (p *Promoter) Approve(ctx context.Context, name, environment, note string) ([]Agreed, error) {
 	target, err := p.place(ctx, environment)
 	if err != nil {
 		return nil, err
@@ -56,7 +62,7 @@ func (p *Promoter) Approve(ctx context.Context, name, environment, note string) 
 		return nil, fmt.Errorf("approve %s for %s: %w", name, environment, err)
 	}
 	note = string([]rune(note)[:min(len([]rune(note)), longestNote)])
-	approvals, run := []Approval{}, ""
+	approvals, run := []Agreed{}, ""
 	if runID.MatchString(name) {
 		run = name
 	}
@@ -69,10 +75,38 @@ func (p *Promoter) Approve(ctx context.Context, name, environment, note string) 
 			}
 			return approvals, unchanged(err)
 		}
-		approvals = append(approvals, a)
+		lacks, err := p.lacksApproval(ctx, target, b)
+		if err != nil {
+			p.sink.Emit(event.Event{Kind: event.Warning, Message: "whether " + b.Ref().String() + " needs more approvals is not known: " + err.Error()})
+		}
+		approvals = append(approvals, Agreed{Approval: a, Lacks: lacks})
 		event.Scope(p.sink, "", b.Image).Emit(event.Event{Kind: event.Changed, Message: fmt.Sprintf("%s is approved for %s by %s", b.Ref(), environment, a.By)})
 	}
+	if target.env.Requires == nil || target.env.Requires.Approval == nil {
+		p.sink.Emit(event.Event{Kind: event.Warning, Message: environment + " asks for no approval: nothing waits for this one"})
+	}
 	return approvals, nil
+}
+
+// lacksApproval says which approvals a build lacks in an environment.
+func (p *Promoter) lacksApproval(ctx context.Context, target *place, b BuildInfo) (string, error) {
+	if target.env.Requires == nil || target.env.Requires.Approval == nil {
+		return "", nil
+	}
+	below, err := p.below(ctx, Request{To: target.env.Name, SkipLadder: true, Build: b.AMI})
+	if err != nil {
+		return "", err
+	}
+	g := &gates{promoter: p, target: target, below: below, build: b}
+	if below != nil {
+		if g.there, g.isThere, err = below.stock.counterpart(ctx, b); err != nil {
+			return "", err
+		}
+	}
+	if err := g.approved(ctx, target.env.Requires.Approval); err != nil || len(g.unmet) == 0 {
+		return "", err
+	}
+	return g.unmet[0].Why, nil
 }
 
 // named gives the builds that are to be agreed to.
@@ -123,7 +157,7 @@ func (p *Promoter) madeCurrent(ctx context.Context, in *place, run string) ([]Bu
 		}
 	}
 	if len(found) == 0 {
-		return nil, fail.WithHint(fail.Inputf("run %s made no build current in %s", run, in.env.Name), "goldline images history IMAGE --env %s shows which runs did", in.env.Name)
+		return nil, fail.WithHint(fail.Inputf("run %s made no build current in %s", run, in.env.Name), "a build that was current there before is named itself; goldline images history --env %s shows which runs made which current", in.env.Name)
 	}
 	return found, nil
 }
@@ -246,7 +280,11 @@ func identityMatches(pattern, arn string) bool {
 	if strings.Contains(pattern, ":") {
 		return is.MatchString(arn)
 	}
-	_, path, _ := strings.Cut(arn[strings.LastIndex(arn, ":")+1:], "/")
+	last := arn[strings.LastIndex(arn, ":")+1:]
+	_, path, of := strings.Cut(last, "/")
+	if !of {
+		path = last // an account's root user
+	}
 	parts := strings.Split(path, "/")
 	if !strings.Contains(arn, ":assumed-role/") {
 		parts = parts[len(parts)-1:] // what comes before is IAM's path

@@ -181,7 +181,7 @@ func TestIdentities(t *testing.T) {
 	}{
 		{"ada", user, true}, {"a*", user, true}, {"ops", user, false}, {"bob", user, false}, {user, user, true},
 		{"arn:aws:iam::*:user/ops/*", user, true}, {"arn:aws:iam::222222222222:*", user, false},
-		{"Release", session, true}, {"*@example.com", session, true}, {"ada", session, false}, {"Releas?", session, false},
+		{"root", "arn:aws:iam::111111111111:root", true}, {"Release", session, true}, {"*@example.com", session, true}, {"ada", session, false}, {"Releas?", session, false},
 	} {
 		if got := identityMatches(c.pattern, c.arn); got != c.want {
 			t.Errorf("%s for %s: %t", c.pattern, c.arn, got)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -96,6 +97,9 @@ func (p *program) here(command string) string {
 		return command
 	}
 	words := strings.Fields(rest)
+	if slices.Contains(words, "--help") {
+		return command
+	}
 	if p.flags.project != "" && !slices.Contains(words, "--project") {
 		command += " --project " + quote(p.flags.project)
 	}
@@ -103,6 +107,30 @@ func (p *program) here(command string) string {
 		command += " --local"
 	}
 	return command
+}
+
+// commandNamed is where a text names a command, and afterCommand what ends it
+// there: hints are sentences.
+var (
+	commandNamed = regexp.MustCompile("goldline (approve|audit|bake|destroy|images|import|launch|lock|plan|promote|rollback|run|sweep|validate)\\b")
+	afterCommand = regexp.MustCompile("[;`\n]|, | (shows|makes|carries|tells|goes)\\b|$")
+)
+
+// pasteable completes the commands that a text names.
+func (p *program) pasteable(s string) string {
+	if !p.flags.local && p.flags.project == "" {
+		return s
+	}
+	var b strings.Builder
+	for {
+		at := commandNamed.FindStringIndex(s)
+		if at == nil {
+			return b.String() + s
+		}
+		end := at[1] + afterCommand.FindStringIndex(s[at[1]:])[0]
+		b.WriteString(s[:at[0]] + p.here(s[at[0]:end]))
+		s = s[end:]
+	}
 }
 
 // agree asks before something is done that is hard to take back. The local cloud

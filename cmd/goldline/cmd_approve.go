@@ -15,13 +15,16 @@ import (
 )
 
 type approveReport struct {
-	Approvals []promote.Approval `json:"approvals"`
+	Approvals []promote.Agreed `json:"approvals"`
 	next      []string
 }
 
 func (r approveReport) text(t *text) {
 	for _, a := range r.Approvals {
 		t.linef("%s %s (%s) is approved for %s by %s", a.Image, a.Version, a.AMI, a.Environment, a.By)
+		if a.Lacks != "" {
+			t.linef("  it still %s", a.Lacks)
+		}
 	}
 	t.next(r.next)
 }
@@ -58,6 +61,9 @@ current one rung below. Who you are is what AWS says.`,
 		}
 		r := approveReport{Approvals: approvals}
 		for _, a := range approvals {
+			if a.Lacks != "" {
+				continue
+			}
 			r.next = append(r.next, p.here(fmt.Sprintf("goldline promote %s --to %s --build %s", a.Image, env, a.AMI)))
 		}
 		return r, err

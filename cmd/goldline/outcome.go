@@ -69,7 +69,7 @@ func (p *program) printJSON(r report, err error) error {
 		e.APICalls = callCount{Total: calls.Total(), ByAction: calls.ByAction()}
 	}
 	if err != nil && !errors.Is(err, fail.ErrDifferences) {
-		e.Error = &problem{Message: cloud.Plain(err.Error()), Hint: strings.Join(fail.Hints(err), "\n"), Left: p.leftOf(err)}
+		e.Error = &problem{Message: cloud.Plain(err.Error()), Hint: p.pasteable(strings.Join(fail.Hints(err), "\n")), Left: p.leftOf(err)}
 		var wrong *diag.Error
 		if errors.As(err, &wrong) {
 			e.Error.Problems = wrong.Problems
@@ -133,7 +133,7 @@ func (p *program) printError(out io.Writer, err error) {
 		fmt.Fprintf(out, "%s %s\n", paint(red, "error:"), strings.ReplaceAll(strings.TrimRight(cloud.Plain(e.Error()), "\n"), "\n", "\n  "))
 	}
 	for _, hint := range fail.Hints(err) {
-		fmt.Fprintf(out, "  hint: %s\n", strings.ReplaceAll(hint, "\n", "\n        "))
+		fmt.Fprintf(out, "  hint: %s\n", strings.ReplaceAll(p.pasteable(hint), "\n", "\n        "))
 	}
 	if left := p.leftOf(err); len(left) > 0 {
 		fmt.Fprintln(out, "This is left, and the command that finishes or removes it:")

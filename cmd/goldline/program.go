@@ -72,7 +72,7 @@ func newProgram(args, env []string, stdin io.Reader, stdout, stderr io.Writer) *
 
 		onInterrupt: "interrupted: putting back what was begun; interrupt again to stop at once",
 	}
-	p.progress = newProgress(stderr, func() bool { return p.colours(stderr) })
+	p.progress = newProgress(stderr, func() bool { return p.colours(stderr) }, p.pasteable)
 	if asksForJSON(args) {
 		p.flags.output = outputJSON // so that a wrong command line is answered in JSON too
 	}

@@ -272,7 +272,7 @@ func TestErrors(t *testing.T) {
 
 func TestProgress(t *testing.T) {
 	var out bytes.Buffer
-	p := newProgress(&out, func() bool { return false })
+	p := newProgress(&out, func() bool { return false }, func(s string) string { return s })
 	for _, e := range []event.Event{
 		{Stage: "bake", Item: "web", Kind: event.Started},
 		{Stage: "bake", Item: "web", Kind: event.Output, Message: "50%\r100%\x1b[2J\nnext\n"},

@@ -16,10 +16,12 @@ type progress struct {
 	out     io.Writer
 	colours func() bool
 	waiting map[string]string // what each item was last seen waiting for
+	// pasteable completes commands that somebody is waited for to give.
+	pasteable func(string) string
 }
 
-func newProgress(out io.Writer, colours func() bool) *progress {
-	return &progress{out: out, colours: colours, waiting: map[string]string{}}
+func newProgress(out io.Writer, colours func() bool, pasteable func(string) string) *progress {
+	return &progress{out: out, colours: colours, pasteable: pasteable, waiting: map[string]string{}}
 }
 
 // prefix says what an event is about.
@@ -39,6 +41,9 @@ func (p *progress) Emit(e event.Event) {
 	}
 	if message == "" && e.Kind != event.Output {
 		message = string(e.Kind)
+	}
+	if e.Kind == event.Waiting {
+		message = p.pasteable(message)
 	}
 	message = sign(e.Kind) + message
 	before := prefix(e)

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/goldline-dev/goldline/internal/fail"
@@ -24,7 +25,7 @@ func runResumed(ctx context.Context, p *program, o runOptions) (report, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := p.sameVars(dir, o); err != nil {
+	if err := p.sameGiven(dir, o); err != nil {
 		return nil, err
 	}
 	builds := map[string]string{}
@@ -72,23 +73,34 @@ func (p *program) earlier(dir, run string) (pipelines.Result, error) {
 	return r, nil
 }
 
-// sameVars refuses to go on without a variable that the run was given: its value
-// is on no record, since it may be secret.
-func (p *program) sameVars(dir string, o runOptions) error {
+// sameGiven refuses to go on in another cloud than the run was in, and without a
+// variable that it was given: its value is on no record, since it may be secret.
+func (p *program) sameGiven(dir string, o runOptions) error {
 	runs, err := ledger.Runs(dir)
 	if err != nil {
 		return fail.Input(err)
 	}
-	for _, r := range runs {
-		if r.Run != o.resume {
-			continue
-		}
-		for _, word := range strings.Fields(r.Command) {
-			name, hidden := strings.CutSuffix(strings.TrimPrefix(word, "--var="), "=...")
-			if _, given := o.vars[name]; hidden && !given {
-				return fail.WithHint(fail.Inputf("run %s was given a value for %s, which is on no record", o.resume, name), "give it again: --var %s=...", name)
-			}
+	at := slices.IndexFunc(runs, func(r ledger.Summary) bool { return r.Run == o.resume })
+	if at < 0 {
+		return nil
+	}
+	words := strings.Fields(runs[at].Command)
+	switch local := slices.Contains(words, "--local") || slices.Contains(words, "--local=true"); {
+	case local && !p.flags.local:
+		return fail.WithHint(fail.Inputf("run %s was in the local cloud", o.resume), "add --local")
+	case !local && p.flags.local:
+		return fail.WithHint(fail.Inputf("run %s was not in the local cloud", o.resume), "leave --local out")
+	}
+	var missing []string
+	for _, word := range words {
+		name, hidden := strings.CutSuffix(strings.TrimPrefix(word, "--var="), "=...")
+		if _, given := o.vars[name]; hidden && !given {
+			missing = append(missing, name)
 		}
 	}
-	return nil
+	if len(missing) == 0 {
+		return nil
+	}
+	err = fail.Inputf("run %s was given a value for %s, which is on no record", o.resume, strings.Join(missing, " and "))
+	return fail.WithHint(err, "give it again: --var %s=...", strings.Join(missing, "=... --var "))
 }

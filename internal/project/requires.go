@@ -3,6 +3,7 @@ package project
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/goldline-dev/goldline/internal/diag"
 )
@@ -47,6 +48,13 @@ func (p *Project) checkRequires(env *Environment, pipelines []*Pipeline) {
 	at := func(sub string) diag.Pos {
 		return (&Resource{Pos: env.Pos, positions: env.positions}).At("requires." + sub)
 	}
+	if r.Approval != nil {
+		for i, who := range r.Approval.By {
+			if strings.TrimSpace(who) == "" {
+				p.problems.AddHint(at(fmt.Sprintf("approval.by[%d]", i)), "write the name or the ARN of a user or role; * is any text", "this is nobody")
+			}
+		}
+	}
 	rung := slices.Index(p.Ladder, env.Name)
 	for _, gate := range []struct {
 		key   string
@@ -66,7 +74,11 @@ func (p *Project) checkRequires(env *Environment, pipelines []*Pipeline) {
 		case slices.Contains(r.Checks[:i], check):
 			p.problems.Addf(pos, "check %q is asked for twice", check)
 		case !slices.Contains(names, check):
-			p.problems.AddHint(pos, diag.DidYouMean(check, names), "no pipeline has a check stage %q for %s", check, p.Ladder[rung-1])
+			hint := diag.DidYouMean(check, names)
+			if hint == "" && len(names) > 0 {
+				hint = "those that check it are " + strings.Join(names, ", ")
+			}
+			p.problems.AddHint(pos, hint, "no pipeline has a check stage %q for %s", check, p.Ladder[rung-1])
 		}
 	}
 }
