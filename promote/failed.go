@@ -3,6 +3,7 @@ package promote
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sort"
 	"time"
 
@@ -40,6 +41,10 @@ func (p *Promoter) unfailed(ctx context.Context, target *place, b BuildInfo, ret
 		err := fail.Input(&FailedError{Image: b.Image, Environment: target.env.Name, Build: there.Ref(), Why: there.Failed[target.env.Name]})
 		return fail.WithHint(err, "bake a build that is mended, or try this one again with --retry-failed")
 	}
+	ctx, _, err = p.lease.Hold(ctx, target.cloud, target.env.Name, time.Now()) // a run may be putting it back
+	if err != nil {
+		return err
+	}
 	return p.unlabel(ctx, target, []string{there.AMI}, tags.FailedIn(target.env.Name))
 }
 
@@ -58,32 +63,67 @@ func (p *Promoter) unlabel(ctx context.Context, in *place, amis []string, key st
 // Fail marks builds, by AMI, as failed in an environment: they are not promoted
 // to it again unasked, and nothing goes back to them.
 func (p *Promoter) Fail(ctx context.Context, environment string, amis []string, why string) error {
+	if len(amis) == 0 {
+		return nil
+	}
+	in, err := p.place(ctx, environment)
+	if err != nil {
+		return err
+	}
+	ctx, _, err = p.lease.Hold(ctx, in.cloud, environment, time.Now())
+	if err != nil {
+		return err
+	}
 	text := []rune(time.Now().UTC().Format(time.RFC3339) + " run " + p.run + ": " + why)
 	return p.label(ctx, environment, amis, tags.FailedIn(environment), string(text[:min(len(text), longestTag)]))
 }
 
 // Pass marks the builds that are current in an environment as known to run well
-// there. It writes nothing where they all are.
+// there. It writes nothing where they all are, nor on what another run has made
+// current since this one looked.
 func (p *Promoter) Pass(ctx context.Context, environment string) error {
 	in, err := p.place(ctx, environment)
 	if err != nil {
 		return err
 	}
-	current, err := p.currentBuilds(ctx, in)
+	_, looked, err := in.look(ctx)
 	if err != nil {
 		return err
 	}
-	var amis []string
-	for _, b := range current {
-		if !b.passed[environment] && b.Failed[environment] == "" {
-			amis = append(amis, b.AMI)
+	amis, err := p.unjudged(ctx, in)
+	if err != nil || len(amis) == 0 {
+		return err
+	}
+	ctx, moved, err := p.lease.Hold(ctx, in.cloud, environment, looked)
+	if err != nil {
+		return err
+	}
+	if moved {
+		in.forget()
+		now, err := p.unjudged(ctx, in)
+		if err != nil {
+			return err
 		}
+		amis = slices.DeleteFunc(amis, func(ami string) bool { return !slices.Contains(now, ami) })
 	}
 	err = p.label(ctx, environment, amis, tags.PassedIn(environment), time.Now().UTC().Format(time.RFC3339))
 	if err == nil {
 		return nil
 	}
 	return fail.Dirty(err, fail.Left{What: "builds that run well in " + environment + ", but are not tagged so", Command: "goldline launch " + environment})
+}
+
+// unjudged are the AMIs of the builds that are current in an environment and of
+// which it is not known yet whether they run well there.
+func (p *Promoter) unjudged(ctx context.Context, in *place) ([]string, error) {
+	current, err := p.currentBuilds(ctx, in)
+	var amis []string
+	for _, b := range current {
+		if !b.passed[in.env.Name] && b.Failed[in.env.Name] == "" {
+			amis = append(amis, b.AMI)
+		}
+	}
+	return amis, err
 }
 
 func (p *Promoter) label(ctx context.Context, environment string, amis []string, key, value string) error {

@@ -63,6 +63,9 @@ func patiently(ctx context.Context, limit *limiter, calls *Calls, service, actio
 		if err := limit.take(ctx, service, action, instances); err != nil {
 			return out, metadata, err
 		}
+		if err := Barred(ctx); err != nil { // asked last: it may have waited for long
+			return out, metadata, err
+		}
 		attempt := in
 		if request != nil {
 			attempt.Request = request.Clone() // signing writes to it

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/goldline-dev/goldline/internal/cloud"
@@ -64,6 +65,8 @@ type holding struct {
 	lost context.Context // ends when the lease is lost, with the reason as its cause
 	lose context.CancelCauseFunc
 	stop chan struct{} // closed when the lease is given back
+
+	confirmed atomic.Pointer[time.Time] // when the last sign of life that went through began
 }
 
 // LostError says that a lease was lost while its holder was at work.
@@ -71,20 +74,21 @@ type LostError struct{ reason string }
 
 func (e *LostError) Error() string { return e.reason }
 
-// Lost gives the reason why a context from Hold has ended, if it is the loss of
-// the lease.
+// Lost gives the reason why a context from Hold has ended, or is about to, if it
+// is the loss of the lease.
 func Lost(ctx context.Context) error {
 	var lost *LostError
-	if errors.As(context.Cause(ctx), &lost) {
+	if errors.As(cloud.Barred(ctx), &lost) || errors.As(context.Cause(ctx), &lost) {
 		return lost
 	}
 	return nil
 }
 
 // Hold takes an environment's lease unless this Keeper has it. The context that
-// it gives ends when the lease is lost: nothing may be changed after that. moved
-// tells that another run may have changed the environment after since, when
-// the caller looked: it has to look again.
+// it gives ends when the lease is lost: nothing may be changed after that, and no
+// call is sent with it or with a context made of it, not even with one that goes
+// on after its end. moved tells that another run may have changed the environment
+// after since, when the caller looked: it has to look again.
 func (k *Keeper) Hold(ctx context.Context, c *cloud.Cloud, environment string, since time.Time) (held context.Context, moved bool, err error) {
 	if k == nil {
 		return ctx, false, nil
@@ -93,9 +97,35 @@ func (k *Keeper) Hold(ctx context.Context, c *cloud.Cloud, environment string, s
 	if err != nil {
 		return ctx, false, err
 	}
-	held, cancel := context.WithCancelCause(ctx)
+	held, cancel := context.WithCancelCause(cloud.Bar(ctx, func() error { return k.check(h) }))
 	context.AfterFunc(h.lost, func() { cancel(context.Cause(h.lost)) })
 	return held, h.movedSince(since), nil
+}
+
+// check tells whether a lease is lost. It asks the clock before every call: a
+// process that was stopped for a while, or a machine that slept, goes on wherever
+// it was, and that may be right before a call, while beat has not run yet.
+func (k *Keeper) check(h *holding) error {
+	var lost *LostError
+	if h.lost.Err() == nil && k.left(h) <= 0 {
+		h.lose(&LostError{fmt.Sprintf("the lease of environment %s could not be kept: nothing was heard of this run for %s", h.store.environment, k.silence(h).Round(time.Millisecond))})
+	}
+	if errors.As(context.Cause(h.lost), &lost) {
+		return lost
+	}
+	return nil
+}
+
+// left is how long a lease is held yet unless it is confirmed: before it ends by
+// any clock this one has stopped.
+func (k *Keeper) left(h *holding) time.Duration { return k.lasts*3/4 - k.silence(h) }
+
+// silence is how long ago a lease was confirmed. The monotonic clock stands still
+// while a machine sleeps, and the other one may be set back: the longer time
+// counts.
+func (k *Keeper) silence(h *holding) time.Duration {
+	now, confirmed := k.now(), *h.confirmed.Load()
+	return max(now.Sub(confirmed), now.Round(0).Sub(confirmed.Round(0)))
 }
 
 // holding takes a lease, or waits for who is taking it. Where that one is told
@@ -220,16 +250,17 @@ func (k *Keeper) next(ctx context.Context, h *holding, all []Record) (done bool,
 		return false, err
 	}
 	h.record, h.before = r, last
+	h.confirmed.Store(&began)
 	h.store.prune(ctx, all, began.Add(-k.keepFor))
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.beats.Go(func() { k.beat(h, began) })
+	k.beats.Go(func() { k.beat(h) })
 	return true, nil
 }
 
 // beat says again and again that the lease is held, until it is given back or
 // lost.
-func (k *Keeper) beat(h *holding, confirmed time.Time) {
+func (k *Keeper) beat(h *holding) {
 	tick := time.NewTicker(k.lasts / 4)
 	defer tick.Stop()
 	for {
@@ -238,20 +269,21 @@ func (k *Keeper) beat(h *holding, confirmed time.Time) {
 			return
 		case <-tick.C:
 		}
+		if k.check(h) != nil {
+			return
+		}
 		began := k.now()
-		// Before the lease ends by any clock this one has stopped.
-		left := confirmed.Add(k.lasts * 3 / 4).Sub(began)
-		ctx, cancel := context.WithTimeout(context.Background(), max(left, time.Millisecond))
+		ctx, cancel := context.WithTimeout(context.Background(), k.left(h))
 		err := h.renew(ctx)
 		cancel()
 		var lost *LostError
 		switch {
 		case err == nil:
-			confirmed = began
+			h.confirmed.Store(&began)
 		case errors.As(err, &lost):
 			h.lose(lost)
 			return
-		case k.now().Sub(confirmed) >= k.lasts*3/4:
+		case k.left(h) <= 0:
 			h.lose(&LostError{fmt.Sprintf("the lease of environment %s could not be kept: %v", h.store.environment, err)})
 			return
 		default:

@@ -252,6 +252,36 @@ func TestLost(t *testing.T) {
 			t.Errorf("lost: %v", err)
 		}
 	})
+	t.Run("the clock jumps", func(t *testing.T) {
+		local, c := open(t)
+		var slept atomic.Int64
+		k := keeper(t, "a", func(k *Keeper) {
+			k.now = func() time.Time { return time.Now().Add(time.Duration(slept.Load())) }
+		})
+		held, _, err := k.Hold(t.Context(), c, "dev", time.Now())
+		if err == nil {
+			held, _, err = keeper(t, "b", nil).Hold(held, c, "prod", time.Now())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		change := func() error {
+			_, err := c.SSM.PutParameter(context.WithoutCancel(held), &ssm.PutParameterInput{Name: aws.String("/x"), Value: aws.String("x"), Type: "String", Overwrite: aws.Bool(true)})
+			return err
+		}
+		if err := change(); err != nil || Lost(held) != nil {
+			t.Fatal(err, Lost(held))
+		}
+		slept.Store(int64(50 * time.Minute))
+		local.ResetCalls()
+		if err := change(); err == nil || !strings.Contains(err.Error(), "the lease of environment dev could not be kept: nothing was heard of this run for 50m") {
+			t.Errorf("changed something: %v", err)
+		}
+		if n := len(local.Calls()); n > 0 || Lost(held) == nil {
+			t.Errorf("%d calls; lost: %v", n, Lost(held))
+		}
+		<-held.Done()
+	})
 	t.Run("interrupted is not lost", func(t *testing.T) {
 		_, c := open(t)
 		ctx, cancel := context.WithCancel(t.Context())
