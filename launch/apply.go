@@ -15,7 +15,7 @@ import (
 )
 
 // restoreDeadline bounds how long a failed replacement is put back, also after
-// an interrupt.
+// an interrupt, beside the time in which connections end.
 const restoreDeadline = 5 * time.Minute
 
 // Apply carries out a plan, also one of destruction. The first error stops new
@@ -328,7 +328,7 @@ func (e *execution) restore(ctx context.Context, t *task, it *item) (bool, error
 	if lease.Lost(ctx) != nil {
 		return false, nil // another run may be at work here
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), restoreDeadline)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), restoreDeadline+e.drains(it.Resource))
 	defer cancel()
 	old := it.have
 	if len(t.old) > 0 {

@@ -173,7 +173,8 @@ func (k autoScalingGroups) takeOver(ctx context.Context, t *task, w want[autoSca
 	if err := t.shiftTraffic(ctx, pairs, g, share); err != nil {
 		return err
 	}
-	if err := k.prove(ctx, t, g, o, share); err != nil {
+	v := newVigil(t, g, o)
+	if err := k.prove(ctx, t, g, o, v, share); err != nil {
 		return err
 	}
 	steps := o.Steps
@@ -189,7 +190,7 @@ func (k autoScalingGroups) takeOver(ctx context.Context, t *task, w want[autoSca
 			return err
 		}
 		t.progress("%s has %d%% of the traffic", name, percent)
-		if err := k.prove(ctx, t, g, o, percent); err != nil {
+		if err := k.prove(ctx, t, g, o, v, percent); err != nil {
 			return err
 		}
 	}
@@ -214,9 +215,11 @@ func noReturn(t *task, o *project.Rollout) string {
 }
 
 // healthy waits until all instances of a group are in service and well, as often
-// in a row as the roll-out says.
-func (k autoScalingGroups) healthy(ctx context.Context, t *task, g types.AutoScalingGroup, o *project.Rollout) error {
-	watch := &refreshWatch{task: t, group: g, new: versionsOf(&types.DesiredConfiguration{LaunchTemplate: g.LaunchTemplate, MixedInstancesPolicy: g.MixedInstancesPolicy})}
+// in a row as the roll-out says. Where one has been watched, another in the place
+// of an ill one makes it no healthier.
+func (k autoScalingGroups) healthy(ctx context.Context, t *task, g types.AutoScalingGroup, o *project.Rollout, v *vigil) error {
+	_, targets := o.Health.Checks()
+	watch := &refreshWatch{task: t, group: g, blind: !targets, new: versionsOf(&types.DesiredConfiguration{LaunchTemplate: g.LaunchTemplate, MixedInstancesPolicy: g.MixedInstancesPolicy})}
 	name, row, began, within := aws.ToString(g.AutoScalingGroupName), 0, time.Now(), o.Deadline.Or(rolloutDeadline)
 	_, err := t.Cloud.ScalingGroups.Wait(ctx, cloud.Wait[types.AutoScalingGroup]{
 		ID: name, For: "the instances of " + name + " to be healthy", Deadline: within + time.Minute,
@@ -224,6 +227,13 @@ func (k autoScalingGroups) healthy(ctx context.Context, t *task, g types.AutoSca
 		Done: func(g types.AutoScalingGroup, found bool) (bool, error) {
 			if !found {
 				return false, nil
+			}
+			if v != nil {
+				if ill, err := v.look(ctx, k, g); err != nil {
+					return false, err
+				} else if v.row >= max(1, o.HealthyAfter) {
+					return false, stuck{fmt.Errorf("%s did not stay healthy: %s", name, strings.Join(ill, "; "))}
+				}
 			}
 			unwell, err := watch.wrong(ctx, g)
 			if err != nil {
@@ -269,10 +279,8 @@ func (k autoScalingGroups) restore(ctx context.Context, t *task) error {
 			t.progress("%s goes again", aws.ToString(g.AutoScalingGroupName))
 			err = k.remove(ctx, t, g)
 			t.undone = append(t.undone, aws.ToString(g.AutoScalingGroupName))
-		case before > 0 && k.read(g).tags[tags.Generation] != t.old[before].tags[tags.Generation]:
-			f := t.old[before]
-			err = k.mark(ctx, t, g, map[string]string{tags.Generation: strconv.Itoa(f.generation()), tags.KeepUntil: f.tags[tags.KeepUntil]})
-			t.undone = append(t.undone, f.id)
+		case before > 0:
+			err = k.keepOn(ctx, t, g, t.old[before])
 		}
 		if err != nil {
 			return err
@@ -282,6 +290,34 @@ func (k autoScalingGroups) restore(ctx context.Context, t *task) error {
 		return err
 	}
 	return t.revert(ctx, templatesOf(old))
+}
+
+// keepOn gives a kept group that was to take over its size and its tags of
+// before. The tags come last: they tell the next run that nothing is missing.
+func (k autoScalingGroups) keepOn(ctx context.Context, t *task, g types.AutoScalingGroup, f *found) error {
+	before, ok := f.raw.(types.AutoScalingGroup)
+	if !ok {
+		return nil
+	}
+	touched := false
+	if aws.ToInt32(g.MinSize) != aws.ToInt32(before.MinSize) || aws.ToInt32(g.MaxSize) != aws.ToInt32(before.MaxSize) || sizeOf(g) != sizeOf(before) {
+		_, err := k.blueGreenAPI(t.Cloud).UpdateAutoScalingGroup(ctx, &autoscaling.UpdateAutoScalingGroupInput{AutoScalingGroupName: g.AutoScalingGroupName,
+			MinSize: before.MinSize, MaxSize: before.MaxSize, DesiredCapacity: before.DesiredCapacity})
+		if err != nil {
+			return fmt.Errorf("give %s its size again: %w", f.id, err)
+		}
+		touched = true
+	}
+	if k.read(g).tags[tags.Generation] != f.tags[tags.Generation] {
+		if err := k.mark(ctx, t, g, map[string]string{tags.Generation: strconv.Itoa(f.generation()), tags.KeepUntil: f.tags[tags.KeepUntil]}); err != nil {
+			return err
+		}
+		touched = true
+	}
+	if touched {
+		t.undone = append(t.undone, f.id)
+	}
+	return nil
 }
 
 // spare keeps the group whose traffic another has taken over for as long as the

@@ -37,7 +37,7 @@ func (autoScalingGroups) check(c *checker, d definition[autoScalingGroupSpec]) {
 	}
 	checkRefresh(c, d.Resource, s.Refresh)
 	checkAlternates(c, d)
-	s.checkRollout(c.rollout(d.Resource), d.Rollout != nil, d.At, &c.problems)
+	s.checkRollout(c.rollout(d.Resource), d.Rollout != nil, c.resources, d.Resource, &c.problems)
 }
 
 // refuse: what the roll-out of a pipeline's stage cannot do is known only now.
@@ -47,7 +47,7 @@ func (autoScalingGroups) refuse(w want[autoScalingGroupSpec]) error {
 		return nil
 	}
 	var problems diag.List
-	s.checkRollout(w.world.Options.Rollout, false, w.At, &problems)
+	s.checkRollout(w.world.Options.Rollout, false, w.world.resources(), w.Resource, &problems)
 	return problems.Err()
 }
 

@@ -134,12 +134,13 @@ func TestRefreshKilled(t *testing.T) {
 
 func TestRefreshRolloutMistakes(t *testing.T) {
 	for text, want := range map[string]string{
-		"refresh: {min_healthy_percentage: 50}\nrollout: {strategy: AllAtOnce}": "the definition's rollout says already",
-		"refresh: none\nrollout: {strategy: AllAtOnce}":                         "there is nothing to roll out",
-		"rollout: {replace: root-volume}":                                       "a group launches instances",
-		"rollout: {health: {tcp: 80}}":                                          "Auto Scaling decides itself",
-		"rollout: {hooks: {after_rollout: echo}}":                               "hooks are for instances",
-		"target_groups: [web]\nrollout: {strategy: OneAtATime}":                 "only where the group's health check asks them",
+		"refresh: {min_healthy_percentage: 50}\nrollout: {strategy: AllAtOnce}":             "the definition's rollout says already",
+		"refresh: none\nrollout: {strategy: AllAtOnce}":                                     "there is nothing to roll out",
+		"rollout: {replace: root-volume}":                                                   "a group launches instances",
+		"rollout: {health: {tcp: 80}}":                                                      "Auto Scaling decides itself",
+		"rollout: {hooks: {after_rollout: echo}}":                                           "hooks are for instances",
+		"target_groups: [web]\nhealth_check_type: ELB\nrollout: {canary: {bake_time: 30s}}": "nothing would be seen in a bake_time of 30s",
+		"target_groups: [web]\nrollout: {strategy: OneAtATime}":                             "only where the group's health check asks them",
 	} {
 		s := newSite(t, scaling())
 		s.write(map[string]string{"topology/target_groups/web.yaml": "vpc: main\nprotocol: HTTP\nport: 8080\n"})

@@ -1,7 +1,9 @@
 package launch
 
 import (
+	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -101,8 +103,9 @@ func wholeSeconds(d time.Duration) int { return int(math.Ceil(d.Seconds())) }
 func (r *refreshSpec) putsBack() bool { return r.AutoRollback == nil || *r.AutoRollback }
 
 // checkRollout reports what a roll-out cannot do with a group; own is one that
-// the definition itself has.
-func (s *autoScalingGroupSpec) checkRollout(o *project.Rollout, own bool, at func(path string) diag.Pos, problems *diag.List) {
+// the definition itself has, resources are all of the topology.
+func (s *autoScalingGroupSpec) checkRollout(o *project.Rollout, own bool, resources []*project.Resource, r *project.Resource, problems *diag.List) {
+	at := r.At
 	if o == nil {
 		return
 	}
@@ -120,24 +123,53 @@ func (s *autoScalingGroupSpec) checkRollout(o *project.Rollout, own bool, at fun
 	if o.Kind() == project.BlueGreen {
 		s.checkBlueGreen(at, problems)
 	}
+	s.checkWatched(o, resources, r, problems)
 	if !own {
 		return
 	}
-	if r := s.Refresh; r != nil {
+	if refresh := s.Refresh; refresh != nil {
 		for _, key := range []struct {
 			path  string
 			given bool
-		}{{"min_healthy_percentage", r.MinHealthyPercentage != nil}, {"max_healthy_percentage", r.MaxHealthyPercentage != nil},
-			{"checkpoint_percentages", len(r.CheckpointPercentages) > 0}, {"bake_time", r.BakeTime != nil && o.BakeTime > 0}, {"auto_rollback", r.AutoRollback != nil}} {
+		}{{"min_healthy_percentage", refresh.MinHealthyPercentage != nil}, {"max_healthy_percentage", refresh.MaxHealthyPercentage != nil},
+			{"checkpoint_percentages", len(refresh.CheckpointPercentages) > 0}, {"bake_time", refresh.BakeTime != nil && o.BakeTime > 0}, {"auto_rollback", refresh.AutoRollback != nil}} {
 			if key.given {
 				problems.AddHint(at("refresh."+key.path), "say it in one of the two", "the definition's rollout says already how its instances are replaced")
 			}
 		}
-		if r.off() {
+		if refresh.off() {
 			problems.AddHint(at("rollout"), "leave one of the two out", "refresh: none leaves running instances as they are: there is nothing to roll out")
 		}
 	}
 	if o.Replace == project.ReplaceRootVolume {
 		problems.AddHint(at("rollout.replace"), "leave it out", "a group launches instances in the place of others")
+	}
+}
+
+// checkWatched refuses a bake_time in which nobody could notice anything: a
+// target group calls a target unhealthy after so many bad answers, one an
+// interval.
+func (s *autoScalingGroupSpec) checkWatched(o *project.Rollout, resources []*project.Resource, r *project.Resource, problems *diag.List) {
+	path, watched := "rollout.bake_time", o.BakeTime.Or(0)
+	if c := o.Canary; o.Kind() == project.CanaryFirst && c != nil && c.BakeTime > 0 {
+		path, watched = "rollout.canary.bake_time", c.BakeTime.Or(0)
+	}
+	if _, targets := o.Health.Checks(); watched == 0 || !targets {
+		return
+	}
+	for _, ref := range r.Refs {
+		at := slices.IndexFunc(resources, func(other *project.Resource) bool { return other.Address == ref.Address })
+		if at < 0 || ref.Kind != "target_group" {
+			continue
+		}
+		group, ok := resources[at].Spec.(*targetGroupSpec)
+		if !ok || resources[at].Adopt != nil {
+			continue
+		}
+		if takes := group.noticesWithin(); watched < takes {
+			problems.AddHint(r.At(path), fmt.Sprintf("%s at least, or a shorter health_check.interval", takes),
+				"%s takes up to %s to call an instance unhealthy, its interval times its unhealthy_threshold: nothing would be seen in a bake_time of %s", resources[at].Address, takes, watched)
+			return
+		}
 	}
 }

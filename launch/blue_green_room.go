@@ -56,7 +56,7 @@ func (k autoScalingGroups) makeRoom(ctx context.Context, t *task, w want[autoSca
 		if o == nil {
 			o = &project.Rollout{}
 		}
-		if err := k.healthy(ctx, t, newest, o); err != nil {
+		if err := k.healthy(ctx, t, newest, o, nil); err != nil {
 			return fmt.Errorf("%s cannot take over from %s: %w", aws.ToString(newest.AutoScalingGroupName), name, err)
 		}
 		if err := t.shiftTraffic(ctx, pairs, newest, 100); err != nil {

@@ -237,6 +237,7 @@ func TestBlueGreenMistakes(t *testing.T) {
 		"too few":            {scalingFile, "alternate_target_groups: [green]", "alternate_target_groups: [green, blue]", "there are 1 target_groups and 2 alternates"},
 		"the same":           {scalingFile, "alternate_target_groups: [green]", "alternate_target_groups: [blue]", "blue is the target group itself"},
 		"a listener on it":   {"topology/listeners/web.yaml", "forward: blue", "forward: green", "listener.web forwards to target_group.green"},
+		"watched briefly":    {scalingFile, "keep: 1h,", "keep: 1h, bake_time: 59s,", " takes up to 1m0s to call an instance unhealthy"},
 		"weights of its own": {"topology/listeners/web.yaml", "forward: blue", "forward: {target_groups: [blue, red]}", "a blue-green roll-out needs its weights"},
 	} {
 		t.Run(name, func(t *testing.T) {

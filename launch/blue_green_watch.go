@@ -3,10 +3,12 @@ package launch
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 	"github.com/goldline-dev/goldline/internal/cloud"
@@ -20,13 +22,16 @@ import (
 
 // prove returns when a group that has a share of the traffic may have more: it
 // has stayed healthy with it for as long as it is to be watched.
-func (k autoScalingGroups) prove(ctx context.Context, t *task, g types.AutoScalingGroup, o *project.Rollout, percent int) error {
+func (k autoScalingGroups) prove(ctx context.Context, t *task, g types.AutoScalingGroup, o *project.Rollout, v *vigil, percent int) error {
+	if percent == 0 || o.BakeTime == 0 {
+		v = nil // what becomes healthy in time is
+	}
 	var err error
-	if percent > 0 && o.BakeTime > 0 {
-		err = k.watch(ctx, t, g, o, percent)
+	if v != nil {
+		err = k.watch(ctx, v, o, percent)
 	}
 	if err == nil {
-		err = k.healthy(ctx, t, g, o)
+		err = k.healthy(ctx, t, g, o, v)
 	}
 	if err != nil && percent > 0 {
 		return fmt.Errorf("with %d%% of the traffic: %w", percent, err)
@@ -35,70 +40,141 @@ func (k autoScalingGroups) prove(ctx context.Context, t *task, g types.AutoScali
 }
 
 // watch looks at a group for the roll-out's bake_time. It fails when instances
-// are ill in as many looks in a row as make them count as healthy.
-func (k autoScalingGroups) watch(ctx context.Context, t *task, g types.AutoScalingGroup, o *project.Rollout, percent int) error {
-	name, limit, began, row := aws.ToString(g.AutoScalingGroupName), o.BakeTime.Or(0), time.Now(), 0
-	t.waiting("bake_time")(fmt.Sprintf("%s is watched with %d%% of the traffic for %s", name, percent, limit))
+// are ill in as many looks in a row as make them count as healthy, and does not
+// end before that is decided.
+func (k autoScalingGroups) watch(ctx context.Context, v *vigil, o *project.Rollout, percent int) error {
+	t, limit, began := v.task, o.BakeTime.Or(0), time.Now()
+	t.waiting("bake_time")(fmt.Sprintf("%s is watched with %d%% of the traffic for %s", v.group, percent, limit))
 	told := began
 	for pause := lookPause; ; pause = min(pause*3/2, longestPause) {
-		ill, err := k.ill(ctx, t, name)
+		g, found, err := k.byName(ctx, t, v.group)
+		if err == nil && !found {
+			return fmt.Errorf("%s is gone", v.group)
+		}
+		var ill []string
+		if err == nil {
+			ill, err = v.look(ctx, k, g)
+		}
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err != nil && !cloud.Ambiguous(err):
 			return err
-		case err != nil: // it has not been seen: the next look tells
-		case len(ill) == 0:
-			row = 0
-		default:
-			if row++; row >= max(1, o.HealthyAfter) {
-				return fmt.Errorf("%s did not stay healthy: after %s of %s: %s", name, time.Since(began).Round(time.Second), limit, strings.Join(ill, "; "))
+		case len(ill) > 0:
+			if v.row >= max(1, o.HealthyAfter) {
+				return fmt.Errorf("%s did not stay healthy: after %s of %s: %s", v.group, time.Since(began).Round(time.Second), limit, strings.Join(ill, "; "))
 			}
 			pause = lookPause
 		}
 		left := limit - time.Since(began)
-		if left <= 0 {
+		if left <= 0 && err == nil && v.row == 0 {
 			return nil
 		}
 		if time.Since(told) > 5*time.Second {
 			told = time.Now()
-			t.waiting("bake_time")(fmt.Sprintf("%s with %d%% of the traffic, %s left of %s", name, percent, left.Round(time.Second), limit))
+			t.waiting("bake_time")(fmt.Sprintf("%s with %d%% of the traffic, %s left of %s", v.group, percent, max(0, left).Round(time.Second), limit))
 		}
-		if err := cloud.Sleep(ctx, min(pause, left)); err != nil {
+		if left > 0 {
+			pause = min(pause, left)
+		}
+		if err := cloud.Sleep(ctx, pause); err != nil {
 			return err
 		}
 	}
 }
 
-// ill lists the instances of a group that were well and are not: Auto Scaling
-// says so, also while it replaces them, or a target group. Those that come or go
-// because the group's size changes are none.
-func (k autoScalingGroups) ill(ctx context.Context, t *task, name string) ([]string, error) {
-	g, found, err := k.byName(ctx, t, name)
-	if err == nil && !found {
-		err = fmt.Errorf("%s is gone", name)
-	}
-	if err != nil {
-		return nil, err
-	}
-	health, err := t.targetHealth(ctx, g, func(d elbtypes.TargetHealthDescription) bool {
-		return d.TargetHealth == nil || d.TargetHealth.State != elbtypes.TargetHealthStateEnumUnhealthy
-	})
-	if err != nil {
-		return nil, err
-	}
-	var list []string
-	for _, i := range g.Instances {
-		id := aws.ToString(i.InstanceId)
-		switch {
-		case aws.ToString(i.HealthStatus) == "Unhealthy":
-			list = append(list, id+" is unhealthy")
-		case i.LifecycleState == types.LifecycleStateInService && health[id] != "":
-			list = append(list, id+" is "+health[id])
+// vigil is what is known of a group through all the time that it is watched.
+type vigil struct {
+	task   *task
+	group  string
+	blind  bool              // what its target groups say does not count
+	served map[string]bool   // the instances that have been in service
+	lost   map[string]string // those that Auto Scaling has replaced since, and why
+	row    int               // looks in a row in which something was ill
+}
+
+func newVigil(t *task, g types.AutoScalingGroup, o *project.Rollout) *vigil {
+	_, targets := o.Health.Checks()
+	return &vigil{task: t, group: aws.ToString(g.AutoScalingGroupName), blind: !targets, served: map[string]bool{}, lost: map[string]string{}}
+}
+
+// look lists the instances of a group that were well and are not: Auto Scaling
+// says so, also while it replaces them and when it has, or a target group. Those
+// that come or go because the group's size changes are none.
+func (v *vigil) look(ctx context.Context, k autoScalingGroups, g types.AutoScalingGroup) ([]string, error) {
+	health := map[string]string{}
+	if !v.blind {
+		var err error
+		health, err = v.task.targetHealth(ctx, g, func(d elbtypes.TargetHealthDescription) bool {
+			return d.TargetHealth == nil || d.TargetHealth.State != elbtypes.TargetHealthStateEnumUnhealthy
+		})
+		if err != nil {
+			return nil, err
 		}
 	}
-	return list, nil
+	var ill []string
+	there := map[string]bool{}
+	for _, i := range g.Instances {
+		id := aws.ToString(i.InstanceId)
+		there[id] = true
+		switch {
+		case aws.ToString(i.HealthStatus) == "Unhealthy":
+			ill = append(ill, id+" is unhealthy")
+		case i.LifecycleState == types.LifecycleStateInService && health[id] != "":
+			ill = append(ill, id+" is "+health[id])
+		}
+		if i.LifecycleState == types.LifecycleStateInService {
+			v.served[id] = true
+		}
+	}
+	if err := v.missing(ctx, k, there); err != nil {
+		return nil, err
+	}
+	for _, id := range union(v.lost) {
+		ill = append(ill, id+" was replaced: "+v.lost[id])
+	}
+	if v.row++; len(ill) == 0 {
+		v.row = 0
+	}
+	return ill, nil
 }
+
+// missing finds out about instances that are gone since the look before: Auto
+// Scaling may have replaced one that was ill, and the next one is well at first,
+// too. What the group's activities say of it is the only trace of that.
+func (v *vigil) missing(ctx context.Context, k autoScalingGroups, there map[string]bool) error {
+	var gone []string
+	for id := range v.served {
+		if !there[id] {
+			gone = append(gone, id)
+		}
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	out, err := k.api(v.task.Cloud).DescribeScalingActivities(ctx, &autoscaling.DescribeScalingActivitiesInput{AutoScalingGroupName: aws.String(v.group), MaxRecords: aws.Int32(activitiesRead)})
+	if err != nil {
+		return fmt.Errorf("describe the scaling activities: %w", err)
+	}
+	for _, id := range gone {
+		delete(v.served, id)
+		for _, a := range out.Activities {
+			if strings.Contains(aws.ToString(a.Description), id) && forHealth.MatchString(aws.ToString(a.Cause)) {
+				v.lost[id] = aws.ToString(a.Cause)
+			}
+		}
+	}
+	return nil
+}
+
+// activitiesRead is how many of a group's latest activities are looked through:
+// as many as one call gives.
+const activitiesRead = 100
+
+// forHealth is what Auto Scaling gives as the cause of an activity that replaces
+// an instance because of its health; there is no code for that.
+// https://docs.aws.amazon.com/autoscaling/ec2/userguide/as-verify-scaling-activity.html
+var forHealth = regexp.MustCompile(`(?i)health.?check`)
 
 // proven tells whether a group that has all of the traffic has been watched with
 // it: only then is its predecessor marked, or asked to go. Where no watch is

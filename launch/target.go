@@ -227,6 +227,32 @@ const (
 	drainDeadline = 70 * time.Minute
 )
 
+// drains is the longest time that the target groups of a definition give the
+// connections of what leaves them.
+func (w *world) drains(r *project.Resource) time.Duration {
+	seconds := 0
+	for _, ref := range r.Refs {
+		if ref.Kind != "target_group" {
+			continue
+		}
+		one := 300 // AWS's default
+		for _, other := range w.resources() {
+			if s, ok := other.Spec.(*targetGroupSpec); ok && other.Address == ref.Address && s.DeregistrationDelay != nil {
+				one = *s.DeregistrationDelay
+			}
+		}
+		if f := w.inventory.byID[w.idOf(ref.Address)]; f != nil {
+			if g, ok := f.raw.(targetGroup); ok {
+				if n, err := strconv.Atoi(g.attributes["deregistration_delay.timeout_seconds"]); err == nil {
+					one = max(one, n) // it may be what the last launch left
+				}
+			}
+		}
+		seconds = max(seconds, one)
+	}
+	return time.Duration(seconds) * time.Second
+}
+
 // enter puts an instance into target groups.
 func (t *task) enter(ctx context.Context, groups []string, id string) error {
 	for _, arn := range groups {

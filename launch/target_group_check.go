@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 )
@@ -86,16 +87,30 @@ func (targetGroups) checkHealth(c *checker, d definition[targetGroupSpec]) {
 	if h.Matcher != "" && !unresolved(h.Matcher) && !statusCodes.MatchString(h.Matcher) {
 		c.problems.AddHint(d.At("health_check.matcher"), "as in 200, 200-299 or 200,302", "%q matches no status codes", h.Matcher)
 	}
-	interval := h.Interval
-	if interval == 0 {
-		interval = 30
-	}
+	interval := d.spec.healthInterval()
 	if h.Timeout == 0 && d.spec.overHTTP() && interval <= defaultTimeout {
 		c.problems.AddHint(d.At("health_check.interval"), "give a shorter timeout, too", "the interval, %d seconds, must be longer than the timeout, which is %d by default", interval, defaultTimeout)
 	}
 	if h.Timeout > 0 && h.Timeout >= interval {
 		c.problems.Addf(d.At("health_check.timeout"), "the timeout, %d seconds, must be shorter than the interval, %d", h.Timeout, interval)
 	}
+}
+
+// healthInterval is how many seconds lie between two questions.
+func (s *targetGroupSpec) healthInterval() int {
+	if h := s.HealthCheck; h != nil && h.Interval > 0 {
+		return h.Interval
+	}
+	return 30
+}
+
+// noticesWithin is how long the group may take to call a target unhealthy that is.
+func (s *targetGroupSpec) noticesWithin() time.Duration {
+	threshold := 2
+	if h := s.HealthCheck; h != nil && h.UnhealthyThreshold > 0 {
+		threshold = h.UnhealthyThreshold
+	}
+	return time.Duration(s.healthInterval()*threshold) * time.Second
 }
 
 // checkTargets: instances or addresses, as the group says, each on a port once,
