@@ -37,7 +37,7 @@ func (k instances) handOver(ctx context.Context, t *task, w want[instanceSpec]) 
 			return err
 		}
 		if interfaces {
-			if err := k.stop(ctx, t, []string{old.id}); err != nil {
+			if err := k.stop(ctx, t, old.id); err != nil {
 				return err
 			}
 		}

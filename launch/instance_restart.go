@@ -111,7 +111,7 @@ func (k instances) restart(ctx context.Context, t *task, w want[instanceSpec], i
 	if err := t.leave(ctx, i.groups, id); err != nil {
 		return err
 	}
-	if err := k.stop(ctx, t, []string{id}); err != nil {
+	if err := k.stop(ctx, t, id); err != nil {
 		return err
 	}
 	t.restarted = true

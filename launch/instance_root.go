@@ -85,7 +85,7 @@ func (k instances) tell(ctx context.Context, t *task, id, encoded string) error 
 		return err
 	}
 	if now != encoded {
-		if err := k.stop(ctx, t, []string{id}); err != nil {
+		if err := k.stop(ctx, t, id); err != nil {
 			return err
 		}
 		raw, err := base64.StdEncoding.DecodeString(encoded)

@@ -3,7 +3,6 @@ package launch
 import (
 	"context"
 	"fmt"
-	"sort"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
@@ -137,7 +136,7 @@ func (k instances) start(ctx context.Context, t *task, id string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := k.api(t.Cloud).StartInstances(ctx, &ec2.StartInstancesInput{InstanceIds: []string{id}}); err != nil {
+	if err := t.Cloud.Starts.Do(ctx, id); err != nil {
 		return fmt.Errorf("start it: %w", err)
 	}
 	_, err = t.running(ctx, id)
@@ -274,7 +273,7 @@ func (k instances) release(ctx context.Context, t *task, volume, but string) err
 		if !t.ours(holder) {
 			return fmt.Errorf("volume %s is attached to instance %s, which is not of this environment", volume, holder)
 		}
-		if err := k.stop(ctx, t, []string{holder}); err != nil {
+		if err := k.stop(ctx, t, holder); err != nil {
 			return err
 		}
 		if err := k.detach(ctx, t, volume, holder); err != nil {
@@ -284,44 +283,33 @@ func (k instances) release(ctx context.Context, t *task, volume, but string) err
 	return nil
 }
 
-// stop stops instances and waits until they have.
-func (k instances) stop(ctx context.Context, t *task, ids []string) error {
-	sort.Strings(ids)
-	t.progress("stopping %v", ids)
-	_, err := k.api(t.Cloud).StopInstances(ctx, &ec2.StopInstancesInput{InstanceIds: ids})
+// stop stops an instance and waits until it has.
+func (k instances) stop(ctx context.Context, t *task, id string) error {
+	t.progress("stopping %s", id)
+	err := t.Cloud.Stops.Do(ctx, id)
 	if cloud.Code(err) == "IncorrectInstanceState" {
-		err = k.stopEach(ctx, t, ids)
+		err = k.stopStarted(ctx, t, id)
 	}
 	if err != nil && !cloud.NotFound(err) {
-		return fmt.Errorf("stop %v: %w", ids, err)
+		return fmt.Errorf("stop %s: %w", id, err)
 	}
-	for _, id := range ids {
-		_, err := t.instance(ctx, id, "stop", stopDeadline, func(i types.Instance, found bool) (bool, error) {
-			return !found || over(i) || stateOf(i) == types.InstanceStateNameStopped, nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	_, err = t.instance(ctx, id, "stop", stopDeadline, func(i types.Instance, found bool) (bool, error) {
+		return !found || over(i) || stateOf(i) == types.InstanceStateNameStopped, nil
+	})
+	return err
 }
 
-// stopEach stops those of some instances that run. EC2 refuses to stop any where
-// one is pending, as one is that an interrupted run has just started again.
-func (k instances) stopEach(ctx context.Context, t *task, ids []string) error {
-	for _, id := range ids {
-		now, err := t.instance(ctx, id, "have started", runDeadline, func(i types.Instance, found bool) (bool, error) {
-			return !found || stateOf(i) != types.InstanceStateNamePending, nil
-		})
-		if err != nil {
-			return err
-		}
-		if stateSeen(now) != types.InstanceStateNameRunning {
-			continue
-		}
-		if _, err := k.api(t.Cloud).StopInstances(ctx, &ec2.StopInstancesInput{InstanceIds: []string{id}}); err != nil && cloud.Code(err) != "IncorrectInstanceState" {
-			return err
-		}
+// stopStarted stops an instance once it has started: EC2 refuses to stop one
+// that is pending, as one is that an interrupted run has just started again.
+func (k instances) stopStarted(ctx context.Context, t *task, id string) error {
+	now, err := t.instance(ctx, id, "have started", runDeadline, func(i types.Instance, found bool) (bool, error) {
+		return !found || stateOf(i) != types.InstanceStateNamePending, nil
+	})
+	if err != nil || stateSeen(now) != types.InstanceStateNameRunning {
+		return err
+	}
+	if err := t.Cloud.Stops.Do(ctx, id); cloud.Code(err) != "IncorrectInstanceState" {
+		return err
 	}
 	return nil
 }

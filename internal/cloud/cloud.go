@@ -138,8 +138,9 @@ type Cloud struct {
 	LoadBalancers *Poller[elbtypes.LoadBalancer]              // by ARN
 	Targets       *Poller[[]elbtypes.TargetHealthDescription] // of target groups, by ARN
 
-	// Terminations gathers TerminateInstances of many instances into one call.
-	Terminations *Gather
+	// Starts, Stops and Terminations gather StartInstances, StopInstances and
+	// TerminateInstances of many instances into one call.
+	Starts, Stops, Terminations *Gather
 
 	targets  gathers
 	kept     sync.Map      // IDs of instances of whose consoles AWS has only what it last kept
@@ -221,6 +222,14 @@ func (p *Provider) For(ctx context.Context, t Target) (*Cloud, error) {
 	c.Targets = newPoller(p.config, c.describeTargets)
 	c.ScalingGroups = newPoller(p.config, c.describeScalingGroups)
 	c.Refreshes = newPoller(p.config, c.describeRefreshes)
+	c.Starts = c.NewGather(filterValues, func(ctx context.Context, ids []string) error {
+		_, err := c.EC2.StartInstances(ctx, &ec2.StartInstancesInput{InstanceIds: ids})
+		return err
+	})
+	c.Stops = c.NewGather(filterValues, func(ctx context.Context, ids []string) error {
+		_, err := c.EC2.StopInstances(ctx, &ec2.StopInstancesInput{InstanceIds: ids})
+		return err
+	})
 	c.Terminations = c.NewGather(filterValues, func(ctx context.Context, ids []string) error {
 		_, err := c.EC2.TerminateInstances(ctx, &ec2.TerminateInstancesInput{InstanceIds: ids})
 		return err
