@@ -3,6 +3,8 @@ package emulator
 import (
 	"context"
 	"fmt"
+	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -161,7 +163,13 @@ func (s *ec2Service) addInventory() {
 	inventory(c, "image", s.images, func(r imageRow) (string, bool) {
 		return r.id() + " " + *r.Image.Name + " " + string(r.Image.State), true
 	})
-	inventory(c, "instance", s.instances, func(r instanceRow) (string, bool) { return r.ID + " " + string(r.State), r.State != stateTerminated })
+	inventory(c, "instance", s.instances, func(r instanceRow) (string, bool) {
+		line := r.ID + " " + string(r.State)
+		for _, addr := range slices.SortedFunc(slices.Values(r.More), netip.Addr.Compare) {
+			line += " " + addr.String()
+		}
+		return line, r.State != stateTerminated
+	})
 	inventory(c, "launch-template", s.templates, func(r templateRow) (string, bool) { return r.ID + " " + r.Name, true })
 	inventory(c, "address", s.addresses, func(r addressRow) (string, bool) { return *r.Address.AllocationId, true })
 	inventory(c, "nat-gateway", s.nats, func(r natRow) (string, bool) { return r.id() + " " + string(r.Gateway.State), r.holdsNetwork() })

@@ -2,6 +2,7 @@ package emulator
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
@@ -14,7 +15,7 @@ type addressRow struct{ Address types.Address }
 func (s *ec2Service) addAddresses() {
 	on(s, "AllocateAddress", "Domain TagSpecifications.*", s.allocateAddress)
 	on(s, "DescribeAddresses", "AllocationIds PublicIps Filters.*", s.describeAddresses)
-	on(s, "AssociateAddress", "AllocationId PublicIp InstanceId NetworkInterfaceId AllowReassociation", s.associateAddress)
+	on(s, "AssociateAddress", "AllocationId PublicIp InstanceId NetworkInterfaceId PrivateIpAddress AllowReassociation", s.associateAddress)
 	on(s, "DisassociateAddress", "AssociationId PublicIp", s.disassociateAddress)
 	on(s, "ReleaseAddress", "AllocationId PublicIp", s.releaseAddress)
 }
@@ -109,84 +110,75 @@ func (s *ec2Service) associateAddress(c ec2Call, in *ec2.AssociateAddressInput) 
 	if err != nil {
 		return nil, err
 	}
+	to, err := s.associable(c, in)
+	if err != nil {
+		return nil, err
+	}
+	private := to.primary
+	if text := deref(in.PrivateIpAddress); text != "" {
+		addr, err := netip.ParseAddr(text)
+		if err != nil || addr != to.primary && !slices.Contains(to.more, addr) {
+			return nil, refuse("InvalidParameterValue", "The private IP address %s is not assigned to the interface %s", text, to.nic)
+		}
+		private = addr
+	}
+	done := &ec2.AssociateAddressOutput{AssociationId: row.Address.AssociationId}
+	at := deref(row.Address.NetworkInterfaceId)
+	if at == to.nic && deref(row.Address.PrivateIpAddress) == private.String() {
+		return done, nil
+	}
+	if !s.hasGateway(c.w, to.vpc) {
+		return nil, refuse("Gateway.NotAttached", "Network %s is not attached to any internet gateway", to.vpc)
+	}
+	if _, ok := s.natOf(c.w, at); ok || at != "" && !deref(in.AllowReassociation) {
+		return nil, refuse("Resource.AlreadyAssociated", "resource %s is already associated with associate-id %s", *row.Address.AllocationId, *row.Address.AssociationId)
+	}
+	s.detachAddress(c.w, row)
+	if other, ok := s.elasticAt(c.w, to.nic, private); ok {
+		s.detachAddress(c.w, addressRow{other})
+	}
+	done.AssociationId = new(associationID.make())
+	row.Address.AssociationId, row.Address.NetworkInterfaceId, row.Address.InstanceId = done.AssociationId, &to.nic, nil
+	row.Address.PrivateIpAddress, row.Address.NetworkInterfaceOwnerId = new(private.String()), new(c.Account)
+	if instance, ok := s.instances.get(c.w, to.instance); ok {
+		row.Address.InstanceId = &instance.ID
+		if private == to.primary {
+			instance.Elastic = netip.MustParseAddr(*row.Address.PublicIp)
+			s.instances.put(c.w, instance.ID, instance)
+		}
+	}
+	s.addresses.put(c.w, *row.Address.AllocationId, row)
+	return done, nil
+}
+
+// associable is the interface that a call means: one that was made by itself,
+// attached or not, or the only one of an instance.
+func (s *ec2Service) associable(c ec2Call, in *ec2.AssociateAddressInput) (addressed, error) {
 	if nic, ok := s.nics.get(c.w, deref(in.NetworkInterfaceId)); ok {
-		return s.associateInterface(c, row, nic, deref(in.AllowReassociation))
+		return ofInterface(nic), nil
 	}
 	instance, ok := s.instanceOfInterface(c.w, deref(in.NetworkInterfaceId))
 	if !ok {
 		if deref(in.NetworkInterfaceId) != "" {
-			return nil, interfaceID.missing(*in.NetworkInterfaceId)
+			return addressed{}, interfaceID.missing(*in.NetworkInterfaceId)
 		}
+		var err error
 		if instance, err = s.liveInstance(c, in.InstanceId); err != nil {
-			return nil, err
+			return addressed{}, err
 		}
 		if len(s.nicsOf(c.w, instance.ID)) > 0 {
-			return nil, severalInterfaces(instance.ID)
+			return addressed{}, severalInterfaces(instance.ID)
 		}
 	}
 	if instance.State != stateRunning && instance.State != stateStopped && instance.State != statePending {
-		return nil, refuse("InvalidInstanceID", "The instance '%s' is not in a valid state for this operation.", instance.ID)
+		return addressed{}, refuse("InvalidInstanceID", "The instance '%s' is not in a valid state for this operation.", instance.ID)
 	}
-	if !s.hasGateway(c.w, instance.VPC) {
-		return nil, refuse("Gateway.NotAttached", "Network %s is not attached to any internet gateway", instance.VPC)
-	}
-	if _, ok := s.natOf(c.w, deref(row.Address.NetworkInterfaceId)); ok {
-		return nil, refuse("Resource.AlreadyAssociated", "resource %s is already associated with associate-id %s", *row.Address.AllocationId, *row.Address.AssociationId)
-	}
-	if at := deref(row.Address.InstanceId); at != "" && at != instance.ID {
-		if !deref(in.AllowReassociation) {
-			return nil, refuse("Resource.AlreadyAssociated", "resource %s is already associated with associate-id %s", *row.Address.AllocationId, *row.Address.AssociationId)
-		}
-		s.detachAddress(c.w, row)
-	} else if at == "" && row.Address.AssociationId != nil {
-		if !deref(in.AllowReassociation) {
-			return nil, refuse("Resource.AlreadyAssociated", "resource %s is already associated with associate-id %s", *row.Address.AllocationId, *row.Address.AssociationId)
-		}
-	} else if at == instance.ID {
-		return &ec2.AssociateAddressOutput{AssociationId: row.Address.AssociationId}, nil
-	}
-	for _, other := range s.addresses.all(c.w) {
-		if deref(other.Address.InstanceId) == instance.ID {
-			s.detachAddress(c.w, other)
-		}
-	}
-	row.Address.AssociationId, row.Address.InstanceId, row.Address.NetworkInterfaceId = new(associationID.make()), new(instance.ID), new(instance.Interface)
-	row.Address.PrivateIpAddress, row.Address.NetworkInterfaceOwnerId = new(instance.Private.String()), new(c.Account)
-	s.addresses.put(c.w, *row.Address.AllocationId, row)
-	instance, _ = s.instances.get(c.w, instance.ID)
-	instance.Elastic = netip.MustParseAddr(*row.Address.PublicIp)
-	s.instances.put(c.w, instance.ID, instance)
-	return &ec2.AssociateAddressOutput{AssociationId: row.Address.AssociationId}, nil
+	return s.ofInstance(instance), nil
 }
 
-// associateInterface gives an address to a network interface that was made by
-// itself, attached or not.
-func (s *ec2Service) associateInterface(c ec2Call, row addressRow, nic nicRow, again bool) (*ec2.AssociateAddressOutput, error) {
-	at := deref(row.Address.NetworkInterfaceId)
-	if at == nic.ID {
-		return &ec2.AssociateAddressOutput{AssociationId: row.Address.AssociationId}, nil
-	}
-	if !s.hasGateway(c.w, nic.VPC) {
-		return nil, refuse("Gateway.NotAttached", "Network %s is not attached to any internet gateway", nic.VPC)
-	}
-	if _, ok := s.natOf(c.w, at); ok || at != "" && !again {
-		return nil, refuse("Resource.AlreadyAssociated", "resource %s is already associated with associate-id %s", *row.Address.AllocationId, *row.Address.AssociationId)
-	}
-	s.detachAddress(c.w, row)
-	for _, other := range s.addresses.all(c.w) {
-		if deref(other.Address.NetworkInterfaceId) == nic.ID {
-			s.detachAddress(c.w, other)
-		}
-	}
-	row.Address.AssociationId, row.Address.NetworkInterfaceId, row.Address.InstanceId = new(associationID.make()), new(nic.ID), nil
-	row.Address.PrivateIpAddress, row.Address.NetworkInterfaceOwnerId = new(nic.Private.String()), new(c.Account)
-	s.addresses.put(c.w, *row.Address.AllocationId, row)
-	return &ec2.AssociateAddressOutput{AssociationId: row.Address.AssociationId}, nil
-}
-
-// detachAddress takes an address from the instance that has it.
+// detachAddress takes an address from what has it.
 func (s *ec2Service) detachAddress(w world, row addressRow) {
-	if instance, ok := s.instances.get(w, deref(row.Address.InstanceId)); ok {
+	if instance, ok := s.instances.get(w, deref(row.Address.InstanceId)); ok && deref(row.Address.PrivateIpAddress) == instance.Private.String() {
 		instance.Elastic = netip.Addr{}
 		s.instances.put(w, instance.ID, instance)
 	}

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -363,6 +364,18 @@ func (h *hosts) undoChange(v volumeRow, detach bool) volumeRow {
 	return v
 }
 
+// answersAt tells whether an address is an instance's: one of its own, private or
+// public, or an elastic one at a secondary private address.
+func (s *ec2Service) answersAt(w world, row instanceRow, ip netip.Addr) bool {
+	if row.publicAddress() == ip || row.Loopback == ip || row.Private == ip || slices.Contains(row.More, ip) {
+		return true
+	}
+	return slices.ContainsFunc(row.More, func(addr netip.Addr) bool {
+		a, ok := s.elasticAt(w, row.Interface, addr)
+		return ok && *a.PublicIp == ip.String()
+	})
+}
+
 // listens finds where a machine's port really is, and starts the machine if it
 // doesn't run in this process yet. Its SSH server may be on another port where
 // it can't have its own address's port 22; what else runs on it listens on its
@@ -372,8 +385,7 @@ func (h *hosts) listens(ip netip.Addr, port uint16) (netip.AddrPort, bool) {
 	err := h.s.cloud.store.transact(func() error {
 		for w := range h.worlds() {
 			for _, row := range h.s.instances.all(w) {
-				hit := row.publicAddress() == ip || row.Loopback == ip || row.Private == ip
-				if hit && row.isUp() && row.Launched.After(found.Launched) {
+				if h.s.answersAt(w, row, ip) && row.isUp() && row.Launched.After(found.Launched) {
 					found = row
 				}
 			}

@@ -30,9 +30,10 @@ type instanceRow struct {
 	UserData                   string // base64, as it was given
 	VPC, Subnet, Zone, ZoneID  string
 	Private                    netip.Addr
-	Loopback                   netip.Addr // the machine's own address on this host
-	Public                     bool       // the loopback address is its public one
-	Elastic                    netip.Addr // an elastic IP address in its stead
+	More                       []netip.Addr // secondary private addresses of its own interface
+	Loopback                   netip.Addr   // the machine's own address on this host
+	Public                     bool         // the loopback address is its public one
+	Elastic                    netip.Addr   // an elastic IP address in its stead
 	Interface, Attachment, MAC string
 	InterfaceText              string
 	Groups                     []string

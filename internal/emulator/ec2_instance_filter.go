@@ -77,7 +77,15 @@ func (s *ec2Service) instanceFilters(w world) filters[instanceRow] {
 		"network-interface.subnet-id":         subnet,
 		"network-interface.availability-zone": zone,
 		"private-ip-address":                  private,
-		"network-interface.addresses.private-ip-address": private,
+		"network-interface.addresses.private-ip-address": func(r instanceRow) []string {
+			all := private(r)
+			for _, addr := range r.More {
+				if r.holdsNetwork() {
+					all = append(all, addr.String())
+				}
+			}
+			return all
+		},
 		"ip-address": public,
 		"network-interface.addresses.association.public-ip": public,
 		"network-interface.network-interface-id":            network(func(r instanceRow) string { return r.Interface }),

@@ -17,7 +17,8 @@ const runPaths = "LaunchTemplate.* ImageId InstanceType MinCount MaxCount Client
 	" BlockDeviceMappings.Ebs.Encrypted BlockDeviceMappings.Ebs.Iops BlockDeviceMappings.Ebs.KmsKeyId BlockDeviceMappings.Ebs.SnapshotId" +
 	" BlockDeviceMappings.Ebs.Throughput BlockDeviceMappings.Ebs.VolumeSize BlockDeviceMappings.Ebs.VolumeType" +
 	" NetworkInterfaces.DeviceIndex NetworkInterfaces.SubnetId NetworkInterfaces.Groups NetworkInterfaces.AssociatePublicIpAddress" +
-	" NetworkInterfaces.PrivateIpAddress NetworkInterfaces.DeleteOnTermination NetworkInterfaces.Description"
+	" NetworkInterfaces.PrivateIpAddress NetworkInterfaces.PrivateIpAddresses.* NetworkInterfaces.SecondaryPrivateIpAddressCount" +
+	" NetworkInterfaces.DeleteOnTermination NetworkInterfaces.Description"
 
 const maxUserData = 16 << 10
 
@@ -32,6 +33,8 @@ type launch struct {
 	subnet  types.Subnet
 	groups  []string
 	address *string
+	more    []string // secondary private addresses, or how many
+	count   int
 	public  bool
 	text    string // the interface's description
 	tags    birthTags
@@ -268,5 +271,7 @@ func (s *ec2Service) launchOne(c ec2Call, l *launch, index int32) (instanceRow, 
 		s.begin(c.w, row, statePending)
 	}
 	row, _ = s.instances.get(c.w, row.ID)
-	return row, nil
+	all, err := s.assign(c, s.ofInstance(row), l.more, l.count, false)
+	row.More = all.more
+	return row, err
 }

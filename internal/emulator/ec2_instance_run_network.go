@@ -45,11 +45,11 @@ func (s *ec2Service) launchNetwork(c ec2Call, l *launch) error {
 			return refuse("InvalidParameterValue", "The first network interface must have the device index 0")
 		}
 		groups, subnet, public, l.text = nic.Groups, nic.SubnetId, nic.AssociatePublicIpAddress, deref(nic.Description)
-		if nic.PrivateIpAddress != nil {
-			l.address = nic.PrivateIpAddress
+		if err := l.addresses(nic); err != nil {
+			return err
 		}
 	}
-	if l.address != nil && *in.MaxCount > 1 {
+	if (l.address != nil || len(l.more) > 0) && *in.MaxCount > 1 {
 		return refuse("InvalidParameterCombination", "A private IP address may not be given for several instances")
 	}
 	row, err := s.launchSubnet(c, in, subnet)
@@ -64,6 +64,25 @@ func (s *ec2Service) launchNetwork(c ec2Call, l *launch) error {
 	l.root.Zone, l.root.ZoneID = *row.AvailabilityZone, *row.AvailabilityZoneId
 	l.root.Groups, err = s.launchGroups(c, *row.VpcId, groups, names)
 	return err
+}
+
+// addresses reads the private addresses that a call gives the interface.
+func (l *launch) addresses(nic types.InstanceNetworkInterfaceSpecification) error {
+	if nic.PrivateIpAddress != nil {
+		l.address = nic.PrivateIpAddress
+	}
+	for _, a := range nic.PrivateIpAddresses {
+		switch {
+		case !deref(a.Primary):
+			l.more = append(l.more, deref(a.PrivateIpAddress))
+		case l.address != nil:
+			return refuse("InvalidParameterCombination", "Only one primary private IP address can be specified.")
+		default:
+			l.address = a.PrivateIpAddress
+		}
+	}
+	l.count = int(deref(nic.SecondaryPrivateIpAddressCount))
+	return nil
 }
 
 // launchSubnet is the subnet that a call names or, if it names none, the

@@ -64,6 +64,30 @@ func instanceType(name types.InstanceType) (kindOfInstance, bool) {
 	return kindOfInstance{}, false
 }
 
+// network is how many interfaces a type takes, and how many private IPv4
+// addresses each of them.
+// https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/AvailableIpPerENI.html
+func (k kindOfInstance) network() (interfaces, addresses int32) {
+	_, size, _ := strings.Cut(string(k.name), ".")
+	switch {
+	case size == "nano" || size == "micro":
+		return 2, 2
+	case size == "small":
+		return 3, 4
+	case size == "medium":
+		return 3, 6
+	case size == "large" && k.burstable():
+		return 3, 12
+	case size == "large":
+		return 3, 10
+	case size == "xlarge" || size == "2xlarge":
+		return 4, 15
+	case size == "16xlarge":
+		return 15, 50
+	}
+	return 8, 30
+}
+
 func cpuOf(name types.InstanceType) *types.CpuOptions {
 	kind, _ := instanceType(name)
 	threads := pick(kind.arch == types.ArchitectureValuesArm64, int32(1), int32(2))
@@ -78,6 +102,7 @@ func (s *ec2Service) addInstanceTypes() {
 func (k kindOfInstance) info() types.InstanceTypeInfo {
 	arm := k.arch == types.ArchitectureValuesArm64
 	cpu := cpuOf(k.name)
+	interfaces, addresses := k.network()
 	modes := []types.BootModeType{types.BootModeTypeUefi}
 	if !arm {
 		modes = append([]types.BootModeType{types.BootModeTypeLegacyBios}, modes...)
@@ -92,7 +117,7 @@ func (k kindOfInstance) info() types.InstanceTypeInfo {
 		MemoryInfo:               &types.MemoryInfo{SizeInMiB: new(k.memory)},
 		InstanceStorageSupported: new(false), SupportedBootModes: modes, HibernationSupported: new(false), DedicatedHostsSupported: new(true), AutoRecoverySupported: new(true),
 		EbsInfo:     &types.EbsInfo{EbsOptimizedSupport: types.EbsOptimizedSupportDefault, EncryptionSupport: types.EbsEncryptionSupportSupported, NvmeSupport: types.EbsNvmeSupportRequired},
-		NetworkInfo: &types.NetworkInfo{MaximumNetworkInterfaces: new(int32(1)), MaximumNetworkCards: new(int32(1)), DefaultNetworkCardIndex: new(int32(0)), EnaSupport: types.EnaSupportRequired, Ipv4AddressesPerInterface: new(int32(1)), Ipv6Supported: new(true), NetworkPerformance: new("Up to 10 Gigabit")},
+		NetworkInfo: &types.NetworkInfo{MaximumNetworkInterfaces: new(interfaces), MaximumNetworkCards: new(int32(1)), DefaultNetworkCardIndex: new(int32(0)), EnaSupport: types.EnaSupportRequired, Ipv4AddressesPerInterface: new(addresses), Ipv6Supported: new(true), NetworkPerformance: new("Up to 10 Gigabit")},
 	}
 }
 

@@ -41,6 +41,7 @@ func (s *ec2Service) showInterface(w world, row instanceRow) types.InstanceNetwo
 	nic.PrivateIpAddresses = []types.InstancePrivateIpAddress{{
 		Primary: new(true), PrivateIpAddress: nic.PrivateIpAddress, PrivateDnsName: nic.PrivateDnsName, Association: nic.Association,
 	}}
+	nic.PrivateIpAddresses = append(nic.PrivateIpAddresses, withInstance(s.secondaryShown(w, row.Interface, row.More))...)
 	return nic
 }
 
@@ -158,5 +159,6 @@ func (s *ec2Service) wholeInterface(w world, row instanceRow) types.NetworkInter
 	nic.PrivateIpAddresses = []types.NetworkInterfacePrivateIpAddress{{
 		Primary: new(true), PrivateIpAddress: nic.PrivateIpAddress, PrivateDnsName: nic.PrivateDnsName, Association: nic.Association,
 	}}
+	nic.PrivateIpAddresses = append(nic.PrivateIpAddresses, s.secondaryShown(w, row.Interface, row.More)...)
 	return nic
 }

@@ -84,10 +84,25 @@ func (s *ec2Service) metadataTree(w world, row instanceRow) map[string]string {
 		"dynamic/instance-identity/document": identityDocument(w, row),
 	}
 	nic := "network/interfaces/macs/" + row.MAC + "/"
+	privates, publics := []string{row.Private.String()}, []string(nil)
+	if addr := row.publicAddress(); addr.IsValid() {
+		publics = append(publics, addr.String())
+		tree[nic+"ipv4-associations/"+addr.String()] = row.Private.String()
+	}
+	for _, addr := range row.More {
+		privates = append(privates, addr.String())
+		if a, ok := s.elasticAt(w, row.Interface, addr); ok {
+			publics = append(publics, *a.PublicIp)
+			tree[nic+"ipv4-associations/"+*a.PublicIp] = addr.String()
+		}
+	}
+	if len(publics) > 0 {
+		tree[nic+"public-ipv4s"] = strings.Join(publics, "\n")
+	}
 	vpc, _ := s.vpcs.get(w, row.VPC)
 	subnet, _ := s.subnets.get(w, row.Subnet)
 	for key, value := range map[string]string{
-		"device-number": "0", "interface-id": row.Interface, "local-hostname": name, "local-ipv4s": row.Private.String(), "mac": row.MAC,
+		"device-number": "0", "interface-id": row.Interface, "local-hostname": name, "local-ipv4s": strings.Join(privates, "\n"), "mac": row.MAC,
 		"owner-id": w.Account, "security-group-ids": strings.Join(row.Groups, "\n"), "security-groups": strings.Join(groups, "\n"),
 		"subnet-id": row.Subnet, "subnet-ipv4-cidr-block": deref(subnet.Subnet.CidrBlock), "vpc-id": row.VPC, "vpc-ipv4-cidr-block": deref(vpc.Vpc.CidrBlock),
 	} {

@@ -2,7 +2,6 @@ package emulator
 
 import (
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
@@ -80,85 +79,16 @@ func (s *ec2Service) createNetworkInterface(c ec2Call, in *ec2.CreateNetworkInte
 		return nil, err
 	}
 	s.nics.put(c.w, row.ID, row)
-	if row, err = s.assign(c, row, more, int(deref(in.SecondaryPrivateIpAddressCount))); err != nil {
+	all, err := s.assign(c, ofInterface(row), more, int(deref(in.SecondaryPrivateIpAddressCount)), false)
+	if err != nil {
 		return nil, err
 	}
+	row.More = all.more
 	s.remember(c, "CreateNetworkInterface", in.ClientToken, in, row.ID)
 	if err := s.born(c, interfaceID, row.ID, tags); err != nil {
 		return nil, err
 	}
 	return &ec2.CreateNetworkInterfaceOutput{NetworkInterface: new(s.shownInterface(c.w, row)), ClientToken: in.ClientToken}, nil
-}
-
-// assign gives an interface more private addresses: those that are named, or a
-// number of free ones. What it has already it keeps.
-func (s *ec2Service) assign(c ec2Call, row nicRow, named []string, count int) (nicRow, error) {
-	if len(named) > 0 && count > 0 {
-		return row, refuse("InvalidParameterCombination", "You can't specify both secondary private IP addresses and their number.")
-	}
-	subnet, err := need(s.subnets, c.w, subnetID, &row.Subnet)
-	if err != nil {
-		return row, err
-	}
-	row.More = slices.Clone(row.More)
-	add := func(wanted *string) error {
-		addr, err := s.freeAddress(c.w, subnet.Subnet, wanted)
-		if err == nil {
-			row.More = append(row.More, addr)
-			s.nics.put(c.w, row.ID, row)
-		}
-		return err
-	}
-	for _, text := range named {
-		if addr, err := netip.ParseAddr(text); err == nil && slices.Contains(row.More, addr) {
-			continue
-		}
-		if err := add(&text); err != nil {
-			return row, err
-		}
-	}
-	for range count {
-		if err := add(nil); err != nil {
-			return row, err
-		}
-	}
-	return row, nil
-}
-
-func (s *ec2Service) assignPrivateAddresses(c ec2Call, in *ec2.AssignPrivateIpAddressesInput) (*ec2.AssignPrivateIpAddressesOutput, error) {
-	row, err := need(s.nics, c.w, interfaceID, in.NetworkInterfaceId)
-	if err != nil {
-		return nil, err
-	}
-	if len(in.PrivateIpAddresses) == 0 && deref(in.SecondaryPrivateIpAddressCount) < 1 {
-		return nil, refuse("MissingParameter", "Either secondary private IP addresses or their number must be specified")
-	}
-	before := len(row.More)
-	if row, err = s.assign(c, row, in.PrivateIpAddresses, int(deref(in.SecondaryPrivateIpAddressCount))); err != nil {
-		return nil, err
-	}
-	out := &ec2.AssignPrivateIpAddressesOutput{NetworkInterfaceId: &row.ID}
-	for _, addr := range row.More[before:] {
-		out.AssignedPrivateIpAddresses = append(out.AssignedPrivateIpAddresses, types.AssignedPrivateIpAddress{PrivateIpAddress: new(addr.String())})
-	}
-	return out, nil
-}
-
-func (s *ec2Service) unassignPrivateAddresses(c ec2Call, in *ec2.UnassignPrivateIpAddressesInput) (*ec2.UnassignPrivateIpAddressesOutput, error) {
-	row, err := need(s.nics, c.w, interfaceID, in.NetworkInterfaceId)
-	if err != nil {
-		return nil, err
-	}
-	row.More = slices.Clone(row.More)
-	for _, text := range in.PrivateIpAddresses {
-		i := slices.IndexFunc(row.More, func(a netip.Addr) bool { return a.String() == text })
-		if i < 0 {
-			return nil, refuse("InvalidParameterValue", "Some of the specified addresses are not assigned to interface %s", row.ID)
-		}
-		row.More = slices.Delete(row.More, i, i+1)
-	}
-	s.nics.put(c.w, row.ID, row)
-	return &ec2.UnassignPrivateIpAddressesOutput{}, nil
 }
 
 // modifyNetworkInterface changes one attribute, of an interface that was made

@@ -116,19 +116,13 @@ func (s *ec2Service) shownInterface(w world, row nicRow) types.NetworkInterface 
 			NetworkCardIndex: new(int32(0)), InstanceId: new(row.Instance), InstanceOwnerId: new(w.Account), Status: state,
 		}
 	}
-	for _, a := range s.addresses.all(w) {
-		if deref(a.Address.NetworkInterfaceId) == row.ID {
-			nic.Association = &types.NetworkInterfaceAssociation{
-				AllocationId: a.Address.AllocationId, AssociationId: a.Address.AssociationId, PublicIp: a.Address.PublicIp, IpOwnerId: new(w.Account)}
-		}
+	if a, ok := s.elasticAt(w, row.ID, row.Private); ok {
+		nic.Association = &types.NetworkInterfaceAssociation{AllocationId: a.AllocationId, AssociationId: a.AssociationId, PublicIp: a.PublicIp, IpOwnerId: new(w.Account)}
 	}
 	nic.PrivateIpAddresses = []types.NetworkInterfacePrivateIpAddress{{
 		Primary: new(true), PrivateIpAddress: nic.PrivateIpAddress, PrivateDnsName: nic.PrivateDnsName, Association: nic.Association,
 	}}
-	for _, addr := range row.More {
-		nic.PrivateIpAddresses = append(nic.PrivateIpAddresses, types.NetworkInterfacePrivateIpAddress{
-			Primary: new(false), PrivateIpAddress: new(addr.String()), PrivateDnsName: new(privateName(w.Region, addr))})
-	}
+	nic.PrivateIpAddresses = append(nic.PrivateIpAddresses, s.secondaryShown(w, row.ID, row.More)...)
 	return nic
 }
 
@@ -144,13 +138,7 @@ func (s *ec2Service) onInstance(w world, row nicRow) types.InstanceNetworkInterf
 			DeviceIndex: whole.Attachment.DeviceIndex, NetworkCardIndex: whole.Attachment.NetworkCardIndex, Status: whole.Attachment.Status,
 		},
 	}
-	for _, a := range whole.PrivateIpAddresses {
-		shown := types.InstancePrivateIpAddress{Primary: a.Primary, PrivateIpAddress: a.PrivateIpAddress, PrivateDnsName: a.PrivateDnsName}
-		if a.Association != nil {
-			shown.Association = &types.InstanceNetworkInterfaceAssociation{PublicIp: a.Association.PublicIp, IpOwnerId: a.Association.IpOwnerId}
-		}
-		nic.PrivateIpAddresses = append(nic.PrivateIpAddresses, shown)
-	}
+	nic.PrivateIpAddresses = withInstance(whole.PrivateIpAddresses)
 	nic.Association = nic.PrivateIpAddresses[0].Association
 	return nic
 }

@@ -94,6 +94,9 @@ func (s *ec2Service) addressesIn(w world, subnet string) map[netip.Addr]bool {
 	for _, row := range s.instances.all(w) {
 		if row.holdsNetwork() && row.Subnet == subnet {
 			taken[row.Private] = true
+			for _, addr := range row.More {
+				taken[addr] = true
+			}
 		}
 	}
 	for _, row := range s.nics.all(w) {

@@ -220,7 +220,7 @@ func (s *elbService) instanceOf(w world, row targetRow) (instanceRow, bool) {
 		return s.cloud.ec2.instances.get(w, row.Instance)
 	}
 	for _, instance := range s.cloud.ec2.instances.all(w) {
-		if instance.Private == ip && instance.State == stateRunning {
+		if (instance.Private == ip || slices.Contains(instance.More, ip)) && instance.State == stateRunning {
 			return instance, true
 		}
 	}

@@ -321,8 +321,8 @@ func untagged(set map[string]string, keys []string) map[string]string {
 }
 
 // without is a list without an element.
-func without(list []string, s string) []string {
-	return slices.DeleteFunc(slices.Clone(list), func(x string) bool { return x == s })
+func without[T comparable](list []T, one T) []T {
+	return slices.DeleteFunc(slices.Clone(list), func(x T) bool { return x == one })
 }
 
 // with is a list with one more element.
