@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
@@ -24,6 +25,7 @@ type elasticIPAPI interface {
 type elasticIPSpec struct {
 	Instance         string `yaml:"instance" ref:"instance" doc:"Instance that has the address. It moves to a successor of it once that answers its status checks."`
 	NetworkInterface string `yaml:"network_interface" ref:"network_interface" doc:"Network interface that has the address, in place of an instance: it stays there whatever instance the interface is on."`
+	PrivateIP        string `yaml:"private_ip" doc:"Which of the private addresses there it is at; by default the primary one. At a secondary one it moves with that."`
 }
 
 type elasticIPs struct{}
@@ -46,6 +48,7 @@ func (elasticIPs) check(c *checker, d definition[elasticIPSpec]) {
 		}
 		first = c.target(d.Resource, "network_interface")
 	}
+	checkElasticAt(c, d)
 	for _, r := range c.resources {
 		for _, ref := range r.Refs {
 			if ref.Address != d.Address || !holdsAddress(r.Kind, ref) {
@@ -56,6 +59,33 @@ func (elasticIPs) check(c *checker, d definition[elasticIPSpec]) {
 			}
 			first = r.Address
 		}
+	}
+}
+
+// checkElasticAt checks which private address it is at, where its holder says all
+// that it has.
+func checkElasticAt(c *checker, d definition[elasticIPSpec]) {
+	text, field := d.spec.PrivateIP, "instance"
+	switch {
+	case text == "" || unresolved(text):
+		return
+	case d.spec.NetworkInterface != "":
+		field = "network_interface"
+	case d.spec.Instance == "":
+		c.problems.AddHint(d.At("private_ip"), "give instance or network_interface, too", "an address of what?")
+		return
+	}
+	if _, err := netip.ParseAddr(text); err != nil {
+		c.problems.Addf(d.At("private_ip"), "%q is no address", text)
+		return
+	}
+	holder := c.byAddress[c.target(d.Resource, field)]
+	if holder == nil {
+		return
+	}
+	primary, list := privateAddresses(holder.Spec)
+	if len(list) > 0 && primary != text && !has(list, text) {
+		c.problems.AddHint(d.At("private_ip"), "its secondary_private_ips are "+strings.Join(list, ", "), "%s has no address %s", holder.Address, text)
 	}
 }
 
@@ -80,9 +110,17 @@ func (elasticIPs) read(a types.Address) state {
 	}
 }
 
-// compare leaves alone an address that another definition puts somewhere, and
-// one that somebody has put on something that is not of this environment.
-func (elasticIPs) compare(w want[elasticIPSpec], a types.Address) (d differences) {
+func (k elasticIPs) compare(w want[elasticIPSpec], a types.Address) differences {
+	d := k.compareHolder(w, a)
+	if w.spec.PrivateIP != "" {
+		d.set("private_ip", aws.ToString(a.PrivateIpAddress), w.spec.PrivateIP)
+	}
+	return d
+}
+
+// compareHolder leaves alone an address that another definition puts somewhere,
+// and one that somebody has put on something that is not of this environment.
+func (elasticIPs) compareHolder(w want[elasticIPSpec], a types.Address) (d differences) {
 	at := aws.ToString(a.InstanceId)
 	if w.spec.NetworkInterface != "" {
 		d.set("network_interface", aws.ToString(a.NetworkInterfaceId), w.spec.NetworkInterface)
@@ -128,17 +166,18 @@ func (k elasticIPs) create(ctx context.Context, t *task, _ want[elasticIPSpec]) 
 func (k elasticIPs) update(ctx context.Context, t *task, w want[elasticIPSpec], a types.Address, _ differences) error {
 	switch {
 	case w.spec.NetworkInterface != "":
-		return k.associateWith(ctx, t, &ec2.AssociateAddressInput{AllocationId: a.AllocationId, NetworkInterfaceId: aws.String(w.spec.NetworkInterface)})
+		return k.associateWith(ctx, t, &ec2.AssociateAddressInput{AllocationId: a.AllocationId, NetworkInterfaceId: aws.String(w.spec.NetworkInterface), PrivateIpAddress: optional(w.spec.PrivateIP)})
 	case w.spec.Instance == "":
 		return k.disassociate(ctx, t, a)
 	}
-	return k.associate(ctx, t, aws.ToString(a.AllocationId), w.spec.Instance)
+	return k.associate(ctx, t, aws.ToString(a.AllocationId), w.spec.Instance, w.spec.PrivateIP)
 }
 
-// associate puts an address on an instance, taking it from where it is in the
-// same step. Doing so twice is harmless.
-func (k elasticIPs) associate(ctx context.Context, t *task, allocation, instance string) error {
-	err := k.associateWith(ctx, t, &ec2.AssociateAddressInput{AllocationId: aws.String(allocation), InstanceId: aws.String(instance)})
+// associate puts an address on an instance, at one of its private addresses or at
+// the primary one, taking it from where it is in the same step. Doing so twice is
+// harmless.
+func (k elasticIPs) associate(ctx context.Context, t *task, allocation, instance, private string) error {
+	err := k.associateWith(ctx, t, &ec2.AssociateAddressInput{AllocationId: aws.String(allocation), InstanceId: aws.String(instance), PrivateIpAddress: optional(private)})
 	if cloud.Code(err) != "InvalidInstanceID" {
 		return err
 	}
@@ -147,7 +186,7 @@ func (k elasticIPs) associate(ctx context.Context, t *task, allocation, instance
 	if lookErr != nil || ownInterface(*i) == "" {
 		return err
 	}
-	return k.associateWith(ctx, t, &ec2.AssociateAddressInput{AllocationId: aws.String(allocation), NetworkInterfaceId: aws.String(ownInterface(*i))})
+	return k.associateWith(ctx, t, &ec2.AssociateAddressInput{AllocationId: aws.String(allocation), NetworkInterfaceId: aws.String(ownInterface(*i)), PrivateIpAddress: optional(private)})
 }
 
 func (k elasticIPs) associateWith(ctx context.Context, t *task, in *ec2.AssociateAddressInput) error {
@@ -163,7 +202,7 @@ func (k elasticIPs) associateWith(ctx context.Context, t *task, in *ec2.Associat
 // takes none from what is not of this environment.
 func (k elasticIPs) give(ctx context.Context, t *task, elastic, instance string) error {
 	if !isAddress(elastic) {
-		return k.associate(ctx, t, elastic, instance)
+		return k.associate(ctx, t, elastic, instance, "")
 	}
 	list, err := k.list(ctx, query{cloud: t.Cloud, filters: []types.Filter{cloud.Filter("public-ip", elastic)}})
 	if err != nil {
@@ -179,7 +218,7 @@ func (k elasticIPs) give(ctx context.Context, t *task, elastic, instance string)
 	if list[0].AssociationId != nil && !t.ours(at) {
 		return fmt.Errorf("%s is at %s, which is not of this environment", elastic, orNothing(at+aws.ToString(list[0].NetworkInterfaceId)))
 	}
-	return k.associate(ctx, t, aws.ToString(list[0].AllocationId), instance)
+	return k.associate(ctx, t, aws.ToString(list[0].AllocationId), instance, "")
 }
 
 func (k elasticIPs) disassociate(ctx context.Context, t *task, a types.Address) error {

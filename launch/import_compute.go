@@ -83,7 +83,7 @@ func (instances) express(x *expression, i instance) instanceSpec {
 		}
 		s.Volumes = append(s.Volumes, attachmentSpec{Volume: name, Device: device})
 	}
-	s.NetworkInterfaces = x.interfaces(i.Instance)
+	s.NetworkInterfaces, s.SecondaryIPs = x.interfaces(i.Instance), secondaryOf(i.Instance)
 	return s
 }
 

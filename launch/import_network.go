@@ -63,7 +63,11 @@ func (m *importing) ofDefaultVPC(id string) string {
 // express leaves an address that is at something else than an instance to what
 // holds it.
 func (elasticIPs) express(x *expression, a types.Address) elasticIPSpec {
-	return elasticIPSpec{Instance: x.ref("instance", a.InstanceId)}
+	s := elasticIPSpec{Instance: x.ref("instance", a.InstanceId)}
+	if f := x.byID[aws.ToString(a.InstanceId)]; f != nil && s.Instance != "" && f.attributes["private_ip"] != aws.ToString(a.PrivateIpAddress) {
+		s.PrivateIP = aws.ToString(a.PrivateIpAddress)
+	}
+	return s
 }
 
 // with: an address belongs to the network of its instance.

@@ -106,7 +106,9 @@ func (instances) read(i instance) state {
 	if unnamed(i.Instance) {
 		s.identity, s.along = i.identity, volumesWith(i.Instance)
 	}
-	if i.PublicIpAddress != nil {
+	if i.PublicIpAddress != nil || slices.ContainsFunc(i.NetworkInterfaces, func(n types.InstanceNetworkInterface) bool {
+		return slices.ContainsFunc(n.PrivateIpAddresses, func(a types.InstancePrivateIpAddress) bool { return a.Association != nil })
+	}) {
 		s.mapped = aws.ToString(i.VpcId)
 	}
 	return s
@@ -176,6 +178,9 @@ func (k instances) compare(w want[instanceSpec], i instance) (d differences) {
 	compareMetadata(&d, s.metadata(w.Resource), i.MetadataOptions)
 	compareAttachments(&d, w, i)
 	compareInterfaces(&d, w, i)
+	if wanted, ok := s.addresses(); ok {
+		wanted.compare(&d, secondaryOf(i.Instance))
+	}
 	d.set("target_groups", sortedList(w.world.own(i.groups, s.TargetGroups)), sortedList(s.TargetGroups))
 	if state := stateOf(i.Instance); state == types.InstanceStateNameStopped || state == types.InstanceStateNameStopping {
 		d.set("state", string(state), string(types.InstanceStateNameRunning))
@@ -302,13 +307,16 @@ func (instances) tags(w want[instanceSpec]) map[string]string {
 	return set
 }
 
-// excludes: a private address cannot be given twice, and a volume is on one
-// instance at a time. From its own predecessor an instance takes volumes over
-// while both exist.
+// excludes: a private address cannot be given twice, and only a secondary one can
+// move to be another's secondary one; a volume is on one instance at a time. From
+// its own predecessor an instance takes volumes over while both exist.
 func (instances) excludes(w want[instanceSpec], i instance) bool {
 	s := w.spec
-	if s.PrivateIP != "" && aws.ToString(i.SubnetId) == s.Subnet && aws.ToString(i.PrivateIpAddress) == s.PrivateIP {
-		return true
+	if aws.ToString(i.SubnetId) == s.Subnet {
+		primary := aws.ToString(i.PrivateIpAddress)
+		if s.PrivateIP != "" && (s.PrivateIP == primary || has(secondaryOf(i.Instance), s.PrivateIP)) || primary != "" && has(s.SecondaryIPs, primary) {
+			return true
+		}
 	}
 	if !slices.ContainsFunc(s.Volumes, func(a attachmentSpec) bool { return has(i.on, a.Volume) }) {
 		return false

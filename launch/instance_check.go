@@ -3,7 +3,6 @@ package launch
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"regexp"
 	"strings"
 
@@ -27,7 +26,7 @@ func (instances) check(c *checker, d definition[instanceSpec]) {
 	if p := s.IAMInstanceProfile; strings.HasPrefix(p, "arn:") {
 		c.problems.AddHint(d.At("iam_instance_profile"), "give its name: "+arnName(p), "%q is an ARN", p)
 	}
-	checkAddress(c, d)
+	c.checkAddresses(d.Resource, s.PrivateIP, s.SecondaryIPs, s.SecondaryCount)
 	checkAttachments(c, d)
 	checkInterfaces(c, d)
 	checkElastic(c, d)
@@ -65,18 +64,6 @@ func checkRoot(c *checker, at *project.Resource, r *rootSpec) {
 	checkVolume(c, at, "root_block_device.", r.VolumeType, r.Size, r.IOPS, r.Throughput)
 }
 
-func checkAddress(c *checker, d definition[instanceSpec]) {
-	ip, ok := c.addressIn(d.Resource, "private_ip", d.spec.PrivateIP, "subnet")
-	if !ok {
-		return
-	}
-	for _, other := range c.before(d.Resource) {
-		if s, ok := other.Spec.(*instanceSpec); ok && s.PrivateIP == d.spec.PrivateIP && c.target(other, "subnet") == c.target(d.Resource, "subnet") {
-			c.problems.Addf(d.At("private_ip"), "%s has the address %s already", other.Address, ip)
-		}
-	}
-}
-
 // checkElastic reports an address of the account that another instance has; of
 // two that name one elastic_ip, that tells.
 func checkElastic(c *checker, d definition[instanceSpec]) {
@@ -91,25 +78,6 @@ func checkElastic(c *checker, d definition[instanceSpec]) {
 			c.problems.Addf(d.At("elastic_ip"), "%s has the address %s already", other.Address, d.spec.ElasticIP)
 		}
 	}
-}
-
-// addressIn checks a private address: its form, and that it lies in the subnet
-// that another field names.
-func (c *checker) addressIn(r *project.Resource, path, text, subnet string) (netip.Addr, bool) {
-	if text == "" || unresolved(text) {
-		return netip.Addr{}, false
-	}
-	ip, err := netip.ParseAddr(text)
-	if err != nil {
-		c.problems.Addf(r.At(path), "%q is no address", text)
-		return ip, false
-	}
-	if s, other, ok := referred[subnetSpec](c, r, subnet); ok {
-		if block, err := netip.ParsePrefix(s.CIDRBlock); err == nil && !block.Contains(ip) {
-			c.problems.AddHint(r.At(path), fmt.Sprintf("the block of %s is %s", other.Address, block), "%s lies outside %s", ip, other.Address)
-		}
-	}
-	return ip, true
 }
 
 func checkAttachments(c *checker, d definition[instanceSpec]) {

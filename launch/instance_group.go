@@ -46,14 +46,16 @@ var readableKey = regexp.MustCompile(`^[a-zA-Z0-9+\-=.,_:@]+$`)
 func definitionAddress(r *project.Resource) string { return r.Kind + "." + r.Name }
 
 // together: what counts is the definition as it is written, since the values of
-// references may not be known yet. Volumes and further network
-// interfaces are attached later, to each its own.
+// references may not be known yet. Volumes and further network interfaces are
+// attached later, to each its own, and secondary addresses are assigned later: EC2
+// takes none by name for several instances.
 func (instances) together(r *project.Resource, s *instanceSpec) string {
 	if !alike(r, s) || s.PrivateIP != "" {
 		return ""
 	}
 	same := *s
 	same.Volumes, same.NetworkInterfaces, same.Domain = nil, nil, nil // each its own
+	same.SecondaryIPs = nil
 	text, err := json.Marshal([]any{same, r.Tags})
 	if err != nil {
 		return "" // user data that is no JSON is refused elsewhere
@@ -103,7 +105,7 @@ func (k instances) createAll(ctx context.Context, t *task, all []want[instanceSp
 }
 
 func (k instances) runAll(ctx context.Context, t *task, first want[instanceSpec], n int, common, volumes map[string]string) ([]types.Instance, error) {
-	in, err := runInput(t, first)
+	in, err := runInput(t, first, nil, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -81,7 +81,8 @@ func (k instances) create(ctx context.Context, t *task, w want[instanceSpec]) (i
 	if err := k.handOver(ctx, t, w); err != nil {
 		return instance{}, err
 	}
-	in, err := runInput(t, w)
+	named, number := t.addressesAtBirth(w.spec)
+	in, err := runInput(t, w, named, number)
 	if err != nil {
 		return instance{}, err
 	}
@@ -108,7 +109,9 @@ func asLaunched(i types.Instance, s *instanceSpec) instance {
 	return instance{Instance: i, shutdown: cmp.Or(s.ShutdownBehavior, string(types.ShutdownBehaviorStop)), protected: aws.ToBool(s.DisableAPITermination)}
 }
 
-func runInput(t *task, w want[instanceSpec]) (*ec2.RunInstancesInput, error) {
+// runInput is the call that launches an instance, with secondary addresses by
+// name or by number.
+func runInput(t *task, w want[instanceSpec], named []string, more int) (*ec2.RunInstancesInput, error) {
 	s := w.spec
 	document, err := w.world.userData(w.Resource, s)
 	if err != nil {
@@ -133,13 +136,17 @@ func runInput(t *task, w want[instanceSpec]) (*ec2.RunInstancesInput, error) {
 	if s.Tenancy != "" {
 		in.Placement = &types.Placement{Tenancy: types.Tenancy(s.Tenancy)}
 	}
-	// Whether there is a public address can be said only of a network interface,
-	// and then all that concerns the network must be said there.
-	if s.AssociatePublicIPAddress != nil {
-		in.NetworkInterfaces = []types.InstanceNetworkInterfaceSpecification{{
+	// Whether there is a public address, and which secondary ones, can be said only
+	// of a network interface, and then all that concerns the network must be said there.
+	if s.AssociatePublicIPAddress != nil || len(named) > 0 || more > 0 {
+		nic := types.InstanceNetworkInterfaceSpecification{
 			DeviceIndex: aws.Int32(0), SubnetId: optional(s.Subnet), Groups: s.SecurityGroups, PrivateIpAddress: optional(s.PrivateIP),
-			AssociatePublicIpAddress: s.AssociatePublicIPAddress, DeleteOnTermination: aws.Bool(true),
-		}}
+			AssociatePublicIpAddress: s.AssociatePublicIPAddress, DeleteOnTermination: aws.Bool(true), SecondaryPrivateIpAddressCount: number(more),
+		}
+		for _, ip := range named {
+			nic.PrivateIpAddresses = append(nic.PrivateIpAddresses, types.PrivateIpAddressSpecification{PrivateIpAddress: aws.String(ip), Primary: aws.Bool(false)})
+		}
+		in.NetworkInterfaces = []types.InstanceNetworkInterfaceSpecification{nic}
 	} else {
 		in.SubnetId, in.SecurityGroupIds, in.PrivateIpAddress = optional(s.Subnet), s.SecurityGroups, optional(s.PrivateIP)
 	}

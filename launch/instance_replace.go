@@ -78,11 +78,16 @@ func (k instances) restore(ctx context.Context, t *task) error {
 	if err != nil {
 		return err
 	}
-	for _, i := range list {
-		if f := k.read(i); !f.gone && f.tags[tags.UUID] == t.uuid && !slices.ContainsFunc(t.old, func(o *found) bool { return o.id == f.id }) {
-			if err := k.discard(ctx, t, f.id, i.groups); err != nil {
-				return err
-			}
+	successors := slices.DeleteFunc(list, func(i instance) bool {
+		f := k.read(i)
+		return f.gone || f.tags[tags.UUID] != t.uuid || slices.ContainsFunc(t.old, func(o *found) bool { return o.id == f.id })
+	})
+	if err := k.restoreAddresses(ctx, t, old, successors); err != nil {
+		return err
+	}
+	for _, i := range successors {
+		if err := k.discard(ctx, t, aws.ToString(i.InstanceId), i.groups); err != nil {
+			return err
 		}
 	}
 	if t.made != nil {

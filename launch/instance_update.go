@@ -78,7 +78,10 @@ func (k instances) update(ctx context.Context, t *task, w want[instanceSpec], i 
 	if err := k.updateMonitoring(ctx, t, w.spec, id, d); err != nil {
 		return err
 	}
-	return k.updateTargets(ctx, t, w, i, d)
+	if err := k.updateTargets(ctx, t, w, i, d); err != nil {
+		return err
+	}
+	return k.updateAddresses(ctx, t, w, i, d)
 }
 
 func (k instances) updateMonitoring(ctx context.Context, t *task, s *instanceSpec, id string, d differences) error {

@@ -3,9 +3,7 @@ package launch
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -36,6 +34,10 @@ type networkInterfaceSpec struct {
 	Description     string   `yaml:"description" doc:"What it is for."`
 }
 
+func (s *networkInterfaceSpec) addresses() secondaryAddresses {
+	return secondaryAddresses{list: s.SecondaryIPs, count: s.SecondaryCount}
+}
+
 type networkInterfaces struct{}
 
 func (networkInterfaces) api(c *cloud.Cloud) networkInterfaceAPI { return c.EC2 }
@@ -48,31 +50,7 @@ func (networkInterfaces) about() project.Kind {
 }
 
 func (networkInterfaces) check(c *checker, d definition[networkInterfaceSpec]) {
-	s := d.spec
-	seen := map[netip.Addr]string{}
-	one := func(path, text string) {
-		ip, ok := c.addressIn(d.Resource, path, text, "subnet")
-		if !ok {
-			return
-		}
-		if first := seen[ip]; first != "" {
-			c.problems.Addf(d.At(path), "%s stands in %s already", ip, first)
-		}
-		seen[ip] = path
-	}
-	one("private_ip", s.PrivateIP)
-	for i, text := range s.SecondaryIPs {
-		one(fmt.Sprintf("secondary_private_ips[%d]", i), text)
-	}
-	if len(s.SecondaryIPs) > 0 && s.SecondaryCount != nil {
-		c.problems.AddHint(d.At("secondary_private_ip_count"), "the list says how many", "an interface takes one of secondary_private_ips and secondary_private_ip_count")
-	}
-	for _, other := range c.before(d.Resource) {
-		o, ok := other.Spec.(*networkInterfaceSpec)
-		if ok && s.PrivateIP != "" && !unresolved(s.PrivateIP) && o.PrivateIP == s.PrivateIP && c.target(other, "subnet") == c.target(d.Resource, "subnet") {
-			c.problems.Addf(d.At("private_ip"), "%s has the address %s already", other.Address, s.PrivateIP)
-		}
-	}
+	c.checkAddresses(d.Resource, d.spec.PrivateIP, d.spec.SecondaryIPs, d.spec.SecondaryCount)
 }
 
 func (k networkInterfaces) list(ctx context.Context, q query) ([]types.NetworkInterface, error) {
@@ -92,21 +70,10 @@ func (networkInterfaces) read(n types.NetworkInterface) state {
 		},
 		uses: append(groupsOf(n.Groups), aws.ToString(n.SubnetId), aws.ToString(n.VpcId)),
 	}
-	if n.Association != nil {
+	if n.Association != nil || associated(n.PrivateIpAddresses) {
 		s.mapped = aws.ToString(n.VpcId)
 	}
 	return s
-}
-
-// secondary are an interface's other private addresses, as EC2 lists them.
-func secondary(n types.NetworkInterface) []string {
-	var ips []string
-	for _, a := range n.PrivateIpAddresses {
-		if !aws.ToBool(a.Primary) {
-			ips = append(ips, aws.ToString(a.PrivateIpAddress))
-		}
-	}
-	return ips
 }
 
 func (networkInterfaces) compare(w want[networkInterfaceSpec], n types.NetworkInterface) (d differences) {
@@ -122,11 +89,7 @@ func (networkInterfaces) compare(w want[networkInterfaceSpec], n types.NetworkIn
 		d.set("security_groups", strings.Join(groupsOf(n.Groups), ", "), sortedList(s.SecurityGroups))
 	}
 	d.flag("source_dest_check", aws.ToBool(n.SourceDestCheck), s.SourceDestCheck)
-	if s.SecondaryCount != nil {
-		d.set("secondary_private_ip_count", strconv.Itoa(len(secondary(n))), strconv.Itoa(*s.SecondaryCount))
-	} else {
-		d.members("secondary_private_ips", secondary(n), s.SecondaryIPs)
-	}
+	s.addresses().compare(&d, secondary(n))
 	return d
 }
 
@@ -173,44 +136,12 @@ func (k networkInterfaces) update(ctx context.Context, t *task, w want[networkIn
 			return fmt.Errorf("%s: %w", c.path, err)
 		}
 	}
-	if !d.has("secondary_private_ips") && !d.has("secondary_private_ip_count") {
+	wanted := s.addresses()
+	if !wanted.differ(d) {
 		return nil
 	}
-	return t.again(ctx, func() error { return k.readdress(ctx, t, s, aws.ToString(n.NetworkInterfaceId)) }, nil)
-}
-
-// readdress brings the secondary addresses to what is wanted, from what they are
-// now: a number of addresses that is asked for twice is given twice.
-func (k networkInterfaces) readdress(ctx context.Context, t *task, s *networkInterfaceSpec, id string) error {
-	now, err := k.one(ctx, t, id)
-	if err != nil {
-		return err
-	}
-	have := secondary(now)
-	add := &ec2.AssignPrivateIpAddressesInput{NetworkInterfaceId: aws.String(id)}
-	var drop []string
-	if s.SecondaryCount != nil {
-		if lacking := *s.SecondaryCount - len(have); lacking > 0 {
-			add.SecondaryPrivateIpAddressCount = aws.Int32(int32(lacking))
-		} else {
-			drop = have[len(have)+lacking:]
-		}
-	} else {
-		add.PrivateIpAddresses = slices.DeleteFunc(slices.Clone(s.SecondaryIPs), func(ip string) bool { return has(have, ip) })
-		drop = slices.DeleteFunc(have, func(ip string) bool { return has(s.SecondaryIPs, ip) })
-	}
-	if len(add.PrivateIpAddresses) > 0 || add.SecondaryPrivateIpAddressCount != nil {
-		if _, err := k.api(t.Cloud).AssignPrivateIpAddresses(ctx, add); err != nil {
-			return fmt.Errorf("assign addresses: %w", err)
-		}
-	}
-	if len(drop) > 0 {
-		_, err := k.api(t.Cloud).UnassignPrivateIpAddresses(ctx, &ec2.UnassignPrivateIpAddressesInput{NetworkInterfaceId: aws.String(id), PrivateIpAddresses: drop})
-		if err != nil {
-			return fmt.Errorf("take %s away: %w", strings.Join(drop, ", "), err)
-		}
-	}
-	return nil
+	wanted.from = t.loses
+	return t.again(ctx, func() error { return k.readdress(ctx, t, wanted, aws.ToString(n.NetworkInterfaceId)) }, nil)
 }
 
 // one describes an interface as it is now.

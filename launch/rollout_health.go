@@ -97,12 +97,12 @@ func (e *execution) targetProbe(arn, id string) probe.Probe {
 }
 
 // becomesHealthy waits until an instance has been healthy as often in a row as
-// the roll-out wants. What it saw last stands in the error.
-func (e *execution) becomesHealthy(ctx context.Context, r *rolling, address string, look probe.Probe) error {
-	limit := r.spec.Deadline.Or(healthyWithin)
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, errUnhealthy)
+// the roll-out wants, until its deadline at the latest. What it saw last stands in
+// the error.
+func (e *execution) becomesHealthy(ctx context.Context, r *rolling, address string, ends time.Time, look probe.Probe) error {
+	limit, told := r.deadline(), time.Now()
+	ctx, cancel := context.WithDeadlineCause(ctx, ends, errUnhealthy)
 	defer cancel()
-	ends, told := time.Now().Add(limit), time.Now()
 	inARow, saw := 0, "nothing"
 	for pause := lookPause; ; pause = min(pause*3/2, longestPause) {
 		ok, now, err := look(ctx)
@@ -134,6 +134,18 @@ func (e *execution) becomesHealthy(ctx context.Context, r *rolling, address stri
 	}
 }
 
+// deadline is how long an instance may take to be healthy from when it runs.
+func (r *rolling) deadline() time.Duration { return r.spec.Deadline.Or(healthyWithin) }
+
+// healthyBy is until when the instance of a task may take, from when it is looked
+// at first.
+func (r *rolling) healthyBy(t *task) time.Time {
+	if t.ends.IsZero() {
+		t.ends = time.Now().Add(r.deadline())
+	}
+	return t.ends
+}
+
 var errUnhealthy = errors.New("the deadline for its health is over")
 
 // serves waits until an instance is healthy in its predecessor's place.
@@ -146,7 +158,17 @@ func (e *execution) serves(ctx context.Context, r *rolling, t *task, i types.Ins
 		return err
 	}
 	e.tell(r, t.address, event.Progress, "%s runs: waiting for its health", aws.ToString(i.InstanceId))
-	return e.becomesHealthy(ctx, r, t.address, look)
+	return e.becomesHealthy(ctx, r, t.address, r.healthyBy(t), look)
+}
+
+// answers waits until an instance answers its status checks, if the roll-out looks
+// at those.
+func (e *execution) answers(ctx context.Context, r *rolling, t *task, id string) error {
+	if status, _ := r.spec.Health.Checks(); !status {
+		return nil
+	}
+	e.tell(r, t.address, event.Progress, "%s runs: waiting for its status checks before its addresses move", id)
+	return e.becomesHealthy(ctx, r, t.address, r.healthyBy(t), e.statusProbe(id))
 }
 
 // healthyNow waits for the health of one that has taken the new build.
@@ -159,7 +181,7 @@ func (e *execution) healthyNow(ctx context.Context, r *rolling, it *item) error 
 	if err != nil {
 		return err
 	}
-	return e.becomesHealthy(ctx, r, it.Address, look)
+	return e.becomesHealthy(ctx, r, it.Address, time.Now().Add(r.deadline()), look)
 }
 
 // groupsOf are the target groups that an item's instance is in.

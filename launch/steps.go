@@ -282,8 +282,9 @@ func (e *execution) resourceTask(it *item, spec any) *task {
 	} else if it.action != Replace {
 		t.old = before
 	}
-	t.replacing = it.action == Replace || it.resumed
+	t.replacing, t.resumed = it.action == Replace || it.resumed, it.resumed
 	if r := e.rolled[it.Address]; r != nil {
+		t.answers = func(ctx context.Context, id string) error { return e.answers(ctx, r, t, id) }
 		t.becomesHealthy = func(ctx context.Context, i types.Instance) error { return e.serves(ctx, r, t, i) }
 	}
 	return t

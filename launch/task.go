@@ -27,6 +27,7 @@ type task struct {
 	tags       map[string]string // for what is made, beside run and generation
 	old        []*found          // what is being replaced, newest first
 	replacing  bool
+	resumed    bool     // an earlier run has begun the replacement
 	restarted  bool     // an instance has been stopped and started
 	destroying bool     // all of the environment goes
 	groups     []string // the target groups that an instance has been put into
@@ -39,8 +40,12 @@ type task struct {
 	// becomesHealthy waits until an instance serves as its roll-out wants it; nil
 	// for one that is part of none.
 	becomesHealthy func(ctx context.Context, i types.Instance) error
-	started        time.Time
-	sink           event.Sink
+	// answers waits until an instance answers its status checks as its roll-out
+	// wants it; nil for one that is part of none.
+	answers func(ctx context.Context, id string) error
+	ends    time.Time // the deadline for its health, once it is looked at
+	started time.Time
+	sink    event.Sink
 }
 
 var errGenerations = errors.New("every client token that could be tried belongs to something that is gone; wait a day, or give the definition another uuid")

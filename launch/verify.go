@@ -15,13 +15,17 @@ import (
 
 // verify asks the region what the definitions alone cannot tell, and only about
 // what is going to be made or changed: whether its zones, instance types
-// and instance profiles exist there, and whether a type runs the architecture of its image.
+// and instance profiles exist there, whether a type runs the architecture of its
+// image, and whether it takes the addresses that it is given.
 func (p *planner) verify(ctx context.Context) error {
 	var problems diag.List
 	if err := p.verifyZones(ctx, &problems); err != nil {
 		return err
 	}
 	if err := p.verifyTypes(ctx, &problems); err != nil {
+		return err
+	}
+	if err := p.verifyAddresses(ctx, &problems); err != nil {
 		return err
 	}
 	if err := p.verifyProfiles(ctx, &problems); err != nil {
@@ -78,7 +82,7 @@ func zoneOf(spec any) string {
 // has, of each of which it is asked once.
 func (w *world) instanceTypes(ctx context.Context, names []string) (map[string][]string, error) {
 	if w.offered == nil {
-		w.offered = map[string][]string{}
+		w.offered, w.ipv4 = map[string][]string{}, map[string]int{}
 	}
 	unknown := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return w.offered[name] != nil })
 	err := cloud.Batches(unknown, maxFilterValues, func(names []string) error {
@@ -92,6 +96,9 @@ func (w *world) instanceTypes(ctx context.Context, names []string) (map[string][
 					}
 				}
 				w.offered[string(t.InstanceType)] = architectures
+				if t.NetworkInfo != nil {
+					w.ipv4[string(t.InstanceType)] = int(aws.ToInt32(t.NetworkInfo.Ipv4AddressesPerInterface))
+				}
 			}
 		})
 	})

@@ -32,6 +32,7 @@ type world struct {
 	// and architecture.
 	variants map[string]map[string]build
 	offered  map[string][]string // architectures of the instance types that were asked for
+	ipv4     map[string]int      // private addresses an interface, of those of the types that say it
 	unbuilt  map[string]error    // images without a build that can be launched
 	adopted  map[string]*found   // what definitions adopt, by their UUID
 	book     *nameBook
