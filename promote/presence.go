@@ -61,27 +61,33 @@ func (s *stock) counterpart(ctx context.Context, b BuildInfo) (BuildInfo, bool, 
 }
 
 // locate finds the build that a name means in the environment, or else where it
-// can be brought from: one rung below, or wherever else the project is.
+// can be brought from: one rung below, or wherever else the project is. Whether it
+// may leave rungs out is the gates' matter.
 func (p *Promoter) locate(ctx context.Context, target, below *place, image, name string) (BuildInfo, error) {
 	b, missing := p.find(ctx, target, image, name)
 	if fail.ExitCode(missing) != fail.CodeInput {
 		return b, missing
 	}
-	elsewhere := []*place{below}
-	if below == nil {
-		var err error
-		if elsewhere, err = p.reachable(ctx); err != nil {
-			return b, err
-		}
-	}
 	tried := []*stock{target.stock}
-	for _, in := range elsewhere {
+	look := func(in *place) (BuildInfo, bool, error) {
 		if slices.Contains(tried, in.stock) {
-			continue
+			return b, false, nil
 		}
 		tried = append(tried, in.stock)
 		found, err := p.find(ctx, in, image, name)
-		if err == nil || fail.ExitCode(err) != fail.CodeInput {
+		return found, err == nil || fail.ExitCode(err) != fail.CodeInput, err
+	}
+	if below != nil {
+		if found, ok, err := look(below); ok {
+			return found, err
+		}
+	}
+	places, err := p.reachable(ctx)
+	if err != nil {
+		return b, err
+	}
+	for _, in := range places {
+		if found, ok, err := look(in); ok {
 			return found, err
 		}
 	}

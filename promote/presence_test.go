@@ -170,6 +170,16 @@ func TestAbroad(t *testing.T) {
 	if own := w.images("abroad"); len(own) != 0 {
 		t.Errorf("%d copies of its own", len(own))
 	}
+
+	// A rung that it never was on is told of, and left out if that is asked for.
+	r := Request{Image: "web", To: "prod", Build: "1"}
+	if _, err := w.promoter().Promote(t.Context(), r); fail.ExitCode(err) != fail.CodeInput || !strings.Contains(err.Error(), "was never current in test, one rung below") {
+		t.Errorf("without its rung: %v", err)
+	}
+	r.SkipLadder, r.Reason = true, "r"
+	if move, err := w.promoter().Promote(t.Context(), r); err != nil || move.To.Version != "1" {
+		t.Errorf("leaving out the rung: %+v, %v", move, err)
+	}
 }
 
 // A copy that is shared lies in the account that shares it, also in a region where
