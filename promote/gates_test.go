@@ -198,13 +198,18 @@ func TestFindings(t *testing.T) {
 		{"grype", `{"matches": [{"vulnerability": {"severity": "Negligible"}}, {"vulnerability": {"severity": "Critical"}}]}`, map[string]int{"none": 1, "critical": 1}},
 		{"inspector", `{"findings": [{"severity": "MEDIUM"}, {"severity": "INFORMATIONAL"}]}`, map[string]int{"medium": 1, "none": 1}},
 		{"nothing found", `{"findings": []}`, map[string]int{}},
+		{"nothing found by Trivy", `{"SchemaVersion": 2, "ArtifactName": "ami-1", "Results": [{"Target": "debian"}]}`, map[string]int{}},
+		{"related and ignored", `{"matches": [{"vulnerability": {"severity": "Low"}, "relatedVulnerabilities": [{"severity": "Critical"}]}], "ignoredMatches": [{"vulnerability": {"severity": "High"}}]}`, map[string]int{"low": 1}},
+		{"suppressed", `{"findings": [{"severity": "CRITICAL", "status": "SUPPRESSED"}, {"severity": "LOW", "status": "ACTIVE"}]}`, map[string]int{"low": 1}},
+		{"two pages", `{"findings": [{"severity": "LOW"}]} {"findings": [{"severity": "HIGH"}]}`, map[string]int{"low": 1, "high": 1}},
 	} {
 		got, err := Findings([]byte(c.report))
 		if err != nil || !maps.Equal(got, c.want) {
 			t.Errorf("%s: %v, %v", c.name, got, err)
 		}
 	}
-	for _, wrong := range []string{"", "high", `"high"`, `{"severity": "awful"}`} {
+	for _, wrong := range []string{"", "high", `"high"`, `{"severity": "awful"}`, `{"severity": 7}`, `{}`, `{"error": "denied"}`, `{"runs": [{"results": [{"level": "error"}]}]}`,
+		`{"findings": [{"title": "x"}]}`, `{"severity": "low"} garbage`} {
 		if _, err := Findings([]byte(wrong)); fail.ExitCode(err) != fail.CodeInput {
 			t.Errorf("%q: %v", wrong, err)
 		}

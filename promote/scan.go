@@ -1,11 +1,8 @@
 package promote
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -16,16 +13,6 @@ import (
 	"github.com/goldline-dev/goldline/internal/tags"
 )
 
-// severities, the least first.
-var severities = []string{"none", "low", "medium", "high", "critical"}
-
-// otherWords are what scanners call severities beside those.
-var otherWords = map[string]string{
-	"negligible": "none", "informational": "none", "info": "none", "undefined": "low", "untriaged": "low", "unknown": "low", "moderate": "medium", "important": "high",
-}
-
-func rank(severity string) int { return slices.Index(severities, severity) }
-
 // Scan is what a scan of a build found.
 type Scan struct {
 	Image    string         `json:"image"`
@@ -34,58 +21,6 @@ type Scan struct {
 	Severity string         `json:"severity"`
 	Found    map[string]int `json:"found"` // by severity
 	At       time.Time      `json:"at"`
-}
-
-// Findings reads the report of a scanner: JSON in which every key called
-// severity, in whatever case and place, says how bad one finding is. Trivy, Grype
-// and Amazon Inspector write such reports. It gives the number of findings by
-// severity.
-func Findings(report []byte) (map[string]int, error) {
-	decoder := json.NewDecoder(bytes.NewReader(report))
-	var document any
-	if err := decoder.Decode(&document); err != nil {
-		return nil, fail.Inputf("the findings are no JSON: %w", err)
-	}
-	switch document.(type) {
-	case map[string]any, []any:
-	default:
-		return nil, fail.Inputf("the findings are no report: expected an object or a list")
-	}
-	found := map[string]int{}
-	if err := severitiesIn(document, found); err != nil {
-		return nil, err
-	}
-	return found, nil
-}
-
-func severitiesIn(v any, found map[string]int) error {
-	switch v := v.(type) {
-	case []any:
-		for _, e := range v {
-			if err := severitiesIn(e, found); err != nil {
-				return err
-			}
-		}
-	case map[string]any:
-		for key, e := range v {
-			word, text := e.(string)
-			if !strings.EqualFold(key, "severity") || !text {
-				if err := severitiesIn(e, found); err != nil {
-					return err
-				}
-				continue
-			}
-			severity := strings.ToLower(word)
-			if other, ok := otherWords[severity]; ok {
-				severity = other
-			}
-			if rank(severity) < 0 {
-				return fail.WithHint(fail.Inputf("the findings have a severity %q", word), "known are %s", strings.Join(severities, ", "))
-			}
-			found[severity]++
-		}
-	}
-	return nil
 }
 
 // Scanned records on a build, with its copies in all accounts and regions that
