@@ -105,6 +105,7 @@ type bake struct {
 	unremoved []string // provisionStep: what it could not remove from the builder
 	ami       made     // imageStep
 	amiName   string
+	instead   string      // reuseStep: the revoked AMI with the same inputs, in whose place another is made
 	untagged  []types.Tag // tags that the snapshots have still to get
 	accepted  bool        // finishStep or trialStep: the AMI stays
 	tests     string      // fingerprintStep: digest of the recipe's tests

@@ -198,6 +198,9 @@ func (b *bake) nameOfAMI() (string, error) {
 	if b.options.Rebake {
 		end += "-" + short(digestOf(b.options.Run, b.started.Format(time.RFC3339Nano))) // the first one keeps its name
 	}
+	if b.instead != "" {
+		end += "-" + short(digestOf(b.instead))
+	}
 	name := cleanName(b.options.Project + "/" + b.image.Name + "/" + b.version)
 	return name[:min(len(name), 128-len(end))] + end, nil
 }

@@ -58,6 +58,7 @@ func (reuseStep) run(ctx context.Context, b *bake) error {
 	}
 	if ami, why, err := b.revoked(ctx, b.image.Name, b.fingerprint); err != nil || ami != "" {
 		b.say(event.Progress, "%s has this fingerprint and is revoked (%s): baking anew", ami, why)
+		b.instead = ami
 		return err
 	}
 	return nil

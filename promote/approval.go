@@ -181,7 +181,9 @@ func (p *Promoter) approve(ctx context.Context, target *place, b BuildInfo, a Ap
 }
 
 // key names a build in all accounts and regions.
-func (b BuildInfo) key() string { return token(b.Image, b.Version, b.Fingerprint) }
+func (b BuildInfo) key() string {
+	return token(b.Image, b.Version, b.Fingerprint, b.tag(tags.Run))
+}
 
 // approvals reads who agreed to a build.
 func (p *Promoter) approvals(ctx context.Context, in *place, b BuildInfo) ([]Approval, error) {

@@ -15,7 +15,8 @@ type Standing struct {
 	Version     string    `json:"version"` // of the build
 	Since       time.Time `json:"since"`
 	// Missing tells that the build is gone: nothing can be launched from it.
-	Missing bool `json:"missing"`
+	Missing bool   `json:"missing"`
+	Revoked string `json:"revoked,omitempty"` // why it is used no more
 	// Architectures are the AMIs of a build for several, by architecture.
 	Architectures map[string]string `json:"architectures,omitempty"`
 }
@@ -55,6 +56,7 @@ func (l *place) standing(ctx context.Context, image string) (Standing, error) {
 	for _, b := range builds {
 		if b.has(s.AMI) {
 			s.Version, s.Missing, s.Architectures = b.Version, b.State == incomplete, b.Architectures
+			s.Revoked = b.Revoked
 		}
 	}
 	return s, err

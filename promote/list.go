@@ -106,8 +106,9 @@ type Deployment struct {
 	Architecture string    `json:"architecture"`
 	Version      string    `json:"version"`
 	State        string    `json:"state"`
-	Since        time.Time `json:"since"`   // when it was launched
-	Current      bool      `json:"current"` // it runs the build that the pointer names
+	Since        time.Time `json:"since"`             // when it was launched
+	Current      bool      `json:"current"`           // it runs the build that the pointer names
+	Revoked      string    `json:"revoked,omitempty"` // why that build is used no more
 }
 
 // DeployedAnywhere gives what runs in every environment that the caller gets
@@ -195,7 +196,7 @@ func deployment(in *place, i types.Instance, builds map[string]BuildInfo, pointe
 	}
 	b, ok := builds[d.AMI]
 	if ok {
-		d.Image, d.Version = b.Image, b.Version
+		d.Image, d.Version, d.Revoked = b.Image, b.Version, b.Revoked
 	}
 	current := pointers[d.Image].AMI
 	d.Current = current != "" && (current == d.AMI || ok && b.has(current))

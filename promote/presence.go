@@ -37,7 +37,22 @@ const copyTime = 3 * time.Hour
 // they are of the same one.
 func (b BuildInfo) same(other BuildInfo) bool {
 	return b.AMI == other.AMI || b.Version != "" && b.Image == other.Image && b.Version == other.Version && b.Fingerprint == other.Fingerprint &&
-		(len(b.parts) > 0 || b.Architecture == other.Architecture)
+		(len(b.parts) > 0 || b.Architecture == other.Architecture) && b.sameBake(other)
+}
+
+// sameBake tells whether AMIs come from the same bakes: the same inputs may be baked
+// again under the same version, and what was revoked or approved of one build is
+// not of the other.
+func (b BuildInfo) sameBake(other BuildInfo) bool {
+	for _, part := range b.all() {
+		for _, there := range other.all() {
+			one, two := part.tag(tags.Run), there.tag(tags.Run)
+			if part.Architecture == there.Architecture && one != "" && two != "" && one != two {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // counterpart gives a build as it is in an account and region, or false.

@@ -410,3 +410,49 @@ func TestRevoke(t *testing.T) {
 		t.Errorf("the newest build that may be used is %+v", move)
 	}
 }
+
+// The same inputs, baked again under the same version, are another build: what was
+// said of one holds for that one alone.
+func TestBakedAgainIsAnotherBuild(t *testing.T) {
+	w := wide(t)
+	of := func(run string) string {
+		id := w.build("web", run[:1])
+		_, err := w.cloud.EC2.CreateTags(t.Context(), &ec2.CreateTagsInput{Resources: []string{id}, Tags: cloud.Tags(map[string]string{tags.Run: run, tags.Version: "7", tags.Fingerprint: "f777777"})})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	first := of("1st")
+	w.promote("web", "dev", first)
+	w.promote("web", "test", first)
+	if _, err := w.promoter().Approve(t.Context(), first, "prod", ""); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.promoter().Revoke(t.Context(), first, "r"); err != nil {
+		t.Fatal(err)
+	}
+	second := of("2nd")
+	w.promote("web", "dev", second)
+	if move := w.promote("web", "test", ""); move.To.AMI != second || !move.Changed {
+		t.Errorf("the second in test: %+v", move)
+	}
+	p := w.promoter()
+	in, err := p.place(t.Context(), "prod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	test, err := p.place(t.Context(), "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for ami, want := range map[string]int{first: 1, second: 0} {
+		b, err := p.find(t.Context(), test, "web", ami)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if all, err := p.approvals(t.Context(), in, b); err != nil || len(all) != want {
+			t.Errorf("approvals of %s: %+v, %v", ami, all, err)
+		}
+	}
+}

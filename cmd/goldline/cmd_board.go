@@ -35,15 +35,19 @@ func (r boardReport) text(t *text) {
 }
 
 func standing(s promote.Standing) string {
+	name := s.Version
+	if name == "" {
+		name = s.AMI
+	}
 	switch {
 	case s.AMI == "":
 		return "-"
 	case s.Missing:
 		return s.AMI + " (missing)"
-	case s.Version == "":
-		return s.AMI
+	case s.Revoked != "":
+		return name + " (revoked)"
 	}
-	return s.Version
+	return name
 }
 
 func newImagesBoard(p *program) *cobra.Command {

@@ -250,14 +250,15 @@ func (r historyReport) text(t *text) {
 	for _, e := range r.History {
 		state := ""
 		switch {
-		case e.Current:
-			state = "current"
 		case e.Revoked != "":
 			state = "revoked"
 		case e.Failed != "":
 			state = "failed"
 		case !e.Exists:
 			state = "missing"
+		}
+		if e.Current {
+			state = strings.TrimSuffix("current, "+state, ", ")
 		}
 		row := []string{strconv.FormatInt(e.Pointer, 10), moment(e.At), orDash(e.Version), e.AMI, e.Action, orDash(e.By), orDash(e.Run), state, e.Reason}
 		if r.all {
@@ -336,6 +337,9 @@ func (r deployedReport) text(t *text) {
 		current := "current"
 		if !d.Current {
 			current = "not current"
+		}
+		if d.Revoked != "" {
+			current += ", revoked"
 		}
 		rows = append(rows, []string{d.Address, d.Instance, orDash(d.Image), d.AMI, orDash(d.Version), d.State, moment(d.Since), current})
 		if r.all {

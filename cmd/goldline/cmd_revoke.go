@@ -75,6 +75,9 @@ before it.`,
 				return nil, err
 			}
 			revoked, err := promoter.Revoke(ctx, args[0], reason)
+			if revoked.Image == "" {
+				return nil, err
+			}
 			r := revokeReport{Revocation: revoked, RolledBack: []promote.Move{}}
 			if err != nil || !rollback {
 				for _, s := range revoked.Current {
