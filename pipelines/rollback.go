@@ -150,6 +150,13 @@ func (b *goBack) forward(ctx context.Context, targets []target) (*launch.Plan, l
 				return nil, launch.Result{}, clean(err)
 			}
 			if found {
+				// The earlier run may have been one that took its move back, and had begun with
+				// further regions.
+				again, err := b.promoter.Rollback(ctx, t.image, b.environment, move.To.AMI)
+				if err != nil {
+					return nil, launch.Result{}, err
+				}
+				move.Regions = again.Regions
 				move.Changed = true // by the earlier run: this one takes it back if it cannot finish it
 				b.moves = append(b.moves, move)
 				continue

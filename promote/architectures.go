@@ -1,14 +1,11 @@
 package promote
 
 import (
-	"context"
-	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/goldline-dev/goldline/internal/cloud"
-	"github.com/goldline-dev/goldline/internal/graph"
 	"github.com/goldline-dev/goldline/internal/tags"
 )
 
@@ -117,23 +114,4 @@ func joined(parts []BuildInfo) BuildInfo {
 		whole.State = incomplete
 	}
 	return whole
-}
-
-// bringAll brings a build to an environment, all of its AMIs at the same time.
-func (p *Promoter) bringAll(ctx context.Context, target *place, b BuildInfo) (BuildInfo, error) {
-	if len(b.parts) == 0 {
-		return p.bring(ctx, target, b)
-	}
-	err := graph.Each(ctx, 0, len(b.parts), func(ctx context.Context, i int) error {
-		_, err := p.bring(ctx, target, b.parts[i])
-		return err
-	})
-	if err != nil {
-		return b, err
-	}
-	there, ok, err := target.stock.counterpart(ctx, b)
-	if err == nil && !ok {
-		err = fmt.Errorf("the AMIs of build %s are there, but do not show as one", b.Ref())
-	}
-	return there, err
 }

@@ -2,7 +2,12 @@ package promote
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"time"
+
+	"github.com/goldline-dev/goldline/internal/cloud"
+	"github.com/goldline-dev/goldline/internal/event"
 )
 
 // Standing is the build of an image that is current in an environment.
@@ -19,6 +24,24 @@ type Standing struct {
 	Revoked string `json:"revoked,omitempty"` // why it is used no more
 	// Architectures are the AMIs of a build for several, by architecture.
 	Architectures map[string]string `json:"architectures,omitempty"`
+	// Regions are the further regions of the environment, in its order.
+	Regions []Regional `json:"regions,omitempty"`
+}
+
+// Regional is what a further region of an environment shows of an image.
+type Regional struct {
+	Region  string    `json:"region"`
+	AMI     string    `json:"ami"`     // empty where it shows none
+	Version string    `json:"version"` // of the build
+	Since   time.Time `json:"since"`
+	Missing bool      `json:"missing"` // the build is gone there
+	Revoked string    `json:"revoked,omitempty"`
+	// Lags tells that this is not the build that is current in the environment, or
+	// not all of it.
+	Lags bool `json:"lags"`
+	// Error is why it cannot be told what the region shows.
+	Error         string            `json:"error,omitempty"`
+	Architectures map[string]string `json:"architectures,omitempty"`
 }
 
 // Board says which build of every image is current in every environment that
@@ -28,10 +51,33 @@ func (p *Promoter) Board(ctx context.Context) ([]Standing, error) {
 	if err != nil {
 		return nil, err
 	}
+	return p.board(ctx, places)
+}
+
+// Further is the part of Board that tells of environments with further regions:
+// the one that is named, or all.
+func (p *Promoter) Further(ctx context.Context, environment string) ([]Standing, error) {
+	var places []*place
+	if environment == "" {
+		var err error
+		if places, err = p.reachable(ctx); err != nil {
+			return nil, err
+		}
+	} else {
+		in, err := p.place(ctx, environment)
+		if err != nil {
+			return nil, err
+		}
+		places = []*place{in}
+	}
+	return p.board(ctx, slices.DeleteFunc(places, func(in *place) bool { return len(in.further) == 0 }))
+}
+
+func (p *Promoter) board(ctx context.Context, places []*place) ([]Standing, error) {
 	board := []Standing{}
 	for _, image := range p.project.ImageNames() {
 		for _, in := range places {
-			s, err := in.standing(ctx, image)
+			s, err := p.standing(ctx, in, image)
 			if err != nil {
 				return nil, err
 			}
@@ -41,23 +87,49 @@ func (p *Promoter) Board(ctx context.Context) ([]Standing, error) {
 	return board, nil
 }
 
-func (l *place) standing(ctx context.Context, image string) (Standing, error) {
-	s := Standing{Image: image, Environment: l.env.Name, Account: l.cloud.Account, Region: l.cloud.Region}
-	pointers, err := l.current(ctx)
+// standing is what is current of an image in an environment, in all its regions. A
+// further region that does not answer is told of, and known by its error.
+func (p *Promoter) standing(ctx context.Context, in *place, image string) (Standing, error) {
+	s := Standing{Image: image, Environment: in.env.Name, Account: in.cloud.Account, Region: in.cloud.Region}
+	b, pointer, missing, err := in.shown(ctx, image)
 	if err != nil {
 		return s, err
 	}
-	pointer, ok := pointers[image]
-	if !ok || pointer.AMI == "" {
-		return s, nil
+	s.AMI, s.Version, s.Since, s.Missing, s.Revoked, s.Architectures = pointer.AMI, b.Version, pointer.Since, missing, b.Revoked, b.Architectures
+	for _, beside := range in.further {
+		r := Regional{Region: beside.cloud.Region, Lags: true}
+		there, pointer, missing, err := beside.shown(ctx, image)
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return s, err
+		case err != nil:
+			r.Error = err.Error()
+			p.sink.Emit(event.Event{Kind: event.Warning, Message: fmt.Sprintf("what %s shows of %s cannot be told: %v", beside, image, err)})
+		default:
+			r.AMI, r.Version, r.Since, r.Missing, r.Revoked, r.Architectures = pointer.AMI, there.Version, pointer.Since, missing, there.Revoked, there.Architectures
+			r.Lags = pointer.AMI != s.AMI && !(there.AMI != "" && b.same(there)) || len(behind(pointer, there)) > 0
+		}
+		s.Regions = append(s.Regions, r)
 	}
-	s.AMI, s.Since, s.Missing = pointer.AMI, pointer.Since, true
+	return s, nil
+}
+
+// shown is the build of an image that a place shows, and whether it is gone there.
+// Of one that is gone nothing is known but the pointer.
+func (l *place) shown(ctx context.Context, image string) (b BuildInfo, pointer cloud.Pointer, missing bool, err error) {
+	pointers, err := l.current(ctx)
+	if err != nil {
+		return b, pointer, false, err
+	}
+	pointer = pointers[image]
+	if pointer.AMI == "" {
+		return b, pointer, false, nil
+	}
 	builds, err := l.stock.all(ctx)
 	for _, b := range builds {
-		if b.has(s.AMI) {
-			s.Version, s.Missing, s.Architectures = b.Version, b.State == incomplete, b.Architectures
-			s.Revoked = b.Revoked
+		if b.has(pointer.AMI) {
+			return b, pointer, b.State == incomplete, err
 		}
 	}
-	return s, err
+	return b, pointer, true, err
 }

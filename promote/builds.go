@@ -75,6 +75,7 @@ type stock struct {
 	mu     sync.Mutex
 	builds []BuildInfo // the newest first; nil until they are read
 	read   bool
+	begun  map[string]*beginning // copies to here
 }
 
 // all lists the builds, newest first.

@@ -45,7 +45,16 @@ func (p *Promoter) unfailed(ctx context.Context, target *place, b BuildInfo, ret
 	if err != nil {
 		return err
 	}
-	return p.unlabel(ctx, target, []string{there.AMI}, tags.FailedIn(target.env.Name))
+	for _, in := range append(slices.Clone(target.further), target) { // its own last: that mark is what counts
+		there, ok, err := in.stock.counterpart(ctx, b)
+		if err == nil && ok && there.Failed[target.env.Name] != "" {
+			err = p.unlabel(ctx, in, []string{there.AMI}, tags.FailedIn(target.env.Name))
+		}
+		if err != nil {
+			return in.wrong(err)
+		}
+	}
+	return nil
 }
 
 func (p *Promoter) unlabel(ctx context.Context, in *place, amis []string, key string) error {
@@ -54,14 +63,14 @@ func (p *Promoter) unlabel(ctx context.Context, in *place, amis []string, key st
 	}
 	_, err := in.cloud.EC2.DeleteTags(ctx, &ec2.DeleteTagsInput{Resources: amis, Tags: []types.Tag{{Key: &key}}})
 	if err != nil {
-		return fmt.Errorf("tag %s in %s: %w", amis[0], in.env.Name, err)
+		return fmt.Errorf("tag %s in %s: %w", amis[0], in, err)
 	}
 	in.stock.forget()
 	return nil
 }
 
-// Fail marks builds, by AMI, as failed in an environment: they are not promoted
-// to it again unasked, and nothing goes back to them.
+// Fail marks builds, by AMI, as failed in an environment, in its further regions
+// too: they are not promoted to it again unasked, and nothing goes back to them.
 func (p *Promoter) Fail(ctx context.Context, environment string, amis []string, why string) error {
 	if len(amis) == 0 {
 		return nil
@@ -74,8 +83,31 @@ func (p *Promoter) Fail(ctx context.Context, environment string, amis []string, 
 	if err != nil {
 		return err
 	}
+	builds, err := in.stock.all(ctx)
+	if err != nil {
+		return err
+	}
 	text := []rune(time.Now().UTC().Format(time.RFC3339) + " run " + p.run + ": " + why)
-	return p.label(ctx, environment, amis, tags.FailedIn(environment), string(text[:min(len(text), longestTag)]))
+	value := string(text[:min(len(text), longestTag)])
+	for _, beside := range in.further {
+		var copies []string
+		for _, b := range builds {
+			if !slices.ContainsFunc(amis, b.has) {
+				continue
+			}
+			there, ok, err := beside.stock.counterpart(ctx, b)
+			if err != nil {
+				return beside.wrong(err)
+			}
+			if ok {
+				copies = append(copies, there.AMI)
+			}
+		}
+		if err := p.label(ctx, beside, copies, tags.FailedIn(environment), value); err != nil {
+			return beside.wrong(err)
+		}
+	}
+	return p.label(ctx, in, amis, tags.FailedIn(environment), value)
 }
 
 // Pass marks the builds that are current in an environment as known to run well
@@ -106,7 +138,7 @@ func (p *Promoter) Pass(ctx context.Context, environment string) error {
 		}
 		amis = slices.DeleteFunc(amis, func(ami string) bool { return !slices.Contains(now, ami) })
 	}
-	err = p.label(ctx, environment, amis, tags.PassedIn(environment), time.Now().UTC().Format(time.RFC3339))
+	err = p.label(ctx, in, amis, tags.PassedIn(environment), time.Now().UTC().Format(time.RFC3339))
 	if err == nil {
 		return nil
 	}
@@ -126,17 +158,13 @@ func (p *Promoter) unjudged(ctx context.Context, in *place) ([]string, error) {
 	return amis, err
 }
 
-func (p *Promoter) label(ctx context.Context, environment string, amis []string, key, value string) error {
+func (p *Promoter) label(ctx context.Context, in *place, amis []string, key, value string) error {
 	if len(amis) == 0 {
 		return nil
 	}
-	in, err := p.place(ctx, environment)
+	_, err := in.cloud.EC2.CreateTags(ctx, &ec2.CreateTagsInput{Resources: amis, Tags: cloud.Tags(map[string]string{key: value})})
 	if err != nil {
-		return err
-	}
-	_, err = in.cloud.EC2.CreateTags(ctx, &ec2.CreateTagsInput{Resources: amis, Tags: cloud.Tags(map[string]string{key: value})})
-	if err != nil {
-		return fmt.Errorf("tag %s in %s: %w", amis[0], environment, err)
+		return fmt.Errorf("tag %s in %s: %w", amis[0], in, err)
 	}
 	in.stock.forget()
 	return nil

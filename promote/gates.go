@@ -251,7 +251,7 @@ func (p *Promoter) Checked(ctx context.Context, environment, check string, amis 
 		}
 	}
 	if passed {
-		return p.label(ctx, environment, changed, key, time.Now().UTC().Format(time.RFC3339))
+		return p.label(ctx, in, changed, key, time.Now().UTC().Format(time.RFC3339))
 	}
 	return p.unlabel(ctx, in, changed, key)
 }

@@ -152,7 +152,10 @@ func (p *Promoter) rollback(ctx context.Context, image, environment, to, why str
 	}
 	var build BuildInfo
 	if to == "" {
-		target, ok := previous(entries)
+		target, ok, err := p.before(ctx, in, image, entries)
+		if err != nil {
+			return Move{}, err
+		}
 		if !ok {
 			err := fail.Inputf("there is no previous build: the history holds %s", countBuilds(entries))
 			return Move{}, fail.WithHint(err, "goldline images history %s --env %s shows it; goldline promote %s --to %s makes another build current", image, environment, image, environment)
@@ -170,7 +173,25 @@ func (p *Promoter) rollback(ctx context.Context, image, environment, to, why str
 	if err := build.usable(in.stock); err != nil {
 		return Move{}, err
 	}
-	return p.point(ctx, in, build, note{Run: p.run, Action: actionRollback, Reason: why})
+	arrivals, err := p.returning(ctx, in, build)
+	if err != nil {
+		return Move{}, err
+	}
+	return p.point(ctx, arrivals, note{Run: p.run, Action: actionRollback, Reason: why})
+}
+
+// before is what an environment goes back to: the previous build or, where a
+// promotion was cut short that had reached further regions, the build that is
+// current all the while.
+func (p *Promoter) before(ctx context.Context, in *place, image string, entries []Entry) (Entry, bool, error) {
+	if len(entries) > 0 {
+		current := entries[len(entries)-1]
+		if cut, err := p.cutShort(ctx, in, image, current.Pointer); cut || err != nil {
+			return current, true, err
+		}
+	}
+	target, ok := previous(entries)
+	return target, ok, nil
 }
 
 // Unfinished tells whether an earlier rollback moved the pointer and was then
@@ -207,8 +228,12 @@ func (p *Promoter) Restore(ctx context.Context, m Move) error {
 		return err
 	}
 	build, err := p.find(ctx, in, m.Image, m.From.AMI)
+	var to []arrival
 	if err == nil {
-		_, err = p.point(ctx, in, build, note{Run: p.run, Action: actionRestore, Reason: "its launch failed"})
+		to, err = p.returning(ctx, in, build)
+	}
+	if err == nil {
+		_, err = p.point(ctx, to, note{Run: p.run, Action: actionRestore, Reason: "its launch failed"})
 	}
 	if err != nil {
 		return fmt.Errorf("restore %s in %s: %w", m.Image, m.Environment, err)

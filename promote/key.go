@@ -31,16 +31,22 @@ func (p *Promoter) unlocked(ctx context.Context, target *place, b BuildInfo) err
 			return err
 		}
 	}
-	if b.Account == target.cloud.Account || !encrypted(b.image) {
+	if b.Account == target.cloud.Account {
 		return nil
 	}
 	if !copies && b.Region != target.cloud.Region {
-		_, there, err := p.beside(b.at, target.cloud.Region).counterpart(ctx, b)
-		if err == nil && !there {
+		copied, there, err := p.beside(b.at, target.cloud.Region).counterpart(ctx, b)
+		if err == nil && !there && encrypted(b.image) {
 			err = fail.Inputf("build %s is encrypted, and a copy of it in %s would be under AWS's own key there, which account %s can never use", b.Ref(), target.cloud.Region, target.cloud.Account)
 			err = fail.WithHint(err, "give environment %s image_access: copy with an image_kms_key_id, or bake %s to %s with ami_regions and region_kms_key_ids", target.env.Name, b.Image, target.cloud.Region)
 		}
-		return err
+		if err != nil || !there {
+			return err
+		}
+		b = copied // what is shared is this one
+	}
+	if !encrypted(b.image) {
+		return nil
 	}
 	keys, err := b.keys(ctx)
 	if err != nil {
@@ -154,7 +160,7 @@ func forEverybody(policy string) bool {
 
 // serves refuses a key of the environment that its copies cannot be made under.
 func serves(ctx context.Context, target *place) error {
-	key := target.env.ImageKMSKeyID
+	key := target.env.ImageKMSKeyID.In(target.cloud.Region)
 	if key == "" {
 		return nil
 	}

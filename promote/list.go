@@ -13,6 +13,7 @@ import (
 	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/event"
 	"github.com/goldline-dev/goldline/internal/fail"
+	"github.com/goldline-dev/goldline/internal/graph"
 	"github.com/goldline-dev/goldline/internal/tags"
 )
 
@@ -28,6 +29,9 @@ func (p *Promoter) List(ctx context.Context, image string) ([]BuildInfo, error) 
 	}
 	places, err := p.reachable(ctx)
 	if err != nil {
+		return nil, err
+	}
+	if places, err = p.answering(ctx, everywhere(places)); err != nil {
 		return nil, err
 	}
 	all, seen := []BuildInfo{}, map[string]bool{}
@@ -52,7 +56,7 @@ func (p *Promoter) List(ctx context.Context, image string) ([]BuildInfo, error) 
 			return nil, err
 		}
 		for i := range all {
-			if all[i].has(pointers[all[i].Image].AMI) && all[i].Region == in.cloud.Region {
+			if all[i].has(pointers[all[i].Image].AMI) && all[i].Region == in.cloud.Region && !slices.Contains(all[i].Environments, in.env.Name) {
 				all[i].Environments = append(slices.Clone(all[i].Environments), in.env.Name)
 			}
 		}
@@ -64,6 +68,37 @@ func (p *Promoter) List(ctx context.Context, image string) ([]BuildInfo, error) 
 		return all[i].Created.After(all[j].Created)
 	})
 	return all, nil
+}
+
+// answering reads the builds and pointers of places. A further region that does not
+// answer is told of and left out: the rest is worth knowing all the same, and most
+// when a region is gone.
+func (p *Promoter) answering(ctx context.Context, places []*place) ([]*place, error) {
+	errs := make([]error, len(places))
+	err := graph.Each(ctx, 0, len(places), func(ctx context.Context, i int) error {
+		in := places[i]
+		_, err := in.stock.all(ctx)
+		if err == nil {
+			_, err = in.current(ctx)
+		}
+		if !in.beside || ctx.Err() != nil {
+			return err
+		}
+		errs[i] = err
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	var answered []*place
+	for i, in := range places {
+		if errs[i] == nil {
+			answered = append(answered, in)
+			continue
+		}
+		p.sink.Emit(event.Event{Kind: event.Warning, Message: fmt.Sprintf("left out: region %s of environment %s: %v", in.cloud.Region, in.env.Name, errs[i])})
+	}
+	return answered, nil
 }
 
 // reachable opens every environment that the caller gets into.

@@ -29,10 +29,14 @@ type Return struct {
 	From  Ref    `json:"from"` // current now
 	// To was current then. Where it is empty nothing was, and From stays.
 	To Ref `json:"to"`
+	// Regions are further regions that show something else than From.
+	Regions []string `json:"regions,omitempty"`
 }
 
-// Moves tells whether another build becomes current.
-func (r Return) Moves() bool { return r.To.AMI != "" && r.To.AMI != r.From.AMI }
+// Moves tells whether another build becomes current, in some region at least.
+func (r Return) Moves() bool {
+	return r.To.AMI != "" && (r.To.AMI != r.From.AMI || len(r.Regions) > 0)
+}
 
 // Past says how images of an environment go back to how it was: for each one that
 // has a current build what was current then. Builds that are gone or revoked are
@@ -62,7 +66,11 @@ func (p *Promoter) Past(ctx context.Context, environment string, images []string
 			continue
 		}
 		now := entries[len(entries)-1]
-		r := Return{Image: image, From: Ref{AMI: now.AMI, Version: now.Version}}
+		lagging, err := p.lagging(ctx, environment, image)
+		if err != nil {
+			return nil, unchanged(err)
+		}
+		r := Return{Image: image, From: Ref{AMI: now.AMI, Version: now.Version}, Regions: lagging}
 		if then, ok := currentAt(entries, at); ok {
 			known = true
 			r.To = Ref{AMI: then.AMI, Version: then.Version}
@@ -80,6 +88,24 @@ func (p *Promoter) Past(ctx context.Context, environment string, images []string
 		return nil, fail.WithHint(fail.Inputf("no build was current in %s at %s", environment, m), "goldline images history --env %s shows since when there are some", environment)
 	}
 	return returns, nil
+}
+
+// lagging are the further regions of an environment that show another build than
+// the one that is current there.
+func (p *Promoter) lagging(ctx context.Context, environment, image string) ([]string, error) {
+	standings, err := p.Further(ctx, environment)
+	if err != nil {
+		return nil, err
+	}
+	var regions []string
+	for _, s := range standings {
+		for _, r := range s.Regions {
+			if s.Image == image && r.Lags {
+				regions = append(regions, r.Region)
+			}
+		}
+	}
+	return regions, nil
 }
 
 // currentAt is what was current at a time.

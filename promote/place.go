@@ -11,28 +11,34 @@ import (
 	"github.com/goldline-dev/goldline/internal/project"
 )
 
-// place is an environment as the cloud has it: its account, its region, its
-// pointers.
+// place is an environment as the cloud has it in one region: its account, its
+// builds, its pointers.
 type place struct {
-	env   *project.Environment
-	cloud *cloud.Cloud
-	stock *stock
-	name  string // of the project
+	env     *project.Environment
+	cloud   *cloud.Cloud
+	stock   *stock
+	name    string   // of the project
+	beside  bool     // the region is one of the environment's further ones
+	further []*place // those, for the place of its own region
 
 	mu       sync.Mutex
 	pointers map[string]cloud.Pointer // nil until they are read
 	read     time.Time                // when that was begun
 }
 
-// place opens an environment.
+// place opens an environment in its own region, with the further ones beside it.
 func (p *Promoter) place(ctx context.Context, environment string) (*place, error) {
 	env, err := p.project.Environment(environment)
 	if err != nil {
 		return nil, err
 	}
-	c, err := p.provider.For(ctx, cloud.Target{Account: env.Account, Region: env.Region, Role: env.Role})
-	if err != nil {
-		return nil, fmt.Errorf("environment %s: %w", environment, err)
+	var clouds []*cloud.Cloud
+	for _, region := range env.AllRegions() {
+		c, err := p.provider.For(ctx, cloud.Target{Account: env.Account, Region: region, Role: env.Role})
+		if err != nil {
+			return nil, fmt.Errorf("environment %s: %w", environment, err)
+		}
+		clouds = append(clouds, c)
 	}
 	o := p.opened
 	o.mu.Lock()
@@ -40,14 +46,24 @@ func (p *Promoter) place(ctx context.Context, environment string) (*place, error
 	if known, ok := o.places[environment]; ok {
 		return known, nil
 	}
-	key := stockKey{account: env.Account, region: env.Region, role: env.Role}
-	if o.stocks[key] == nil {
-		o.stocks[key] = &stock{cloud: c, project: p.project.Name, key: key}
+	in := p.placeIn(env, clouds[0])
+	for _, c := range clouds[1:] {
+		there := p.placeIn(env, c)
+		there.beside = true
+		in.further = append(in.further, there)
 	}
-	o.stocks[key].owners = p.sharers(env.Account)
-	in := &place{env: env, cloud: c, stock: o.stocks[key], name: p.project.Name}
 	o.places[environment] = in
 	return in, nil
+}
+
+// placeIn is an environment in one region. The caller holds the lock.
+func (p *Promoter) placeIn(env *project.Environment, c *cloud.Cloud) *place {
+	key := stockKey{account: env.Account, region: c.Region, role: env.Role}
+	if p.opened.stocks[key] == nil {
+		p.opened.stocks[key] = &stock{cloud: c, project: p.project.Name, key: key}
+	}
+	p.opened.stocks[key].owners = p.sharers(env.Account)
+	return &place{env: env, cloud: c, stock: p.opened.stocks[key], name: p.project.Name}
 }
 
 // sharers are the accounts that may share builds with one.

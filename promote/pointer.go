@@ -13,9 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 	"github.com/goldline-dev/goldline/internal/cloud"
-	"github.com/goldline-dev/goldline/internal/event"
 	"github.com/goldline-dev/goldline/internal/fail"
-	"github.com/goldline-dev/goldline/internal/lease"
 	"github.com/goldline-dev/goldline/internal/tags"
 )
 
@@ -41,6 +39,11 @@ type note struct {
 	Reason  string `json:"reason,omitempty"`
 	From    string `json:"from,omitempty"`    // the AMI that was current before
 	Version string `json:"version,omitempty"` // of the build
+	// Own, on a pointer of a further region, is the version of the environment's own
+	// pointer that it goes with.
+	Own int64 `json:"own,omitempty"`
+
+	again string // the command that finishes the move
 }
 
 // longestDescription is what Parameter Store takes:
@@ -68,45 +71,6 @@ func noteOf(description string) note {
 		return note{Action: actionOther}
 	}
 	return n
-}
-
-// point makes a build current in an environment, and says so on the build.
-func (p *Promoter) point(ctx context.Context, in *place, b BuildInfo, n note) (Move, error) {
-	sink := event.Scope(p.sink, "", b.Image)
-	pointers, looked, err := in.look(ctx)
-	if err != nil {
-		return Move{}, err
-	}
-	before := pointers[b.Image]
-	move := Move{Image: b.Image, Environment: in.env.Name, From: p.ref(ctx, in, before.AMI), To: b.Ref(), At: before.Since, By: in.cloud.Caller, Reason: n.Reason}
-	behind := behind(before, b)
-	if before.AMI == b.AMI && len(behind) == 0 {
-		sink.Emit(event.Event{Kind: event.Progress, Message: fmt.Sprintf("%s is current in %s already", b.Ref(), in.env.Name)})
-		if b.promoted[in.env.Name] != "" {
-			return move, nil
-		}
-		return move, p.mark(ctx, in, b, before.Since) // a run that was killed has left it unmarked
-	}
-	ctx, moved, err := p.lease.Hold(ctx, in.cloud, in.env.Name, looked)
-	if err != nil {
-		return Move{}, err
-	}
-	if moved {
-		in.forget()
-		return Move{}, errMoved
-	}
-	n.From, n.Version = before.AMI, b.Version
-	after, err := p.writeAll(ctx, in, b, behind, before, n)
-	if lost := lease.Lost(ctx); lost != nil && err != nil {
-		err = fail.Dirty(fmt.Errorf("%w: %w", lost, err), unsettled(in, b))
-	}
-	if err != nil {
-		return move, err
-	}
-	move.Changed, move.At = true, after.Since
-	p.archive(ctx, in, b.Image, after.Version)
-	sink.Emit(event.Event{Kind: event.Changed, Message: fmt.Sprintf("%s is current in %s", b.Ref(), in.env.Name), Fields: map[string]string{"id": tags.Pointer(in.name, in.env.Name, b.Image), "ami": b.AMI, "from": before.AMI}})
-	return move, p.mark(ctx, in, b, after.Since)
 }
 
 // ref names an AMI by its build where that still exists.
@@ -139,7 +103,7 @@ func (p *Promoter) writeAll(ctx context.Context, in *place, b BuildInfo, behind 
 		if err == nil || len(fail.LeftOf(err)) > 0 {
 			return err
 		}
-		return fail.Dirty(err, unsettled(in, b))
+		return fail.Dirty(err, unsettled(in, b, n))
 	}
 	for i, part := range behind {
 		n := n
@@ -195,12 +159,12 @@ func (p *Promoter) write(ctx context.Context, in *place, b BuildInfo, architectu
 		in.forget()
 		err = fmt.Errorf("pointer %s: %w", name, err)
 		if cloud.Ambiguous(err) && ctx.Err() == nil {
-			return after, fail.Dirty(err, unsettled(in, b))
+			return after, fail.Dirty(err, unsettled(in, b, n))
 		}
 		return after, err
 	}
 	if after.AMI == "" {
-		after, err = p.await(ctx, in, b, before, shows)
+		after, err = p.await(ctx, in, b, before, n, shows)
 		if err != nil {
 			in.forget()
 			return after, fmt.Errorf("pointer %s: %w", name, err)
@@ -224,7 +188,7 @@ func (p *Promoter) made(ctx context.Context, shows func(context.Context) (cloud.
 }
 
 // await reads the pointer until it shows the build.
-func (p *Promoter) await(ctx context.Context, in *place, b BuildInfo, before cloud.Pointer, shows func(context.Context) (cloud.Pointer, bool, error)) (cloud.Pointer, error) {
+func (p *Promoter) await(ctx context.Context, in *place, b BuildInfo, before cloud.Pointer, n note, shows func(context.Context) (cloud.Pointer, bool, error)) (cloud.Pointer, error) {
 	deadline := time.Now().Add(p.settle)
 	for pause := min(50*time.Millisecond, in.cloud.Pace()); ; pause = min(2*pause, 2*time.Second) {
 		now, ok, err := shows(ctx)
@@ -232,10 +196,10 @@ func (p *Promoter) await(ctx context.Context, in *place, b BuildInfo, before clo
 		case ok:
 			return now, nil
 		case err != nil && !cloud.NotFound(err):
-			return now, fail.Dirty(err, unsettled(in, b))
+			return now, fail.Dirty(err, unsettled(in, b, n))
 		case time.Now().After(deadline):
 			err := fmt.Errorf("it was written, but within %s it did not show %s; it shows %s", p.settle, b.AMI, orNothing(now.AMI))
-			return now, fail.WithHint(fail.Dirty(err, unsettled(in, b)), "Parameter Store takes only an AMI that exists in its region and that the caller may describe (ec2:DescribeImages)")
+			return now, fail.WithHint(fail.Dirty(err, unsettled(in, b, n)), "Parameter Store takes only an AMI that exists in its region and that the caller may describe (ec2:DescribeImages)")
 		}
 		if err := cloud.Sleep(ctx, pause); err != nil {
 			return now, err
@@ -244,11 +208,8 @@ func (p *Promoter) await(ctx context.Context, in *place, b BuildInfo, before clo
 }
 
 // unsettled is a pointer of which nobody can say what it will show.
-func unsettled(in *place, b BuildInfo) fail.Left {
-	return fail.Left{
-		What:    fmt.Sprintf("the pointer of %s in %s, which may change yet", b.Image, in.env.Name),
-		Command: fmt.Sprintf("goldline promote %s --to %s --build %s", b.Image, in.env.Name, b.AMI),
-	}
+func unsettled(in *place, b BuildInfo, n note) fail.Left {
+	return fail.Left{What: fmt.Sprintf("the pointer of %s in %s, which may change yet", b.Image, in), Command: n.again}
 }
 
 func orNothing(ami string) string {
@@ -289,12 +250,12 @@ func (p *Promoter) parameterTags(in *place, image string) []types.Tag {
 }
 
 // mark says on the AMI when it was promoted to an environment.
-func (p *Promoter) mark(ctx context.Context, in *place, b BuildInfo, since time.Time) error {
+func (p *Promoter) mark(ctx context.Context, in *place, b BuildInfo, since time.Time, n note) error {
 	text := since.UTC().Format(time.RFC3339)
 	_, err := in.cloud.EC2.CreateTags(ctx, &ec2.CreateTagsInput{Resources: b.ids(), Tags: cloud.Tags(map[string]string{tags.Promoted(in.env.Name): text})})
 	if err != nil {
 		err = fmt.Errorf("tag %s: %w", b.AMI, err)
-		return fail.Dirty(err, fail.Left{What: fmt.Sprintf("build %s is current in %s, but not tagged so", b.Ref(), in.env.Name), Command: fmt.Sprintf("goldline promote %s --to %s --build %s", b.Image, in.env.Name, b.AMI)})
+		return fail.Dirty(err, fail.Left{What: fmt.Sprintf("build %s is current in %s, but not tagged so", b.Ref(), in), Command: n.again})
 	}
 	in.stock.noted(b.AMI, in.env.Name, text)
 	return nil

@@ -2,8 +2,6 @@ package promote
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -16,7 +14,6 @@ import (
 	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/event"
 	"github.com/goldline-dev/goldline/internal/fail"
-	"github.com/goldline-dev/goldline/internal/project"
 	"github.com/goldline-dev/goldline/internal/tags"
 )
 
@@ -28,10 +25,6 @@ import (
 // A copy is another AMI. It is known as the same build by its tags, which it gets
 // in the call that makes it; a shared AMI gets them in the account that it is
 // shared with, since tags are seen only by the account that set them.
-
-// copyTime bounds the wait for a copy. AWS names no bound; a terabyte between
-// continents takes about an hour.
-const copyTime = 3 * time.Hour
 
 // same tells whether two AMIs are one build; of a build for several architectures
 // they are of the same one.
@@ -75,6 +68,40 @@ func (s *stock) counterpart(ctx context.Context, b BuildInfo) (BuildInfo, bool, 
 	return b, false, nil
 }
 
+// eachAMI visits a build wherever it is: in the regions of environments, and where
+// its AMIs there say that they were copied to.
+func (p *Promoter) eachAMI(ctx context.Context, environments []*place, b BuildInfo, visit func(*stock, BuildInfo) error) error {
+	var stocks []*stock
+	add := func(s *stock) {
+		if !slices.ContainsFunc(stocks, func(known *stock) bool {
+			return known.cloud.Account == s.cloud.Account && known.cloud.Region == s.cloud.Region
+		}) {
+			stocks = append(stocks, s)
+		}
+	}
+	for _, in := range everywhere(environments) {
+		add(in.stock)
+	}
+	for i := 0; i < len(stocks); i++ {
+		there, ok, err := stocks[i].counterpart(ctx, b)
+		if err == nil && ok {
+			err = visit(stocks[i], there)
+		}
+		if err != nil {
+			return err
+		}
+		for _, key := range tags.Keys(cloud.TagSet(there.image.Tags)) {
+			account, region, _ := strings.Cut(strings.TrimPrefix(key, tags.CopiedTo), ":")
+			for _, in := range environments {
+				if ok && strings.HasPrefix(key, tags.CopiedTo) && in.cloud.Account == account {
+					add(p.beside(in.stock, region))
+				}
+			}
+		}
+	}
+	return nil
+}
+
 // locate finds the build that a name means in the environment, or else where it
 // can be brought from: one rung below, or wherever else the project is. Whether it
 // may leave rungs out is the gates' matter.
@@ -107,42 +134,6 @@ func (p *Promoter) locate(ctx context.Context, target, below *place, image, name
 		}
 	}
 	return b, missing
-}
-
-// present makes a build present in an environment, and gives it as it is there.
-func (p *Promoter) present(ctx context.Context, target *place, b BuildInfo) (BuildInfo, error) {
-	there, ok, err := target.stock.counterpart(ctx, b)
-	if err != nil {
-		return b, err
-	}
-	if ok && (there.State != string(types.ImageStatePending) && there.State != incomplete || b.at == target.stock) {
-		return there, nil
-	}
-	if err := b.permitted(target); err != nil {
-		return b, err
-	}
-	if b, err = p.home(ctx, b); err != nil {
-		return b, err
-	}
-	for _, part := range b.all() {
-		if err := p.unlocked(ctx, target, part); err != nil {
-			return b, err
-		}
-	}
-	_, looked, err := target.look(ctx)
-	if err != nil {
-		return b, err
-	}
-	ctx, moved, err := p.lease.Hold(ctx, target.cloud, target.env.Name, looked)
-	if err != nil {
-		return b, err
-	}
-	if moved {
-		target.forget()
-		target.stock.forget()
-		return b, errMoved
-	}
-	return p.bringAll(ctx, target, b)
 }
 
 // home gives a build as the account that owns it sees it: only that one can
@@ -183,27 +174,6 @@ func (b BuildInfo) permitted(target *place) error {
 		return fail.WithHint(err, "promote a newer one to %s", target.env.Name)
 	}
 	return nil
-}
-
-func (p *Promoter) bring(ctx context.Context, target *place, b BuildInfo) (BuildInfo, error) {
-	env := target.env
-	copyOnly := copying{to: target.stock, key: env.ImageKMSKeyID}
-	if b.Account == target.cloud.Account {
-		return p.copyBuild(ctx, b, copyOnly)
-	}
-	if env.ImageAccess == project.ImageCopy {
-		if err := p.permit(ctx, b, target.cloud.Account); err != nil {
-			return b, err
-		}
-		return p.copyBuild(ctx, b, copyOnly)
-	}
-	if b.Region != target.cloud.Region {
-		var err error
-		if b, err = p.copyBuild(ctx, b, copying{to: p.beside(b.at, target.cloud.Region)}); err != nil {
-			return b, err
-		}
-	}
-	return p.share(ctx, target, b)
 }
 
 // beside is the stock of the same account in another region.
@@ -288,119 +258,6 @@ func (b BuildInfo) copyTags() map[string]string {
 	set := b.portable()
 	set[tags.CopiedFrom] = b.where()
 	return set
-}
-
-// copying says where to copy a build, and under which key. Without a key it is
-// encrypted as it was.
-type copying struct {
-	to  *stock
-	key string
-}
-
-// copyBuild gives the copy of a build in another region or account: one that is
-// there, or is being made by a run that was killed, or a new one. Both sides say
-// of which AMI the other is a copy.
-func (p *Promoter) copyBuild(ctx context.Context, b BuildInfo, how copying) (BuildInfo, error) {
-	copied, err := p.copied(ctx, b, how)
-	if err != nil {
-		return b, fmt.Errorf("copy %s to %s of account %s: %w", b.AMI, how.to.cloud.Region, how.to.cloud.Account, err)
-	}
-	key := tags.CopiedTo + how.to.cloud.Account + ":" + how.to.cloud.Region
-	_, err = b.at.cloud.EC2.CreateTags(ctx, &ec2.CreateTagsInput{Resources: []string{b.AMI}, Tags: cloud.Tags(map[string]string{key: copied.AMI})})
-	if err != nil {
-		return b, fmt.Errorf("tag %s: %w", b.AMI, err)
-	}
-	return copied, nil
-}
-
-func (p *Promoter) copied(ctx context.Context, b BuildInfo, how copying) (BuildInfo, error) {
-	there, ok, err := how.to.counterpart(ctx, b)
-	if err != nil {
-		return b, err
-	}
-	id := there.AMI
-	if !ok {
-		if id, err = p.copyAnew(ctx, b, how); err != nil {
-			return b, err
-		}
-	}
-	sink := event.Scope(p.sink, "", b.Image)
-	image, err := how.to.cloud.Images.Wait(ctx, cloud.Wait[types.Image]{
-		ID: id, For: "image " + id + " to be available", Deadline: copyTime,
-		Done: func(image types.Image, found bool) (bool, error) { return ready(id, image, found) },
-		Show: func(image types.Image) string { return string(image.State) },
-		Progress: func(shown string) {
-			sink.Emit(event.Event{Kind: event.Waiting, Message: "image " + id + " is " + shown})
-		},
-	})
-	if err != nil {
-		return b, err
-	}
-	if cloud.TagSet(image.Tags)[tags.CopiedFrom] == "" {
-		// An EC2 that copies without the tags that it was given, as some do that
-		// are not AWS's.
-		_, err := how.to.cloud.EC2.CreateTags(ctx, &ec2.CreateTagsInput{Resources: []string{id}, Tags: cloud.Tags(b.copyTags())})
-		if err != nil {
-			return b, fmt.Errorf("tag %s: %w", id, err)
-		}
-	}
-	if b.image.ImdsSupport == types.ImdsSupportValuesV20 {
-		if err := how.to.cloud.RequireIMDSv2(ctx, &image); err != nil {
-			return b, err
-		}
-	}
-	return how.to.fetch(ctx, id)
-}
-
-func ready(id string, image types.Image, found bool) (bool, error) {
-	switch {
-	case !found || image.State == types.ImageStatePending:
-		return false, nil
-	case image.State == types.ImageStateAvailable:
-		return true, nil
-	}
-	reason := "EC2 gives no reason"
-	if image.StateReason != nil {
-		reason = aws.ToString(image.StateReason.Message)
-	}
-	return false, fmt.Errorf("image %s is %s: %s", id, image.State, reason)
-}
-
-func (p *Promoter) copyAnew(ctx context.Context, b BuildInfo, how copying) (string, error) {
-	set := b.copyTags()
-	to := how.to.cloud
-	in := &ec2.CopyImageInput{
-		Name: b.image.Name, Description: b.image.Description, SourceImageId: aws.String(b.AMI), SourceRegion: aws.String(b.Region),
-		// A copy that was removed since still holds its token, hence the run.
-		ClientToken:       aws.String(token("copy", p.run, b.AMI, to.Account, to.Region)),
-		TagSpecifications: []types.TagSpecification{cloud.TagSpec(types.ResourceTypeImage, set), cloud.TagSpec(types.ResourceTypeSnapshot, set)},
-	}
-	if how.key != "" {
-		in.Encrypted, in.KmsKeyId = aws.Bool(true), aws.String(how.key)
-	}
-	id, err := cloud.Once(ctx, to, func(ctx context.Context) (string, bool, error) {
-		how.to.forget()
-		there, ok, err := how.to.counterpart(ctx, b)
-		return there.AMI, ok, err
-	}, func(ctx context.Context) (string, error) {
-		out, err := to.EC2.CopyImage(ctx, in)
-		if err != nil {
-			return "", err
-		}
-		return aws.ToString(out.ImageId), nil
-	})
-	if cloud.AlreadyExists(err) {
-		err = fail.WithHint(fmt.Errorf("the name %q is taken there", aws.ToString(b.image.Name)), "give ami_name a part that changes, such as {{timestamp}}, in the recipe of %s", b.Image)
-	}
-	if err == nil {
-		event.Scope(p.sink, "", b.Image).Emit(event.Event{Kind: event.Created, Message: fmt.Sprintf("image %s in %s of account %s, a copy of %s", id, to.Region, to.Account, b.AMI), Fields: map[string]string{"id": id, "kind": "image"}})
-	}
-	return id, err
-}
-
-func token(parts ...string) string {
-	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
-	return hex.EncodeToString(sum[:16])
 }
 
 // fetch reads the builds again and gives the one that was just brought there.

@@ -104,6 +104,9 @@ type Move struct {
 	At          time.Time `json:"at"`      // since when it is current
 	By          string    `json:"by"`      // ARN
 	Reason      string    `json:"reason,omitempty"`
+	// Regions are the further regions of the environment whose pointers moved. They
+	// may do so where its own was there already.
+	Regions []string `json:"regions,omitempty"`
 }
 
 // Request says what to promote.
@@ -196,10 +199,11 @@ func (p *Promoter) promote(ctx context.Context, r Request) (Move, error) {
 	if err := p.unfailed(ctx, target, build, r.RetryFailed); err != nil {
 		return Move{}, err
 	}
-	if build, err = p.present(ctx, target, build); err != nil {
+	to, err := p.present(ctx, target, build)
+	if err != nil {
 		return Move{}, err
 	}
-	return p.point(ctx, target, build, note)
+	return p.point(ctx, to, note)
 }
 
 // known refuses an image that no recipe defines.

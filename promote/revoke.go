@@ -26,6 +26,9 @@ type Revocation struct {
 	// Current are the environments in which it is current, and Running what runs it.
 	Current []Standing   `json:"current"`
 	Running []Deployment `json:"running"`
+	// Lagging are environments in which it is not current, but that show it in a
+	// further region.
+	Lagging []Standing `json:"lagging,omitempty"`
 }
 
 // Revoke marks a build, with its copies in all accounts and regions that the
@@ -45,20 +48,12 @@ func (p *Promoter) Revoke(ctx context.Context, ami, reason string) (Revocation, 
 		return Revocation{}, fmt.Errorf("revoke: %w", err)
 	}
 	r := Revocation{Image: b.Image, Version: b.Version, Reason: reason, AMIs: []string{}, Current: []Standing{}, Running: []Deployment{}}
-	done := map[*stock]bool{}
+	err = p.eachAMI(ctx, places, b, func(s *stock, there BuildInfo) error { return p.revoke(ctx, s, there, &r) })
+	if err != nil {
+		return r, fail.Dirty(fmt.Errorf("revoke %s: %w", ami, err), fail.Left{What: "AMIs of " + b.Ref().String() + " that are not revoked yet", Command: "goldline images revoke " + ami})
+	}
 	for _, in := range places {
-		there, ok, err := in.stock.counterpart(ctx, b)
-		if err == nil && ok && !done[in.stock] {
-			err = p.revoke(ctx, in.stock, there, &r)
-		}
-		if err != nil {
-			return r, fail.Dirty(fmt.Errorf("revoke %s: %w", ami, err), fail.Left{What: "AMIs of " + b.Ref().String() + " that are not revoked yet", Command: "goldline images revoke " + ami})
-		}
-		done[in.stock] = true
-		if !ok {
-			continue
-		}
-		if err := p.affected(ctx, in, there, &r); err != nil {
+		if err := p.affected(ctx, in, b, &r); err != nil {
 			return r, err
 		}
 	}
@@ -89,16 +84,34 @@ func withAll(list, more []string) []string {
 
 // affected notes where a build is current and what runs it.
 func (p *Promoter) affected(ctx context.Context, in *place, b BuildInfo, r *Revocation) error {
-	s, err := in.standing(ctx, b.Image)
+	s, err := p.standing(ctx, in, b.Image)
 	if err != nil {
 		return err
 	}
-	if b.has(s.AMI) {
+	there, ok, err := in.stock.counterpart(ctx, b)
+	if err != nil {
+		return err
+	}
+	current := ok && there.has(s.AMI)
+	if current {
 		r.Current = append(r.Current, s)
+	}
+	for i, beside := range in.further {
+		copied, is, err := beside.stock.counterpart(ctx, b)
+		if err != nil {
+			return beside.wrong(err)
+		}
+		if is && !current && copied.has(s.Regions[i].AMI) {
+			r.Lagging = append(r.Lagging, s)
+			break
+		}
+	}
+	if !ok {
+		return nil
 	}
 	deployed, err := p.deployed(ctx, in)
 	for _, d := range deployed {
-		if b.has(d.AMI) {
+		if there.has(d.AMI) {
 			r.Running = append(r.Running, d)
 		}
 	}
@@ -107,6 +120,7 @@ func (p *Promoter) affected(ctx context.Context, in *place, b BuildInfo, r *Revo
 
 // anywhere finds a build by its AMI, wherever the project's environments lie.
 func (p *Promoter) anywhere(ctx context.Context, places []*place, ami string) (BuildInfo, error) {
+	places = everywhere(places)
 	for _, in := range places {
 		builds, err := in.stock.all(ctx)
 		if err != nil {

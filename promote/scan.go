@@ -41,18 +41,14 @@ func (p *Promoter) Scanned(ctx context.Context, ami string, found map[string]int
 		return s, fmt.Errorf("scan: %w", err)
 	}
 	s.Image, s.Version = b.Image, b.Version
-	done := map[*stock]bool{}
-	for _, in := range places {
-		there, ok, err := in.stock.counterpart(ctx, b)
-		if err == nil && ok && !done[in.stock] {
-			_, err = in.cloud.EC2.CreateTags(ctx, &ec2.CreateTagsInput{Resources: there.ids(), Tags: cloud.Tags(map[string]string{tags.Scanned: s.text()})})
-			s.AMIs = withAll(s.AMIs, there.ids())
-			in.stock.forget()
-		}
-		if err != nil {
-			return s, fail.Dirty(fmt.Errorf("record the scan of %s: %w", ami, err), fail.Left{What: "AMIs of " + b.Ref().String() + " without what the scan found", Command: "goldline images scan " + ami + " --findings FILE"})
-		}
-		done[in.stock] = true
+	err = p.eachAMI(ctx, places, b, func(in *stock, there BuildInfo) error {
+		_, err := in.cloud.EC2.CreateTags(ctx, &ec2.CreateTagsInput{Resources: there.ids(), Tags: cloud.Tags(map[string]string{tags.Scanned: s.text()})})
+		s.AMIs = withAll(s.AMIs, there.ids())
+		in.forget()
+		return err
+	})
+	if err != nil {
+		return s, fail.Dirty(fmt.Errorf("record the scan of %s: %w", ami, err), fail.Left{What: "AMIs of " + b.Ref().String() + " without what the scan found", Command: "goldline images scan " + ami + " --findings FILE"})
 	}
 	event.Scope(p.sink, "", b.Image).Emit(event.Event{Kind: event.Changed, Message: fmt.Sprintf("%s: the scan found at worst %s", b.Ref(), s.Severity), Fields: map[string]string{"ami": b.AMI}})
 	return s, nil

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/goldline-dev/goldline/promote"
 	"github.com/spf13/cobra"
@@ -32,22 +33,23 @@ func (r boardReport) text(t *text) {
 		rows[last][column] = standing(s)
 	}
 	t.table("the project has no images", header, rows)
+	t.regions(regionRows(r.Board))
 }
 
+// standing is what an environment shows, with what its further regions show where
+// that is something else.
 func standing(s promote.Standing) string {
-	name := s.Version
-	if name == "" {
-		name = s.AMI
+	own := regionRow{Regional: promote.Regional{AMI: s.AMI, Version: s.Version, Missing: s.Missing, Revoked: s.Revoked}}
+	var others []string
+	for _, r := range regionRows([]promote.Standing{s}) {
+		if r.Lags {
+			others = append(others, r.Region+": "+r.shows())
+		}
 	}
-	switch {
-	case s.AMI == "":
-		return "-"
-	case s.Missing:
-		return s.AMI + " (missing)"
-	case s.Revoked != "":
-		return name + " (revoked)"
+	if len(others) == 0 {
+		return own.shows()
 	}
-	return name
+	return own.shows() + " (" + strings.Join(others, ", ") + ")"
 }
 
 func newImagesBoard(p *program) *cobra.Command {

@@ -242,6 +242,7 @@ func newImagesShow(p *program) *cobra.Command {
 
 type historyReport struct {
 	History []promote.Entry `json:"history"`
+	Regions []regionRow     `json:"regions"` // what further regions show now
 	all     bool            // of several environments, or images
 }
 
@@ -271,6 +272,7 @@ func (r historyReport) text(t *text) {
 		header = append([]string{"IMAGE", "ENVIRONMENT", "ACCOUNT", "REGION"}, header...)
 	}
 	t.table("no build was ever current there", header, rows)
+	t.regions(r.Regions)
 }
 
 func newImagesHistory(p *program) *cobra.Command {
@@ -323,11 +325,14 @@ func runImagesHistory(ctx context.Context, p *program, name, env string) (report
 	if err != nil {
 		return nil, err
 	}
-	return historyReport{History: append([]promote.Entry{}, entries...), all: env == "" || name == ""}, nil
+	regions, err := regional(ctx, promoter, env)
+	regions = slices.DeleteFunc(regions, func(r regionRow) bool { return name != "" && r.Image != name })
+	return historyReport{History: append([]promote.Entry{}, entries...), Regions: regions, all: env == "" || name == ""}, err
 }
 
 type deployedReport struct {
 	Deployed []promote.Deployment `json:"deployed"`
+	Regions  []regionRow          `json:"regions"` // what further regions show
 	all      bool                 // of all environments
 }
 
@@ -352,6 +357,7 @@ func (r deployedReport) text(t *text) {
 		header = append([]string{"ENVIRONMENT", "ACCOUNT", "REGION"}, header...)
 	}
 	t.table("nothing runs there", header, rows)
+	t.regions(r.Regions)
 }
 
 func newImagesDeployed(p *program) *cobra.Command {
@@ -379,7 +385,8 @@ func newImagesDeployed(p *program) *cobra.Command {
 			if err != nil {
 				return nil, err
 			}
-			return deployedReport{Deployed: append([]promote.Deployment{}, deployed...), all: len(args) == 0}, nil
+			regions, err := regional(ctx, promoter, strings.Join(args, ""))
+			return deployedReport{Deployed: append([]promote.Deployment{}, deployed...), Regions: regions, all: len(args) == 0}, err
 		}),
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/goldline-dev/goldline/internal/event"
 	"github.com/goldline-dev/goldline/promote"
@@ -23,6 +24,9 @@ func (r moveReport) text(t *text) {
 		t.linef("%s %s is current in %s, the first build there", r.Image, r.To, r.Environment)
 	default:
 		t.linef("%s %s is current in %s, in place of %s", r.Image, r.To, r.Environment, r.From)
+	}
+	if len(r.Regions) > 0 {
+		t.linef("also in %s", strings.Join(r.Regions, ", "))
 	}
 	t.next(r.next)
 }

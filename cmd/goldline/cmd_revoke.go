@@ -37,6 +37,11 @@ func (r revokeReport) text(t *text) {
 		t.linef("")
 		t.table("nothing runs it", []string{"ENVIRONMENT", "ADDRESS", "INSTANCE", "AMI", "STATE", "SINCE"}, rows)
 	}
+	for _, row := range regionRows(r.Lagging) {
+		if row.Lags {
+			t.linef("%s: %s", row.Environment, row.lag())
+		}
+	}
 	t.next(r.next)
 }
 

@@ -91,8 +91,9 @@ func newSweep(p *program) *cobra.Command {
 		Short: "Find and remove what bakes left that were killed",
 		Long: `Finds builders, volumes, key pairs, security groups, images, snapshots and
 temporary roles with their instance profiles that a bake of this project made for
-itself and did not come to remove, in the accounts and regions of the environments (all of them without arguments) and the regions
-that recipes copy images to.
+itself and did not come to remove, and copies of images that AWS could not make, in
+the accounts and regions of the environments (all of them without arguments), their
+further regions, and the regions that recipes copy images to.
 
 Removes only what is proved to be nobody's: its tags name this project, an image
 and a run, its time is over or its run is known to have ended on this machine,
@@ -206,6 +207,9 @@ func (p *program) places(ctx context.Context, loaded *project.Project, names, gi
 		return nil, err
 	}
 	regions := append(slices.Clone(given), copyRegions(loaded, p.vars)...)
+	for _, env := range loaded.Environments() { // of every account: what one shares, another has copied there for it
+		regions = append(regions, env.Regions...)
+	}
 	var clouds []*cloud.Cloud
 	var refused []error
 	for _, env := range envs {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/goldline-dev/goldline/internal/event"
@@ -102,6 +103,8 @@ func (p *program) tellReturns(environment string, m promote.Moment, returns []pr
 	p.progress.line(fmt.Sprintf("%s goes back to %s:", environment, m))
 	for _, r := range returns {
 		switch {
+		case r.Moves() && r.To == r.From:
+			p.progress.line(fmt.Sprintf("  %s: %s, in %s too", r.Image, r.To, strings.Join(r.Regions, " and ")))
 		case r.Moves():
 			p.progress.line(fmt.Sprintf("  %s: %s, in place of %s", r.Image, r.To, r.From))
 		case r.To.AMI == "":

@@ -166,7 +166,7 @@ func (d *decoder) settle(n *yaml.Node, v reflect.Value, f field, path string) {
 		d.problems.AddHint(d.src.at(n), "leave the key out, or give it a value", "expected %s, found nothing", expected(v.Type()))
 		return
 	}
-	if special, ok := d.special(n, v); ok {
+	if special, ok := d.special(n, v, path); ok {
 		special()
 		return
 	}

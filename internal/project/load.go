@@ -182,6 +182,7 @@ func (p *Project) loadEnvironments() {
 		d.checkRollout(env.Rollout, env.Pos, "rollout")
 		env.positions = d.positions
 		env.src = s
+		p.checkRegions(env)
 	}
 }
 

@@ -94,17 +94,19 @@ const (
 // Environment is environments/<name>.yaml: an account, a region, and values
 // for the topology.
 type Environment struct {
-	Name      string            `yaml:"-"`
-	Pos       diag.Pos          `yaml:"-"`
-	Account   string            `yaml:"account" required:"true" pattern:"^[0-9]{12}$" doc:"The 12-digit AWS account that the environment lives in; the caller's must be the same."`
-	Region    string            `yaml:"region" required:"true" pattern:"^[a-z]{2}(-[a-z]+)+-[0-9]+$" doc:"The AWS region."`
+	Name    string   `yaml:"-"`
+	Pos     diag.Pos `yaml:"-"`
+	Account string   `yaml:"account" required:"true" pattern:"^[0-9]{12}$" doc:"The 12-digit AWS account that the environment lives in; the caller's must be the same."`
+	Region  string   `yaml:"region" required:"true" pattern:"^[a-z]{2}(-[a-z]+)+-[0-9]+$" doc:"The AWS region."`
+	// Regions are further ones in which every promoted build is present, too.
+	Regions   []string          `yaml:"regions" pattern:"^[a-z]{2}(-[a-z]+)+-[0-9]+$" doc:"Further regions in which every promoted build is present, with a pointer of its own; the topology is launched in region alone."`
 	Role      string            `yaml:"role" doc:"ARN of a role to assume for every call in this environment."`
 	Protected bool              `yaml:"protected" doc:"Changes and destruction ask first."`
 	Vars      map[string]string `yaml:"vars" doc:"Values for ${var.NAME}."`
 	Tags      map[string]string `yaml:"tags" tags:"everywhere" doc:"Tags on everything in this environment."`
 	// ImageAccess is ImageShare, ImageCopy, or empty, which is ImageShare.
-	ImageAccess   string `yaml:"image_access" enum:"share,copy" doc:"How builds of another account come here: shared by it, or copied by this environment's account." default:"share"`
-	ImageKMSKeyID string `yaml:"image_kms_key_id" doc:"The KMS key of this account that copied builds are encrypted with."`
+	ImageAccess   string     `yaml:"image_access" enum:"share,copy" doc:"How builds of another account come here: shared by it, or copied by this environment's account." default:"share"`
+	ImageKMSKeyID RegionKeys `yaml:"image_kms_key_id" doc:"The KMS key of this account that copied builds are encrypted with: an alias or a multi-Region key, which every region looks up for itself, or a key for each region."`
 	// Rollout is nil where the environment has none.
 	Rollout *Rollout `yaml:"rollout" doc:"How instances take up a new build, where their definition does not say it."`
 	// Requires is nil where the environment asks for the ladder alone.

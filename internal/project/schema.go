@@ -110,6 +110,8 @@ func (b *schemas) value(t reflect.Type, f field) object {
 	switch t {
 	case reflect.TypeFor[Names]():
 		return object{"anyOf": []object{text(), {"type": "array", "items": text()}}}
+	case reflect.TypeFor[RegionKeys]():
+		return object{"anyOf": []object{text(), {"type": "object", "additionalProperties": text()}}}
 	case reflect.TypeFor[Duration](), reflect.TypeFor[time.Duration]():
 		return object{"type": []string{"string", "integer"}, "pattern": `^[+]?(0|([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h))+$|` + b.references(), "maximum": 0, "minimum": 0}
 	case reflect.TypeFor[json.RawMessage]():

@@ -94,12 +94,30 @@ rollout:
 account: 123456789012
 region: us-gov-west-1
 rollout: {strategy: BlueGreen, keep: 1h, bake_time: 5m, steps: [10%, 100%]}
+---
+account: 123456789012
+region: us-gov-west-1
+regions: [us-gov-east-1]
+image_kms_key_id: {us-gov-west-1: alias/images, us-gov-east-1: mrk-0123456789abcdef0123456789abcdef}
+---
+account: 123456789012
+region: us-gov-west-1
+regions: us-gov-east-1
+image_kms_key_id: alias/images
 `, `
 account: "1"
 region: eu-central-1
 ---
 account: "000000000000"
 region: x
+---
+account: "000000000000"
+region: eu-central-1
+regions: [everywhere]
+---
+account: "000000000000"
+region: eu-central-1
+image_kms_key_id: [alias/images]
 ---
 account: "000000000000"
 region: eu-central-1

@@ -11,13 +11,15 @@ import (
 )
 
 // special gives the way to decode types that have their own form.
-func (d *decoder) special(n *yaml.Node, v reflect.Value) (func(), bool) {
+func (d *decoder) special(n *yaml.Node, v reflect.Value, path string) (func(), bool) {
 	if !v.CanAddr() {
 		return nil, false
 	}
 	switch target := v.Addr().Interface().(type) {
 	case *Names:
 		return func() { d.names(n, target) }, true
+	case *RegionKeys:
+		return func() { d.regionKeys(n, target, path) }, true
 	case *Duration:
 		return func() { *target = Duration(d.duration(n)) }, true
 	case *time.Duration:
