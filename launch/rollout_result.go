@@ -26,21 +26,6 @@ type Rolled struct {
 	Reason  string  `json:"reason,omitempty"`  // why it did not take the new build
 }
 
-// RolledOut are the addresses in roll-outs that run the new build, and those
-// that do not.
-func (r Result) RolledOut() (took, not []string) {
-	for _, rollout := range r.Rollouts {
-		for _, i := range rollout.Instances {
-			if i.State == StateTaken {
-				took = append(took, i.Address)
-			} else {
-				not = append(not, i.Address)
-			}
-		}
-	}
-	return took, not
-}
-
 // strategy is what a roll-out goes by, in a few words.
 func (r *rolling) strategy() string {
 	kind := r.spec.Kind()

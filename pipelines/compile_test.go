@@ -2,6 +2,7 @@ package pipelines
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -81,7 +82,7 @@ func TestCompile(t *testing.T) {
 
 func describe(p *Plan, err error) string {
 	if err == nil {
-		return p.String() + "changes " + strings.Join(p.Environments(), " ") + "\n"
+		return planText(p) + "changes " + strings.Join(p.Environments(), " ") + "\n"
 	}
 	var text strings.Builder
 	var wrong *diag.Error
@@ -121,4 +122,38 @@ func golden(t *testing.T, path string, archive *txtar.Archive, got string) {
 	if want := string(archive.Files[i].Data); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
+}
+
+// planText is a plan as text, one line a node.
+func planText(p *Plan) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "pipeline %s\n", p.Pipeline)
+	for _, n := range p.Nodes {
+		s := p.stage(n.Stage)
+		fmt.Fprintf(&b, "%s: %s", n.Name, s.Kind)
+		if s.Environment != "" {
+			fmt.Fprintf(&b, " %s", s.Environment)
+		}
+		if s.Kind == KindPromote {
+			from := n.Build
+			if from == "" {
+				from = "the cloud"
+			}
+			fmt.Fprintf(&b, ", build from %s", from)
+		}
+		if n.Item == "" && len(s.Images) > 0 {
+			fmt.Fprintf(&b, ", images %s", strings.Join(s.Images, " "))
+		}
+		if s.Timeout > 0 {
+			fmt.Fprintf(&b, ", timeout %s", s.Timeout)
+		}
+		if s.Retry > 0 {
+			fmt.Fprintf(&b, ", retry %d", s.Retry)
+		}
+		if len(n.Needs) > 0 {
+			fmt.Fprintf(&b, "\n    needs %s", strings.Join(n.Needs, " "))
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
 }

@@ -1,9 +1,7 @@
 package pipelines
 
 import (
-	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/goldline-dev/goldline/internal/project"
@@ -92,26 +90,6 @@ func (p *Plan) Destroys() []string {
 	return names
 }
 
-// Secrets are the values of sensitive variables in what the plan bakes, for
-// whoever writes down what a run says.
-func (p *Plan) Secrets() []string {
-	var values []string
-	for _, s := range p.Stages {
-		for _, name := range s.Images {
-			image := p.definitions[s.Name].images[name]
-			if image == nil {
-				continue
-			}
-			for _, variable := range image.SensitiveVariables {
-				if value := image.Variables[variable]; value != "" && !slices.Contains(values, value) {
-					values = append(values, value)
-				}
-			}
-		}
-	}
-	return values
-}
-
 func (p *Plan) stage(name string) PlannedStage {
 	for _, s := range p.Stages {
 		if s.Name == name {
@@ -119,38 +97,4 @@ func (p *Plan) stage(name string) PlannedStage {
 		}
 	}
 	return PlannedStage{Name: name}
-}
-
-// String is the plan as text, one line a node.
-func (p *Plan) String() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "pipeline %s\n", p.Pipeline)
-	for _, n := range p.Nodes {
-		s := p.stage(n.Stage)
-		fmt.Fprintf(&b, "%s: %s", n.Name, s.Kind)
-		if s.Environment != "" {
-			fmt.Fprintf(&b, " %s", s.Environment)
-		}
-		if s.Kind == KindPromote {
-			from := n.Build
-			if from == "" {
-				from = "the cloud"
-			}
-			fmt.Fprintf(&b, ", build from %s", from)
-		}
-		if n.Item == "" && len(s.Images) > 0 {
-			fmt.Fprintf(&b, ", images %s", strings.Join(s.Images, " "))
-		}
-		if s.Timeout > 0 {
-			fmt.Fprintf(&b, ", timeout %s", s.Timeout)
-		}
-		if s.Retry > 0 {
-			fmt.Fprintf(&b, ", retry %d", s.Retry)
-		}
-		if len(n.Needs) > 0 {
-			fmt.Fprintf(&b, "\n    needs %s", strings.Join(n.Needs, " "))
-		}
-		b.WriteByte('\n')
-	}
-	return b.String()
 }

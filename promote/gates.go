@@ -2,7 +2,6 @@ package promote
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -57,13 +56,6 @@ func (e *GatesError) Hint() string {
 		}
 	}
 	return strings.Join(lines, "\n")
-}
-
-// Waits tells whether an error is that of gates which somebody's approval, and
-// nothing else, would open.
-func Waits(err error) bool {
-	var gates *GatesError
-	return errors.As(err, &gates) && !slices.ContainsFunc(gates.Unmet, func(g Gate) bool { return g.Name != GateApproval })
 }
 
 // gates is a look at what an environment requires of a build.

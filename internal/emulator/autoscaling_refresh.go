@@ -37,15 +37,6 @@ func (r refreshRow) mark() string {
 	return deref(r.Refresh.InstanceRefreshId)
 }
 
-func (r refreshRow) underWay() bool {
-	switch r.Refresh.Status {
-	case types.InstanceRefreshStatusPending, types.InstanceRefreshStatusInProgress, types.InstanceRefreshStatusBaking,
-		types.InstanceRefreshStatusCancelling, types.InstanceRefreshStatusRollbackInProgress:
-		return true
-	}
-	return false
-}
-
 const preferencePaths = " Preferences.MinHealthyPercentage Preferences.MaxHealthyPercentage Preferences.InstanceWarmup Preferences.SkipMatching Preferences.CheckpointPercentages" +
 	" Preferences.CheckpointDelay Preferences.AutoRollback Preferences.ScaleInProtectedInstances Preferences.StandbyInstances Preferences.BakeTime" +
 	" DesiredConfiguration.LaunchTemplate.* DesiredConfiguration.MixedInstancesPolicy.LaunchTemplate.LaunchTemplateSpecification.*" +

@@ -16,10 +16,6 @@ type kindOfInstance struct {
 	memory int64 // MiB
 }
 
-func (k kindOfInstance) family() string {
-	family, _, _ := strings.Cut(string(k.name), ".")
-	return family
-}
 func (k kindOfInstance) burstable() bool { return strings.HasPrefix(string(k.name), "t") }
 
 // instanceTypes are the types that the local cloud offers: the general ones, in

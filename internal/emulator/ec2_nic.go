@@ -26,8 +26,6 @@ type nicRow struct {
 	Attached, Leaving    time.Time
 }
 
-func (r nicRow) id() string { return r.ID }
-
 func (s *ec2Service) addInterfaces() {
 	on(s, "DescribeNetworkInterfaces", "NetworkInterfaceIds Filters.* MaxResults NextToken", s.describeNetworkInterfaces)
 	on(s, "CreateNetworkInterface", "SubnetId Description Groups PrivateIpAddress PrivateIpAddresses.* SecondaryPrivateIpAddressCount ClientToken TagSpecifications.*", s.createNetworkInterface)

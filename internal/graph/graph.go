@@ -153,17 +153,6 @@ func (w *walk) skip(i int, because string) {
 	}
 }
 
-// Err joins the errors of a walk, each under its node's name.
-func Err(results []Result) error {
-	var errs []error
-	for _, r := range results {
-		if r.Err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", r.Name, r.Err))
-		}
-	}
-	return fail.Join(errs...)
-}
-
 // Each calls f for 0 to n-1, at most limit at once (0: all at once), and joins
 // the errors in that order. One failure does not stop the others.
 func Each(ctx context.Context, limit, n int, f func(ctx context.Context, i int) error) error {
