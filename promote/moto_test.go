@@ -14,7 +14,7 @@ import (
 )
 
 // TestAgainstMoto takes builds up a ladder on an EC2 that is not ours: in their
-// region, by a copy in another one, and as far as sharing with another account.
+// region, by copies in two others, and as far as sharing with another account.
 // moto keeps no image that another account could see, so that there it ends
 // with moto's refusal.
 func TestAgainstMoto(t *testing.T) {
@@ -44,18 +44,23 @@ func TestAgainstMoto(t *testing.T) {
 			}
 		}
 	}
-	there, err := c.In("eu-west-1").EC2.DescribeImages(t.Context(), &ec2.DescribeImagesInput{Owners: []string{"self"}})
-	if err != nil || len(there.Images) != 2 {
-		t.Errorf("%d copies, want 2, %v", len(there.Images), err)
-	}
-	for _, copied := range there.Images {
-		set := cloud.TagSet(copied.Tags)
-		if from := set[tags.CopiedFrom]; from != first+"/eu-central-1/"+mototest.Account && from != second+"/eu-central-1/"+mototest.Account {
-			t.Errorf("a copy is of %q", from)
+	var there *ec2.DescribeImagesOutput
+	for _, region := range []string{"us-east-1", "eu-west-1"} {
+		if there, err = c.In(region).EC2.DescribeImages(t.Context(), &ec2.DescribeImagesInput{Owners: []string{"self"}}); err != nil || len(there.Images) != 2 {
+			t.Errorf("%d copies in %s, want 2, %v", len(there.Images), region, err)
+		}
+		for _, copied := range there.Images {
+			set := cloud.TagSet(copied.Tags)
+			if from := set[tags.CopiedFrom]; from != first+"/eu-central-1/"+mototest.Account && from != second+"/eu-central-1/"+mototest.Account {
+				t.Errorf("a copy in %s is of %q", region, from)
+			}
 		}
 	}
-	if back, err := promoter().Rollback(t.Context(), "web", "test", ""); err != nil || back.To.Version != "1" {
+	if back, err := promoter().Rollback(t.Context(), "web", "test", ""); err != nil || back.To.Version != "1" || len(back.Regions) != 1 {
 		t.Errorf("back: %+v, %v", back, err)
+	}
+	if board, err := promoter().Further(t.Context(), "test"); err != nil || len(board) != 1 || board[0].Regions[0].Version != "1" || board[0].Regions[0].Lags {
+		t.Errorf("further regions: %+v, %v", board, err)
 	}
 	history, err := promoter().History(t.Context(), "web", "test")
 	if err != nil || len(history) != 3 || history[2].Version != "1" || history[2].Action != actionRollback {

@@ -69,9 +69,11 @@ func (s *stock) counterpart(ctx context.Context, b BuildInfo) (BuildInfo, bool, 
 }
 
 // eachAMI visits a build wherever it is: in the regions of environments, and where
-// its AMIs there say that they were copied to.
+// its AMIs there say that they were copied to. What goes wrong in one of them holds
+// none of the others up.
 func (p *Promoter) eachAMI(ctx context.Context, environments []*place, b BuildInfo, visit func(*stock, BuildInfo) error) error {
 	var stocks []*stock
+	var errs []error
 	add := func(s *stock) {
 		if !slices.ContainsFunc(stocks, func(known *stock) bool {
 			return known.cloud.Account == s.cloud.Account && known.cloud.Region == s.cloud.Region
@@ -87,19 +89,20 @@ func (p *Promoter) eachAMI(ctx context.Context, environments []*place, b BuildIn
 		if err == nil && ok {
 			err = visit(stocks[i], there)
 		}
-		if err != nil {
-			return err
+		if errs = append(errs, err); err != nil || !ok {
+			continue
 		}
-		for _, key := range tags.Keys(cloud.TagSet(there.image.Tags)) {
-			account, region, _ := strings.Cut(strings.TrimPrefix(key, tags.CopiedTo), ":")
+		for key := range cloud.TagSet(there.image.Tags) {
+			to, copied := strings.CutPrefix(key, tags.CopiedTo)
+			account, region, _ := strings.Cut(to, ":")
 			for _, in := range environments {
-				if ok && strings.HasPrefix(key, tags.CopiedTo) && in.cloud.Account == account {
+				if copied && in.cloud.Account == account {
 					add(p.beside(in.stock, region))
 				}
 			}
 		}
 	}
-	return nil
+	return fail.Join(errs...)
 }
 
 // locate finds the build that a name means in the environment, or else where it
