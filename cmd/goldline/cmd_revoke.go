@@ -23,17 +23,23 @@ type revokeReport struct {
 func (r revokeReport) text(t *text) {
 	t.linef("%s %s is revoked: %s", r.Image, r.Version, r.Reason)
 	t.linef("  %s", strings.Join(r.AMIs, ", "))
+	back := map[string]bool{}
 	for _, m := range r.RolledBack {
+		back[m.Environment] = true
 		t.linef("%s has gone back to %s", m.Environment, m.To)
 	}
-	if len(r.RolledBack) == 0 {
-		for _, s := range r.Current {
+	for _, s := range r.Current {
+		if !back[s.Environment] {
 			t.linef("still current in %s", s.Environment)
 		}
-		var rows [][]string
-		for _, d := range r.Running {
+	}
+	var rows [][]string
+	for _, d := range r.Running {
+		if !back[d.Environment] {
 			rows = append(rows, []string{d.Environment, d.Address, d.Instance, d.AMI, d.State, moment(d.Since)})
 		}
+	}
+	if len(rows) > 0 || len(back) == 0 {
 		t.linef("")
 		t.table("nothing runs it", []string{"ENVIRONMENT", "ADDRESS", "INSTANCE", "AMI", "STATE", "SINCE"}, rows)
 	}
@@ -92,12 +98,20 @@ before it.`,
 			}
 			var errs []error
 			for _, s := range revoked.Current {
+				topology, err := loaded.Topology(s.Environment, vars)
+				if err == nil && topology.Rolls() {
+					err = p.wake(ctx)
+				}
+				if err != nil {
+					errs = append(errs, stillCurrent(err, s))
+					continue
+				}
 				move, _, err := pipelines.Rollback(ctx, pipelines.RollbackOptions{
 					Project: loaded, Provider: p.provider, Image: s.Image, Environment: s.Environment, Vars: vars, Sink: sink, Run: run, Lease: p.lease,
 					LoseContents: p.flags.local || p.flags.yes,
 				})
 				if err != nil {
-					errs = append(errs, err)
+					errs = append(errs, stillCurrent(err, s))
 					continue
 				}
 				r.RolledBack = append(r.RolledBack, move)
@@ -106,4 +120,16 @@ before it.`,
 		})
 	})
 	return c
+}
+
+// stillCurrent is why an environment could not go back from a build that is revoked
+// by now: nothing was changed there, but that build is left.
+func stillCurrent(err error, s promote.Standing) error {
+	if code := fail.ExitCode(err); code != fail.CodeInput && code != fail.CodeClean {
+		return err
+	}
+	return fail.Dirty(err, fail.Left{
+		What:    fmt.Sprintf("%s %s, which is revoked, current in %s", s.Image, s.Version, s.Environment),
+		Command: fmt.Sprintf("goldline promote %s --to %s", s.Image, s.Environment),
+	})
 }
