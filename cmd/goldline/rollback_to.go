@@ -41,14 +41,17 @@ func (o rollbackOptions) moment() (promote.Moment, error) {
 	if o.toRun != "" {
 		return promote.Moment{Run: o.toRun}, nil
 	}
-	if at, err := time.Parse(time.RFC3339, o.toTime); err == nil {
-		return promote.Moment{At: at}, nil
-	}
-	at, err := time.ParseInLocation(time.DateTime, o.toTime, time.Local)
+	at, err := time.Parse(time.RFC3339, o.toTime)
 	if err != nil {
-		return promote.Moment{}, fail.WithHint(fail.Inputf("--to-time %s is no time", o.toTime), "write it as %s, or as %q for local time", "2026-11-21T10:15:00Z", "2026-11-21 10:15:00")
+		if at, err = time.ParseInLocation(time.DateTime, o.toTime, time.Local); err != nil {
+			return promote.Moment{}, fail.WithHint(fail.Inputf("--to-time %s is no time", o.toTime), "write it as %s, or as %q for local time", "2026-11-21T10:15:00Z", "2026-11-21 10:15:00")
+		}
+		at = at.Add(time.Second - 1) // the history shows whole seconds
 	}
-	return promote.Moment{At: at.Add(time.Second - 1)}, nil // the history shows whole seconds
+	if at.After(time.Now().Add(time.Second)) {
+		return promote.Moment{}, fail.Inputf("--to-time %s lies in the future", o.toTime)
+	}
+	return promote.Moment{At: at}, nil
 }
 
 func runRollbackTo(ctx context.Context, p *program, images []string, o rollbackOptions) (report, error) {
