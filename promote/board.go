@@ -8,6 +8,7 @@ import (
 
 	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/event"
+	"github.com/goldline-dev/goldline/internal/project"
 )
 
 // Standing is the build of an image that is current in an environment.
@@ -22,6 +23,8 @@ type Standing struct {
 	// Missing tells that the build is gone: nothing can be launched from it.
 	Missing bool   `json:"missing"`
 	Revoked string `json:"revoked,omitempty"` // why it is used no more
+	// Unreachable says why what is current there is not known.
+	Unreachable string `json:"unreachable,omitempty"`
 	// Architectures are the AMIs of a build for several, by architecture.
 	Architectures map[string]string `json:"architectures,omitempty"`
 	// Regions are the further regions of the environment, in its order.
@@ -44,14 +47,42 @@ type Regional struct {
 	Architectures map[string]string `json:"architectures,omitempty"`
 }
 
-// Board says which build of every image is current in every environment that
-// the caller gets into, by image and then in the order of the environments.
+// Board says which build of every image is current in every environment, by image
+// and then in the order of the environments. Of those that the caller does not get
+// into it says that.
 func (p *Promoter) Board(ctx context.Context) ([]Standing, error) {
 	places, err := p.reachable(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return p.board(ctx, places)
+	board, err := p.board(ctx, places)
+	if err != nil {
+		return nil, err
+	}
+	for _, out := range p.LeftOut() {
+		board = p.unknown(board, out)
+	}
+	return board, nil
+}
+
+// unknown adds to the board an environment that the caller does not get into, at its
+// place in the order.
+func (p *Promoter) unknown(board []Standing, out LeftOut) []Standing {
+	environments := p.project.Environments()
+	rank := func(name string) int {
+		return slices.IndexFunc(environments, func(env *project.Environment) bool { return env.Name == name })
+	}
+	env := environments[rank(out.Environment)]
+	for _, image := range p.project.ImageNames() {
+		at := slices.IndexFunc(board, func(s Standing) bool {
+			return s.Image > image || s.Image == image && rank(s.Environment) > rank(env.Name)
+		})
+		if at < 0 {
+			at = len(board)
+		}
+		board = slices.Insert(board, at, Standing{Image: image, Environment: env.Name, Account: env.Account, Region: env.Region, Unreachable: out.Reason})
+	}
+	return board
 }
 
 // Further is the part of Board that tells of environments with further regions:

@@ -101,10 +101,24 @@ func (p *Promoter) answering(ctx context.Context, places []*place) ([]*place, er
 	return answered, nil
 }
 
+// LeftOut is an environment that the caller does not get into.
+type LeftOut struct {
+	Environment string `json:"environment"`
+	Reason      string `json:"reason"`
+}
+
+// LeftOut lists the environments that were passed over so far.
+func (p *Promoter) LeftOut() []LeftOut {
+	p.opened.mu.Lock()
+	defer p.opened.mu.Unlock()
+	return slices.Clone(p.opened.leftOut)
+}
+
 // reachable opens every environment that the caller gets into.
 func (p *Promoter) reachable(ctx context.Context) ([]*place, error) {
 	var places []*place
-	var refused []error
+	var out []LeftOut
+	var first error
 	for _, env := range p.project.Environments() {
 		in, err := p.place(ctx, env.Name)
 		switch {
@@ -113,18 +127,26 @@ func (p *Promoter) reachable(ctx context.Context) ([]*place, error) {
 		case ctx.Err() != nil:
 			return nil, err
 		default:
-			refused = append(refused, err)
+			out = append(out, LeftOut{Environment: env.Name, Reason: err.Error()})
+			if first == nil {
+				first = err
+			}
 		}
 	}
 	if len(places) == 0 {
-		if len(refused) > 0 {
-			return nil, refused[0] // the others say the same
+		if first != nil {
+			return nil, first // the others say the same
 		}
 		return nil, fail.Inputf("the project has no environment")
 	}
-	for _, err := range refused {
-		p.sink.Emit(event.Event{Kind: event.Warning, Message: "left out: " + err.Error()})
+	p.opened.mu.Lock()
+	defer p.opened.mu.Unlock()
+	if len(p.opened.leftOut) == 0 {
+		for _, one := range out {
+			p.sink.Emit(event.Event{Kind: event.Warning, Message: "left out: " + one.Reason})
+		}
 	}
+	p.opened.leftOut = out
 	return places, nil
 }
 

@@ -54,6 +54,8 @@ type opened struct {
 	mu     sync.Mutex
 	places map[string]*place // by environment
 	stocks map[stockKey]*stock
+	// leftOut are the environments that could not be opened when all were.
+	leftOut []LeftOut
 }
 
 type stockKey struct{ account, region, role string }

@@ -33,7 +33,8 @@ type Revocation struct {
 
 // Revoke marks a build, with its copies in all accounts and regions that the
 // caller gets into, so that it is neither promoted nor launched any more. It
-// stops nothing that runs. Revoking again changes the reason.
+// stops nothing that runs. Revoking again changes the reason. LeftOut tells where the
+// build may be, and is not revoked.
 func (p *Promoter) Revoke(ctx context.Context, ami, reason string) (Revocation, error) {
 	if reason = strings.TrimSpace(reason); reason == "" {
 		return Revocation{}, fail.WithHint(fail.Inputf("revoke %s: a reason is needed", ami), `say why: --reason "..."`)

@@ -39,6 +39,9 @@ func (r boardReport) text(t *text) {
 // standing is what an environment shows, with what its further regions show where
 // that is something else.
 func standing(s promote.Standing) string {
+	if s.Unreachable != "" {
+		return "not known"
+	}
 	own := regionRow{Regional: promote.Regional{AMI: s.AMI, Version: s.Version, Missing: s.Missing, Revoked: s.Revoked}}
 	var others []string
 	for _, r := range regionRows([]promote.Standing{s}) {

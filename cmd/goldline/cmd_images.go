@@ -55,7 +55,8 @@ func orDash(s string) string {
 }
 
 type listReport struct {
-	Images []promote.BuildInfo `json:"images"`
+	Images  []promote.BuildInfo `json:"images"`
+	LeftOut []promote.LeftOut   `json:"left_out,omitempty"`
 }
 
 func (r listReport) text(t *text) {
@@ -130,7 +131,7 @@ func runImagesList(ctx context.Context, p *program, name string) (report, error)
 	if err != nil {
 		return nil, err
 	}
-	return listReport{Images: append([]promote.BuildInfo{}, builds...)}, nil
+	return listReport{Images: append([]promote.BuildInfo{}, builds...), LeftOut: promoter.LeftOut()}, nil
 }
 
 type showReport struct {
@@ -241,9 +242,10 @@ func newImagesShow(p *program) *cobra.Command {
 }
 
 type historyReport struct {
-	History []promote.Entry `json:"history"`
-	Regions []regionRow     `json:"regions"` // what further regions show now
-	all     bool            // of several environments, or images
+	History []promote.Entry   `json:"history"`
+	Regions []regionRow       `json:"regions"` // what further regions show now
+	LeftOut []promote.LeftOut `json:"left_out,omitempty"`
+	all     bool              // of several environments, or images
 }
 
 func (r historyReport) text(t *text) {
@@ -327,12 +329,13 @@ func runImagesHistory(ctx context.Context, p *program, name, env string) (report
 	}
 	regions, err := regional(ctx, promoter, env)
 	regions = slices.DeleteFunc(regions, func(r regionRow) bool { return name != "" && r.Image != name })
-	return historyReport{History: append([]promote.Entry{}, entries...), Regions: regions, all: env == "" || name == ""}, err
+	return historyReport{History: append([]promote.Entry{}, entries...), Regions: regions, LeftOut: promoter.LeftOut(), all: env == "" || name == ""}, err
 }
 
 type deployedReport struct {
 	Deployed []promote.Deployment `json:"deployed"`
 	Regions  []regionRow          `json:"regions"` // what further regions show
+	LeftOut  []promote.LeftOut    `json:"left_out,omitempty"`
 	all      bool                 // of all environments
 }
 
@@ -386,7 +389,7 @@ func newImagesDeployed(p *program) *cobra.Command {
 				return nil, err
 			}
 			regions, err := regional(ctx, promoter, strings.Join(args, ""))
-			return deployedReport{Deployed: append([]promote.Deployment{}, deployed...), Regions: regions, all: len(args) == 0}, err
+			return deployedReport{Deployed: append([]promote.Deployment{}, deployed...), Regions: regions, LeftOut: promoter.LeftOut(), all: len(args) == 0}, err
 		}),
 	}
 }

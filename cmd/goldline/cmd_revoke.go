@@ -90,13 +90,13 @@ before it.`,
 				return nil, err
 			}
 			r := revokeReport{Revocation: revoked, RolledBack: []promote.Move{}}
+			errs := []error{err, notReached(args[0], promoter.LeftOut())}
 			if err != nil || !rollback {
 				for _, s := range revoked.Current {
 					r.next = append(r.next, p.here(fmt.Sprintf("goldline rollback %s --env %s", s.Image, s.Environment)))
 				}
-				return r, err
+				return r, fail.Join(errs...)
 			}
-			var errs []error
 			for _, s := range revoked.Current {
 				topology, err := loaded.Topology(s.Environment, vars)
 				if err == nil && topology.Rolls() {
@@ -120,6 +120,20 @@ before it.`,
 		})
 	})
 	return c
+}
+
+// notReached tells of environments in which a build may be, and is not revoked.
+func notReached(ami string, out []promote.LeftOut) error {
+	if len(out) == 0 {
+		return nil
+	}
+	var left []fail.Left
+	var names []string
+	for _, one := range out {
+		names = append(names, one.Environment)
+		left = append(left, fail.Left{What: "in " + one.Environment + " the build and what runs it, if it is there", Command: "goldline images revoke " + ami + " --reason \"...\""})
+	}
+	return fail.Dirty(fmt.Errorf("revoke %s: there is no way into %s", ami, strings.Join(names, ", ")), left...)
 }
 
 // stillCurrent is why an environment could not go back from a build that is revoked
