@@ -226,6 +226,9 @@ func (d *decoder) decodeSlice(n *yaml.Node, v reflect.Value, f field, path strin
 	switch {
 	case n.Kind == yaml.SequenceNode:
 	case n.Kind == yaml.ScalarNode && f.shell:
+		if strings.TrimSpace(n.Value) == "" {
+			d.problems.AddHint(d.src.at(n), "leave the key out, or give a command", "%s is empty", f.key)
+		}
 		v.Set(reflect.ValueOf([]string{"sh", "-c", n.Value}))
 		return
 	case n.Kind == yaml.ScalarNode && isScalar(v.Type().Elem()), d.weak && n.Kind == yaml.MappingNode && !isScalar(v.Type().Elem()):

@@ -13,6 +13,7 @@ type field struct {
 	key, doc, ref, fallback string
 	enum, aliases           []string
 	pattern                 *regexp.Regexp
+	form                    string // what the pattern means, in words
 	least, most             *int64
 	required, sensitive     bool
 	short                   bool // the field that a struct's short form fills
@@ -48,7 +49,7 @@ func fieldsOf(t reflect.Type) []field {
 		}
 		all = append(all, field{
 			key: key, doc: f.Tag.Get("doc"), ref: f.Tag.Get("ref"), fallback: f.Tag.Get("default"),
-			enum: list(f.Tag.Get("enum")), aliases: list(f.Tag.Get("alias")), pattern: pattern(f.Tag.Get("pattern")),
+			enum: list(f.Tag.Get("enum")), aliases: list(f.Tag.Get("alias")), pattern: pattern(f.Tag.Get("pattern")), form: f.Tag.Get("form"),
 			least: number(f.Tag.Get("min")), most: number(f.Tag.Get("max")),
 			required: f.Tag.Get("required") == "true", sensitive: f.Tag.Get("sensitive") == "true",
 			short: f.Tag.Get("short") == "true", shell: f.Tag.Get("shell") == "true",

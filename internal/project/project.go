@@ -35,6 +35,7 @@ import (
 //	pattern:"^[a-z]+$"      a regular expression that the text must match
 //	min:"1" max:"65535"     bounds of a whole number
 //	short:"true"            the field that is filled where a scalar or a list stands in its struct's place
+//	form:"a count, or per cent"  what a pattern means, in words
 //	shell:"true"            on a []string: one string is a line for the shell, sh -c
 //	tags:"true"             the keys are tags: Goldline's and AWS's own are refused
 //	file:"true"             the text is a path, from the definition's folder, and the value what the file holds
@@ -476,7 +477,7 @@ type ApprovalStage struct {
 // HTTPCheck is a probe that must answer.
 type HTTPCheck struct {
 	Port     int    `yaml:"port" min:"1" max:"65535" doc:"Port of the instance." default:"80"`
-	Path     string `yaml:"path" doc:"Path of the URL." default:"/"`
+	Path     string `yaml:"path" pattern:"^(/|\\$)" form:"a path that begins with /" doc:"Path of the URL." default:"/"`
 	Status   int    `yaml:"status" min:"100" max:"599" doc:"Status that must come back." default:"200"`
 	Contains string `yaml:"contains" doc:"Text that the body must hold."`
 }

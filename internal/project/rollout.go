@@ -39,11 +39,11 @@ type Rollout struct {
 	// Strategy is one of the constants, or empty where MinimumHealthy or Canary
 	// say it; without those it is OneAtATime.
 	Strategy       string   `yaml:"strategy" enum:"OneAtATime,HalfAtATime,AllAtOnce,Canary,BlueGreen" doc:"How many instances of a definition take the new build at a time." default:"OneAtATime"`
-	MinimumHealthy Share    `yaml:"minimum_healthy" pattern:"^((100|[1-9]?[0-9])%|[0-9]{1,6})$" doc:"How many instances of the definition serve at any time: per cent (75%) or a count; in place of a strategy, or with Canary for the rest."`
+	MinimumHealthy Share    `yaml:"minimum_healthy" pattern:"^((100|[1-9]?[0-9])%|[0-9]{1,6})$" form:"a count, or 0% to 100%" doc:"How many instances of the definition serve at any time: per cent (75%) or a count; in place of a strategy, or with Canary for the rest."`
 	Canary         *Canary  `yaml:"canary" doc:"How many are first, and how long they are watched before the rest follows."`
 	Replace        string   `yaml:"replace" enum:"instance,root-volume" doc:"Whether an instance is launched in another's place, or stays and only its root volume is exchanged. Groups launch instances." default:"instance"`
 	Keep           Duration `yaml:"keep" doc:"BlueGreen: how long the old group stays."`
-	Steps          []Share  `yaml:"steps" pattern:"^(100|[1-9][0-9]?)%$" doc:"BlueGreen: how traffic moves to the new group: 10%, 50%, 100%."`
+	Steps          []Share  `yaml:"steps" pattern:"^(100|[1-9][0-9]?)%$" form:"1% to 100%" doc:"BlueGreen: how traffic moves to the new group: 10%, 50%, 100%."`
 	BakeTime       Duration `yaml:"bake_time" doc:"How long each batch has to stay healthy before the next follows and before the old instances go; with BlueGreen the new group after each step of traffic; in other groups all at the end."`
 	Health         *Health  `yaml:"health" doc:"What an instance must show before it counts as healthy; all that is given must hold."`
 	HealthyAfter   int      `yaml:"healthy_after" min:"1" max:"1000" doc:"How often in a row it must be healthy." default:"1"`
@@ -54,7 +54,7 @@ type Rollout struct {
 
 // Canary is the beginning of a roll-out.
 type Canary struct {
-	Instances Share    `yaml:"instances" short:"true" pattern:"^((100|[1-9][0-9]?)%|[1-9][0-9]{0,5})$" doc:"How many instances are first: a count, or per cent." default:"1"`
+	Instances Share    `yaml:"instances" short:"true" pattern:"^((100|[1-9][0-9]?)%|[1-9][0-9]{0,5})$" form:"a count of at least 1, or 1% to 100%" doc:"How many instances are first: a count, or per cent." default:"1"`
 	BakeTime  Duration `yaml:"bake_time" doc:"How long they have to stay healthy before the rest follows; by default the bake_time of the roll-out."`
 }
 

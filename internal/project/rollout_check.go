@@ -53,6 +53,9 @@ func (c rolloutCheck) strategies() {
 	if c.Canary != nil && kind != CanaryFirst {
 		c.problems.AddHint(c.at("canary"), "write strategy: Canary, or leave the strategy out", "%s has no canary", kind)
 	}
+	if c.given("deadline") && c.Deadline == 0 {
+		c.problems.AddHint(c.at("deadline"), "it is 10m where it is left out", "0s is no time to become healthy in")
+	}
 	if c.Canary != nil && c.Canary.Instances == "" {
 		c.Canary.Instances = "1"
 	}

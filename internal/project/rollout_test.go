@@ -61,7 +61,11 @@ func TestRolloutMistakes(t *testing.T) {
 		"{healthy_after: 0}":                                      "too small",
 		"{deadline: -1m}":                                         "cannot be negative",
 		"{replace: root}":                                         "expected instance or root-volume",
-		"{canary: {instances: 0%}}":                               "expected text of the form",
+		"{canary: {instances: 0%}}":                               "expected a count of at least 1, or 1% to 100%",
+		"{minimum_healthy: 101%}":                                 "expected a count, or 0% to 100%",
+		"{deadline: 0s}":                                          "no time to become healthy in",
+		"{health: {http: {path: health}}}":                        "expected a path that begins with /",
+		"{health: {command: ''}}":                                 "command is empty",
 		"{on_failure: retry}":                                     "expected rollback or stop",
 		"{health: {http: {path: '/${environment.nam}'}, tcp: 1}}": "environment.nam",
 	} {

@@ -237,7 +237,8 @@ func (d *decoder) constrain(n *yaml.Node, f field) {
 		d.problems.AddHint(d.src.at(n), hint, "expected %s, found %s", oneOf(f.enum), d.describe(n))
 	}
 	if f.pattern != nil && !f.pattern.MatchString(n.Value) {
-		d.problems.AddHint(d.src.at(n), f.says(), "expected text of the form %s, found %s", f.pattern, d.describe(n))
+		form := cmp.Or(f.form, "text of the form "+f.pattern.String())
+		d.problems.AddHint(d.src.at(n), f.says(), "expected %s, found %s", form, d.describe(n))
 	}
 	if f.required && n.Value == "" {
 		d.problems.Addf(d.src.at(n), "%q must not be empty", f.key)
