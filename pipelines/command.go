@@ -54,10 +54,20 @@ func (r *run) environ(s PlannedStage) ([]string, error) {
 	}
 	for _, n := range r.plan.Nodes {
 		if out := r.outcome(n.Name); out.ami != "" {
-			env = append(env, "GOLDLINE_BUILD_"+variable(n.Item)+"="+out.ami, "GOLDLINE_VERSION_"+variable(n.Item)+"="+out.version)
+			env = append(env, out.environ(n.Item)...)
 		}
 	}
 	return env, nil
+}
+
+// environ tells of a build of an image: of the main AMI, of each where there are
+// several, and of their version.
+func (o outcome) environ(image string) []string {
+	env := []string{"GOLDLINE_BUILD_" + variable(image) + "=" + o.ami, "GOLDLINE_VERSION_" + variable(image) + "=" + o.version}
+	for _, architecture := range tags.Keys(o.architectures) {
+		env = append(env, "GOLDLINE_BUILD_"+variable(image)+"_"+variable(architecture)+"="+o.architectures[architecture])
+	}
+	return env
 }
 
 // variable is an image's name as part of an environment variable's.

@@ -21,6 +21,8 @@ type outcome struct {
 	verb    string   // in a word or two: baked, reused, 3 created
 	ami     string   // of the build that it made or moved
 	version string
+	// architectures are the AMIs of a build for several, by architecture.
+	architectures map[string]string
 	// rollouts are how instances took up a new build, also where that failed.
 	rollouts []launch.RolloutResult
 }

@@ -199,6 +199,12 @@ func (r *run) bake(n Node) step {
 			return outcome{}, err
 		}
 		out := outcome{verb: "baked", ami: build.AMI, version: build.Version}
+		for _, one := range build.Architectures {
+			if out.architectures == nil {
+				out.architectures = map[string]string{}
+			}
+			out.architectures[one.Architecture] = one.AMI
+		}
 		if build.Reused {
 			out.verb = "reused"
 		} else {
@@ -219,7 +225,7 @@ func (r *run) promote(n Node, s PlannedStage, sink event.Sink) step {
 		if err != nil {
 			return outcome{}, err
 		}
-		out := outcome{verb: "current already", ami: move.To.AMI, version: move.To.Version}
+		out := outcome{verb: "current already", ami: move.To.AMI, version: move.To.Version, architectures: move.Architectures}
 		if move.Changed {
 			out.verb = "promoted"
 			out.made = []string{fmt.Sprintf("%s %s current in %s", move.Image, move.To, move.Environment)}

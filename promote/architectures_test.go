@@ -78,7 +78,7 @@ func TestArchitecturesMoveTogether(t *testing.T) {
 		t.Errorf("show: %+v, %v", d, err)
 	}
 	back, err := w.promoter().Rollback(t.Context(), "web", "dev", "")
-	if err != nil || back.To.AMI != x1 || w.current("dev", "web") != x1 || w.arm("dev") != arm1 {
+	if err != nil || back.To.AMI != x1 || back.Architectures["arm64"] != arm1 || back.Architectures["x86_64"] != x1 || w.current("dev", "web") != x1 || w.arm("dev") != arm1 {
 		t.Errorf("back: %+v, %v; %s", back, err, w.arm("dev"))
 	}
 	w.promote("web", "test", "")
@@ -130,7 +130,7 @@ func TestArchitecturesAcrossAccounts(t *testing.T) {
 	for _, i := range w.images("prod") {
 		made = append(made, fmt.Sprint(i.Architecture, " ", aws.ToString(i.ImageId)))
 	}
-	if len(made) != 2 || copied.To.AMI == x || w.arm("prod") == arm || !slices.Contains(made, "arm64 "+w.arm("prod")) {
+	if len(made) != 2 || copied.To.AMI == x || copied.Architectures["arm64"] != w.arm("prod") || w.arm("prod") == arm || !slices.Contains(made, "arm64 "+w.arm("prod")) {
 		t.Errorf("copied: %+v; %v, %s", copied, made, w.arm("prod"))
 	}
 	if again := w.promote("web", "prod", ""); again.Changed {

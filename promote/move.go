@@ -59,7 +59,7 @@ func (p *Promoter) point(ctx context.Context, to []arrival, n note) (Move, error
 	}
 	own := steps[0]
 	in, b := own.in, own.build
-	move := Move{Image: b.Image, Environment: in.env.Name, From: p.ref(ctx, in, own.before.AMI), To: b.Ref(), At: own.before.Since, By: in.cloud.Caller, Reason: n.Reason}
+	move := Move{Image: b.Image, Environment: in.env.Name, From: p.ref(ctx, in, own.before.AMI), To: b.Ref(), At: own.before.Since, By: in.cloud.Caller, Reason: n.Reason, Architectures: b.Architectures}
 	if own.done() {
 		event.Scope(p.sink, "", b.Image).Emit(event.Event{Kind: event.Progress, Message: fmt.Sprintf("%s is current in %s already", b.Ref(), in)})
 	}

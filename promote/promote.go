@@ -109,6 +109,9 @@ type Move struct {
 	// Regions are the further regions of the environment whose pointers moved. They
 	// may do so where its own was there already.
 	Regions []string `json:"regions,omitempty"`
+	// Architectures are the AMIs of To, by architecture, where it is a build for
+	// several.
+	Architectures map[string]string `json:"architectures,omitempty"`
 }
 
 // Request says what to promote.
