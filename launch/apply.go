@@ -347,15 +347,12 @@ func (e *execution) restore(ctx context.Context, t *task, it *item) (bool, error
 	e.unchange(t.undone)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if made := e.current[it.Address]; made != nil {
-		for i, f := range e.new {
-			if f.id == made.id {
-				e.new = append(e.new[:i:i], e.new[i+1:]...)
-				break
-			}
-		}
+	gone := func(f *found) bool { return f.id == old.id }
+	if made := e.current[it.Address]; made != nil { // by this run, or an earlier one
+		gone = func(f *found) bool { return f.id == old.id || f.id == made.id }
+		e.new = slices.DeleteFunc(e.new, func(f *found) bool { return f.id == made.id })
 	}
-	e.changed = slices.DeleteFunc(e.changed, func(f *found) bool { return f.id == old.id })
+	e.changed = slices.DeleteFunc(e.changed, gone)
 	e.current[it.Address] = old
 	t.emit(event.Warning, map[string]string{"id": old.id, "kind": it.Kind}, "%s is put back in its place", old.id)
 	return true, nil

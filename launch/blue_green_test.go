@@ -13,7 +13,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"github.com/goldline-dev/goldline/internal/emulator"
 	"github.com/goldline-dev/goldline/internal/fail"
-	"github.com/goldline-dev/goldline/internal/graph"
 	"github.com/goldline-dev/goldline/internal/tags"
 )
 
@@ -184,50 +183,6 @@ func (s *site) dies(at emulator.Fault) {
 		s.t.Fatal("the launch went on")
 	}
 	s.reconnect()
-}
-
-// TestBlueGreenCallsFailOnce is TestEveryCallFailsOnce for a blue-green roll-out
-// whose old group goes at once.
-func TestBlueGreenCallsFailOnce(t *testing.T) {
-	ready := func() *site {
-		s, _ := newBlueGreen(t)
-		s.edit(scalingFile, "keep: 1h, steps: [10%, 50%, 100%]", "steps: [50%, 100%]")
-		return s
-	}
-	it := story{"blue-green", func(s *site) {
-		s.launch()
-		s.promote("web", "2.0.0")
-	}, launchIt}
-	calm := ready()
-	it.prepare(calm)
-	calm.local.ResetCalls()
-	if err := it.do(context.Background(), calm); err != nil {
-		t.Fatal(err)
-	}
-	want := calm.shape()
-	var faults []emulator.Fault
-	made := map[string]int{}
-	for n, call := range calm.local.Calls() {
-		changes := !strings.HasPrefix(call.Action, "Describe")
-		if made[call.Action]++; call.Service != "autoscaling" && call.Service != "elasticloadbalancing" || !changes && made[call.Action] > 1 {
-			continue // polls are alike, and calls of other kinds have their own test
-		}
-		kinds := [][]emulator.FaultKind{{emulator.LostAnswer, emulator.Die}, {emulator.Error, emulator.DieAfter}}[n%2]
-		if !changes {
-			kinds = []emulator.FaultKind{emulator.Error}
-		}
-		for _, kind := range kinds {
-			faults = append(faults, emulator.Fault{Nth: n + 1, Kind: kind, Code: codeFor(kind)})
-		}
-	}
-	t.Logf("%d faults", len(faults))
-	err := graph.Each(context.Background(), 16, len(faults), func(_ context.Context, i int) error {
-		disturbedOn(t, ready(), it, want, faults[i])
-		return nil
-	})
-	if err != nil {
-		t.Error(err)
-	}
 }
 
 func TestBlueGreenMistakes(t *testing.T) {

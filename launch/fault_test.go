@@ -104,8 +104,27 @@ func disturbed(t *testing.T, story story, want map[string][]string, fault emulat
 
 func disturbedOn(t *testing.T, s *site, story story, want map[string][]string, fault emulator.Fault) {
 	t.Helper()
+	what := upset(t, s, story, fault)
+	if err := story.do(context.Background(), s); err != nil {
+		t.Errorf("%s: the second run fails: %v", what, err)
+	}
+	sameInventory(t, what, want, s.shape())
+	if story.name != "destroy" {
+		if plan := s.plan(); !plan.Empty() {
+			t.Errorf("%s: something is left to do:\n%s", what, summaryOf(plan))
+		}
+	}
+	if err := s.local.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// upset does something while a fault is armed, and leaves a new process with
+// the cloud. It returns what was done to what.
+func upset(t *testing.T, s *site, story story, fault emulator.Fault) (what string) {
+	t.Helper()
 	story.prepare(s)
-	what := fmt.Sprintf("%s, %s at call %d", story.name, fault.Kind, fault.Nth)
+	what = fmt.Sprintf("%s, %s at call %d", story.name, fault.Kind, fault.Nth)
 	s.local.Inject(fault)
 	before := s.shape()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -123,18 +142,7 @@ func disturbedOn(t *testing.T, s *site, story story, want map[string][]string, f
 		t.Logf("%s: took %s: %v", what, d, first)
 	}
 	s.reconnect()
-	if err := story.do(context.Background(), s); err != nil {
-		t.Errorf("%s: the second run fails: %v", what, err)
-	}
-	sameInventory(t, what, want, s.shape())
-	if story.name != "destroy" {
-		if plan := s.plan(); !plan.Empty() {
-			t.Errorf("%s: something is left to do:\n%s", what, summaryOf(plan))
-		}
-	}
-	if err := s.local.Close(); err != nil {
-		t.Error(err)
-	}
+	return what
 }
 
 func hasChanged(before, after map[string][]string) bool {

@@ -69,10 +69,11 @@ func (k instances) restore(ctx context.Context, t *task) error {
 	if len(t.old) == 0 {
 		return nil
 	}
-	old, ok := t.old[0].raw.(instance)
+	seen, ok := t.old[0].raw.(instance)
 	if !ok {
 		return nil
 	}
+	old, elastic := k.asServed(t, seen)
 	// What was launched may be known to EC2 alone, if its answer was lost.
 	list, err := k.list(ctx, t.query())
 	if err != nil {
@@ -110,9 +111,9 @@ func (k instances) restore(ctx context.Context, t *task) error {
 	if err := k.restoreInterfaces(ctx, t, old); err != nil {
 		return err
 	}
-	if ip := elasticOn(old.Instance); ip != "" {
-		if err := (elasticIPs{}).give(ctx, t, ip, aws.ToString(old.InstanceId)); err != nil {
-			return fmt.Errorf("elastic_ip %s: %w", ip, err)
+	if elastic != "" {
+		if err := (elasticIPs{}).give(ctx, t, elastic, aws.ToString(old.InstanceId)); err != nil {
+			return fmt.Errorf("elastic_ip %s: %w", elastic, err)
 		}
 	}
 	if stateOf(old.Instance) != types.InstanceStateNameRunning {

@@ -202,7 +202,10 @@ func rootOf(i types.Instance) string {
 // unswap gives an instance the root of the build that it had, its user data, its
 // tags and its target groups.
 func (k instances) unswap(ctx context.Context, t *task) error {
-	old := t.swapped
+	if err := k.rootLeft(t, *t.swapped); err != nil {
+		return err
+	}
+	old, _ := k.asServed(t, *t.swapped)
 	id := aws.ToString(old.InstanceId)
 	if err := t.leave(ctx, t.groups, id); err != nil {
 		return err
@@ -225,7 +228,7 @@ func (k instances) unswap(ctx context.Context, t *task) error {
 	if err := k.answers(ctx, t, id); err != nil {
 		return err
 	}
-	return k.rejoin(ctx, t, *old)
+	return k.rejoin(ctx, t, old)
 }
 
 // rootTags say what an instance runs. They change with its root.

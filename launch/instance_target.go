@@ -44,22 +44,28 @@ func refersTo(r *project.Resource, address string) bool {
 
 // takesOver puts an instance of a roll-out into the target groups that list it:
 // while the roll-out goes on, the groups' own turn is still to come.
-func (instances) takesOver(ctx context.Context, t *task, id string) error {
+func (k instances) takesOver(ctx context.Context, t *task, id string) error {
+	listed := slices.DeleteFunc(k.listing(t), func(arn string) bool { return has(t.groups, arn) })
+	if err := t.enter(ctx, listed, id); err != nil {
+		return fmt.Errorf("target_groups: %w", err)
+	}
+	t.groups = append(slices.Clone(t.groups), listed...)
+	return nil
+}
+
+// listing are the target groups whose definitions list an instance.
+func (instances) listing(t *task) []string {
 	var listed []string
 	for _, r := range t.resources() {
 		s, ok := r.Spec.(*targetGroupSpec)
 		if !ok || !refersTo(r, t.address) || slices.ContainsFunc(s.Targets, func(x targetSpec) bool { return x.Port != 0 && x.Port != s.Port }) {
 			continue
 		}
-		if list := t.inventory.of(r.UUID, r.Address, r.Kind); len(list) > 0 && !has(t.groups, list[0].id) {
+		if list := t.inventory.of(r.UUID, r.Address, r.Kind); len(list) > 0 {
 			listed = append(listed, list[0].id)
 		}
 	}
-	if err := t.enter(ctx, listed, id); err != nil {
-		return fmt.Errorf("target_groups: %w", err)
-	}
-	t.groups = append(slices.Clone(t.groups), listed...)
-	return nil
+	return listed
 }
 
 // serving waits until an instance that takes another's place gets traffic, where

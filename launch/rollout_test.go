@@ -3,15 +3,12 @@ package launch
 import (
 	"context"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/goldline-dev/goldline/internal/emulator"
 	"github.com/goldline-dev/goldline/internal/event"
 	"github.com/goldline-dev/goldline/internal/fail"
-	"github.com/goldline-dev/goldline/internal/graph"
 )
 
 const webFile = "topology/instances/web.yaml"
@@ -167,47 +164,6 @@ func TestRolloutStops(t *testing.T) {
 			}
 			s.settled()
 		})
-	}
-}
-
-// TestRolloutEveryCallFailsOnce lets calls of a roll-out fail, lose their answers
-// and be the last before a kill, and wants the end state of the undisturbed one
-// from the same command again.
-func TestRolloutEveryCallFailsOnce(t *testing.T) {
-	for name, rollout := range map[string]string{"instances": "{canary: {bake_time: 1ms}}", "roots": "{strategy: AllAtOnce, replace: root-volume}"} {
-		t.Run(name, func(t *testing.T) { everyCallOf(t, rollout) })
-	}
-}
-
-func everyCallOf(t *testing.T, rollout string) {
-	stride := 37 // with the four kinds, some eight of them; all with ROLLOUT_FAULTS=all
-	if os.Getenv("ROLLOUT_FAULTS") == "all" {
-		stride = 1
-	}
-	story := story{"roll-out", func(s *site) {
-		s.promote("web", "1.0.0")
-		s.launch()
-		s.promote("web", "2.0.0")
-	}, launchIt}
-	fresh := func() *site { return newSite(t, rollingFleet(2, true, rollout)) }
-	calm := fresh()
-	story.prepare(calm)
-	calm.local.ResetCalls()
-	calm.launch()
-	calls, want := len(calm.local.Calls()), calm.shape()
-	var faults []emulator.Fault
-	for i, kind := range []emulator.FaultKind{emulator.Error, emulator.LostAnswer, emulator.Die, emulator.DieAfter} {
-		for n := 1 + (i*9+len(rollout))%stride; n <= calls; n += stride {
-			faults = append(faults, emulator.Fault{Nth: n, Kind: kind, Code: codeFor(kind)})
-		}
-	}
-	t.Logf("%d calls, %d faults", calls, len(faults))
-	err := graph.Each(context.Background(), 16, len(faults), func(_ context.Context, i int) error {
-		disturbedOn(t, fresh(), story, want, faults[i])
-		return nil
-	})
-	if err != nil {
-		t.Error(err)
 	}
 }
 

@@ -266,7 +266,7 @@ func (e *execution) tagSteps() []graph.Node {
 func (e *execution) resourceTask(it *item, spec any) *task {
 	t := e.task(it.Address)
 	t.uuid, t.tags = it.UUID, e.tagsOf(it.Resource, it.kind, spec)
-	t.generation = 1
+	t.wanted, t.generation = spec, 1
 	if it.have != nil {
 		t.generation = it.have.generation()
 	}

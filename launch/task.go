@@ -23,6 +23,7 @@ type task struct {
 	*world
 	address    string
 	uuid       string
+	wanted     any // what the definition says, filled in
 	generation int
 	tags       map[string]string // for what is made, beside run and generation
 	old        []*found          // what is being replaced, newest first
