@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -113,6 +114,8 @@ func (e *execution) becomesHealthy(ctx context.Context, r *rolling, address stri
 				return nil
 			}
 			pause = lookPause
+		case ctx.Err() != nil && saw == "nothing":
+			saw = "no look at it came to an end in that time"
 		case ctx.Err() != nil:
 		case err != nil && !cloud.Ambiguous(err):
 			return err
@@ -123,7 +126,7 @@ func (e *execution) becomesHealthy(ctx context.Context, r *rolling, address stri
 		}
 		if time.Since(told) > 5*time.Second {
 			told = time.Now()
-			e.tell(r, address, event.Waiting, "healthy %d of %d in a row, %s left of %s: %s", inARow, max(r.spec.HealthyAfter, 1), time.Until(ends).Round(time.Second), limit, firstLine(saw))
+			e.tell(r, address, event.Waiting, "healthy %d of %d in a row, %s left of %s: %s", inARow, max(r.spec.HealthyAfter, 1), time.Until(ends).Round(time.Second), limit, strings.TrimSuffix(firstLine(saw), "; its last lines:"))
 		}
 		if cloud.Sleep(ctx, pause) != nil {
 			if errors.Is(context.Cause(ctx), errUnhealthy) {

@@ -102,21 +102,27 @@ func WithHint(err error, format string, args ...any) error {
 // parts are the errors that err joins, itself if it joins none. Marks above a
 // join hold for all of it, so they end the search.
 func parts(err error) []error {
-	var joined *multierror.Error
-	var exit interface{ ExitCode() int }
-	if errors.As(err, &exit) {
-		if direct, ok := err.(interface{ ExitCode() int }); ok {
-			return []error{direct.(error)}
+	for e := err; e != nil; e = errors.Unwrap(e) {
+		if _, marked := e.(interface{ ExitCode() int }); marked {
+			return []error{e}
+		}
+		if joined, ok := e.(*multierror.Error); ok {
+			return partsOf(joined)
 		}
 	}
-	if errors.As(err, &joined) {
-		var all []error
-		for _, e := range joined.Errors {
-			all = append(all, parts(e)...)
-		}
-		return all
+	var joined *multierror.Error
+	if errors.As(err, &joined) { // in one of several that err wraps
+		return partsOf(joined)
 	}
 	return []error{err}
+}
+
+func partsOf(joined *multierror.Error) []error {
+	var all []error
+	for _, e := range joined.Errors {
+		all = append(all, parts(e)...)
+	}
+	return all
 }
 
 // ExitCode maps an error to the exit code of the command. Of several joined

@@ -80,3 +80,17 @@ func TestHintsAndLeftAreFoundInJoins(t *testing.T) {
 		t.Errorf("hints %v, want %v", got, want)
 	}
 }
+
+// A mark above a join holds for all of it, however it is wrapped.
+func TestMarksAboveJoins(t *testing.T) {
+	joined := Join(errors.New("instance.web[0]: no"), errors.New("none of it took the new build"))
+	for want, err := range map[int]error{
+		CodeClean: fmt.Errorf("stage launch: %w", Clean(joined)),
+		CodeInput: Join(fmt.Errorf("stage launch: %w", WithHint(Input(joined), "look"))),
+		CodeDirty: fmt.Errorf("stage launch: %w", joined),
+	} {
+		if got := ExitCode(err); got != want {
+			t.Errorf("%v: %d, want %d", err, got, want)
+		}
+	}
+}
