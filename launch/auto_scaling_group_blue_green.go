@@ -177,11 +177,7 @@ func (k autoScalingGroups) takeOver(ctx context.Context, t *task, w want[autoSca
 	if err := k.prove(ctx, t, g, o, v, share); err != nil {
 		return err
 	}
-	steps := o.Steps
-	if len(steps) == 0 {
-		steps = []project.Share{"100%"}
-	}
-	for _, step := range steps {
+	for _, step := range trafficSteps(o) {
 		percent := step.Of(100)
 		if percent <= share {
 			continue
@@ -196,6 +192,15 @@ func (k autoScalingGroups) takeOver(ctx context.Context, t *task, w want[autoSca
 	}
 	t.progress("%s has all of the traffic%s", name, noReturn(t, o))
 	return nil
+}
+
+// trafficSteps are the shares of the traffic that a new group gets, one after the
+// other.
+func trafficSteps(o *project.Rollout) []project.Share {
+	if len(o.Steps) == 0 {
+		return []project.Share{"100%"}
+	}
+	return o.Steps
 }
 
 // noReturn says until when the traffic can go back.

@@ -88,11 +88,16 @@ func compareRefresh(d *differences, w want[autoScalingGroupSpec], g types.AutoSc
 	if s.Refresh.off() || n == 0 || strings.HasSuffix(s.LaunchTemplate, ":$Default") {
 		return
 	}
-	least := 90
-	if r := s.Refresh.with(w.rollout(), sizeOf(g)); r.MinHealthyPercentage != nil {
-		least = *r.MinHealthyPercentage
-	}
+	least := s.Refresh.with(w.rollout(), sizeOf(g)).leastInService()
 	d.set("refresh", fmt.Sprintf("%d of %d instances lag behind", n, len(g.Instances)), fmt.Sprintf("replaced by an instance refresh, at least %d%% in service", least))
+}
+
+// leastInService is how many percent of a group stay in service.
+func (r *refreshSpec) leastInService() int {
+	if r.MinHealthyPercentage != nil {
+		return *r.MinHealthyPercentage
+	}
+	return 90
 }
 
 func sizeOf(g types.AutoScalingGroup) int { return int(aws.ToInt32(g.DesiredCapacity)) }

@@ -110,6 +110,8 @@ type Plan struct {
 	Digest      string   `json:"digest"`
 	Counts      Counts   `json:"counts"`
 	Changes     []Change `json:"changes"`
+	// Rollouts are how instances are going to be replaced, where any are.
+	Rollouts []PlannedRollout `json:"planned_rollouts,omitempty"`
 	// Notes say what an audit could not compare.
 	Notes []string `json:"notes,omitempty"`
 	// Later says what waits for another environment, and is left out until then.

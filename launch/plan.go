@@ -45,6 +45,11 @@ func newPlan(ctx context.Context, o Options, audit bool) (*Plan, error) {
 	for _, f := range goingOrder(p.strays) {
 		plan.add(deletion(f, "no definition has it"))
 	}
+	if !audit {
+		if plan.Rollouts, err = p.planned(); err != nil {
+			return nil, fail.Each("plan "+environmentOf(o), err)
+		}
+	}
 	return plan, plan.seal()
 }
 
@@ -245,15 +250,16 @@ func (p *Plan) add(c Change) {
 	p.Changes = append(p.Changes, c)
 }
 
-// seal gives the plan its digest: over the environment and the changes, as
-// JSON.
+// seal gives the plan its digest: over the environment, the changes and the
+// roll-outs, as JSON.
 func (p *Plan) seal() error {
 	text, err := json.Marshal(struct {
 		Environment string
 		Destroy     bool
 		Definitions string
 		Changes     []Change
-	}{p.Environment, p.Destroy, p.definitions, p.Changes})
+		Rollouts    []PlannedRollout `json:",omitempty"`
+	}{p.Environment, p.Destroy, p.definitions, p.Changes, p.Rollouts})
 	if err != nil {
 		return fmt.Errorf("plan %s: %w", p.Environment, err)
 	}

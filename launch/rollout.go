@@ -33,8 +33,10 @@ import (
 type rolling struct {
 	definition string // instance.web
 	spec       *project.Rollout
-	size       int // instances of the definition that there are
+	size       int  // instances of the definition that there are
+	spare      bool // each successor serves before the one whose place it takes goes
 	batches    [][]*item
+	canaries   int       // how many batches are first
 	watches    []watched // in order
 	done       []*item   // run the new build already
 
@@ -111,7 +113,8 @@ func (p *planner) rollouts() ([]*rolling, error) {
 		if len(list) == 0 {
 			continue
 		}
-		batches, err := batchesOf(r.spec, r.size, len(list), p.spare(list))
+		r.spare = p.spare(list)
+		batches, err := batchesOf(r.spec, r.size, len(list), r.spare)
 		if err != nil {
 			problems.AddHint(r.spec.Pos, "give "+r.definition+" a rollout of its own, or change this one", "%s: %v", r.definition, err)
 			continue
@@ -149,6 +152,9 @@ func (r *rolling) divide(batches []batch, list []*item) {
 			}
 			r.members[it.Address] = m
 			r.order = append(r.order, it.Address)
+		}
+		if b.canary {
+			r.canaries = n + 1
 		}
 		r.watch(n, b.canary)
 		list = list[b.size:]

@@ -39,6 +39,17 @@ func batchesOf(r *project.Rollout, n, todo int, spare bool) ([]batch, error) {
 	return all, nil
 }
 
+// serving is how many instances of the definition serve throughout, at least.
+func (r *rolling) serving() int {
+	out := 0
+	for _, list := range r.batches {
+		if !r.spare {
+			out = max(out, len(list))
+		}
+	}
+	return r.size - out
+}
+
 // outAtOnce is how many of n may be out at the same time, one at least.
 func outAtOnce(r *project.Rollout, n int, spare bool) (int, error) {
 	if r.MinimumHealthy != "" {

@@ -3,6 +3,8 @@ package launch
 import (
 	"fmt"
 	"strings"
+
+	"github.com/goldline-dev/goldline/internal/project"
 )
 
 // RolloutResult is how the instances of one definition took up a new build.
@@ -26,11 +28,11 @@ type Rolled struct {
 	Reason  string  `json:"reason,omitempty"`  // why it did not take the new build
 }
 
-// strategy is what a roll-out goes by, in a few words.
-func (r *rolling) strategy() string {
-	kind := r.spec.Kind()
-	if r.spec.MinimumHealthy != "" {
-		kind = strings.TrimPrefix(kind+", minimum_healthy "+string(r.spec.MinimumHealthy), ", ")
+// strategyOf is what a roll-out goes by, in a few words.
+func strategyOf(o *project.Rollout) string {
+	kind := o.Kind()
+	if o.MinimumHealthy != "" {
+		kind = strings.TrimPrefix(kind+", minimum_healthy "+string(o.MinimumHealthy), ", ")
 	}
 	return kind
 }
@@ -38,7 +40,7 @@ func (r *rolling) strategy() string {
 func (r *rolling) result() RolloutResult {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	result := RolloutResult{Definition: r.definition, Strategy: r.strategy(), Batches: len(r.batches)}
+	result := RolloutResult{Definition: r.definition, Strategy: strategyOf(r.spec), Batches: len(r.batches)}
 	for _, address := range r.order {
 		result.Instances = append(result.Instances, r.members[address].Rolled)
 	}

@@ -19,21 +19,24 @@ type planReport struct {
 	Digest      string          `json:"digest"`
 	Counts      launch.Counts   `json:"counts"`
 	Changes     []launch.Change `json:"changes"`
-	Destroy     bool            `json:"destroy,omitempty"`
-	Notes       []string        `json:"notes,omitempty"`
-	Later       []string        `json:"later,omitempty"`
-	Only        []string        `json:"only,omitempty"`    // of a launch
-	Adopted     bool            `json:"adopted,omitempty"` // of a destruction
-	none        string          // what to say where there is nothing
-	next        []string
+	// Planned is how instances are going to be replaced, or were to be.
+	Planned []launch.PlannedRollout `json:"planned_rollouts,omitempty"`
+	Destroy bool                    `json:"destroy,omitempty"`
+	Notes   []string                `json:"notes,omitempty"`
+	Later   []string                `json:"later,omitempty"`
+	Only    []string                `json:"only,omitempty"`    // of a launch
+	Adopted bool                    `json:"adopted,omitempty"` // of a destruction
+	none    string                  // what to say where there is nothing
+	next    []string
 }
 
 func newPlanReport(plan *launch.Plan, none string) planReport {
-	return planReport{Environment: plan.Environment, Digest: plan.Digest, Counts: plan.Counts, Changes: changes(plan.Changes), Destroy: plan.Destroy, Notes: plan.Notes, Later: plan.Later, none: none}
+	return planReport{Environment: plan.Environment, Digest: plan.Digest, Counts: plan.Counts, Changes: changes(plan.Changes), Planned: plan.Rollouts, Destroy: plan.Destroy, Notes: plan.Notes, Later: plan.Later, none: none}
 }
 
 func (r planReport) text(t *text) {
 	changeTable(t, r.none, r.Changes, true)
+	plannedRollouts(t, r.Planned)
 	for _, note := range r.Notes {
 		t.linef("not compared: %s", note)
 	}
