@@ -152,9 +152,9 @@ func (p *Promoter) rollback(ctx context.Context, image, environment, to, why str
 	}
 	var build BuildInfo
 	if to == "" {
-		target, ok, err := p.before(ctx, in, image, entries)
-		if err != nil {
-			return Move{}, err
+		target, ok, failed := p.before(ctx, in, image, entries)
+		if failed != nil {
+			return Move{}, failed
 		}
 		if !ok {
 			err := fail.Inputf("there is no previous build: the history holds %s", countBuilds(entries))

@@ -112,7 +112,7 @@ func (p *program) here(command string) string {
 // commandNamed is where a text names a command, and afterCommand what ends it
 // there: hints are sentences.
 var (
-	commandNamed = regexp.MustCompile("goldline (approve|audit|bake|destroy|images|import|launch|lock|plan|promote|rollback|run|sweep|validate)\\b")
+	commandNamed = regexp.MustCompile(`goldline (approve|audit|bake|destroy|images|import|launch|lock|plan|promote|rollback|run|sweep|validate)\b`)
 	afterCommand = regexp.MustCompile("[;`\n]|, | (shows|makes|carries|tells|goes)\\b|$")
 )
 

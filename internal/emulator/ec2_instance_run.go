@@ -31,7 +31,6 @@ type launch struct {
 	in      *ec2.RunInstancesInput
 	image   imageRow
 	subnet  types.Subnet
-	groups  []string
 	address *string
 	more    []string // secondary private addresses, or how many
 	count   int

@@ -174,7 +174,7 @@ func (e *evaluation) image(b *hclsyntax.Block, title string, u use) Image {
 	if u.extra != nil {
 		override(img.Body, e.body(u.extra.Body, u.extra.TypeRange, more))
 	}
-	e.standIns(img.Body, img.Body, "")
+	e.standIns(img.Body, img.Body)
 	more["build"] = buildValues(title, u.name, kind)
 	img.Steps, img.After = nodeAt(yaml.SequenceNode, b.TypeRange), nodeAt(yaml.SequenceNode, b.TypeRange)
 	for _, inner := range b.Body.Blocks {
@@ -193,8 +193,8 @@ func (e *evaluation) image(b *hclsyntax.Block, title string, u use) Image {
 			img.After.Content = append(img.After.Content, chain)
 		}
 	}
-	e.standIns(img.Body, img.Steps, "")
-	e.standIns(img.Body, img.After, "")
+	e.standIns(img.Body, img.Steps)
+	e.standIns(img.Body, img.After)
 	return img
 }
 
@@ -261,8 +261,9 @@ func buildValues(title, name, kind string) cty.Value {
 // standIns replaces what stands for a data source: source_ami by the filter that
 // it would have looked up, and what is asked of that same image by the bake's
 // own words for it.
-func (e *evaluation) standIns(body, n *yaml.Node, from string) {
-	if from = e.startsFrom(body); n == body && from != "" {
+func (e *evaluation) standIns(body, n *yaml.Node) {
+	from := e.startsFrom(body)
+	if n == body && from != "" {
 		data := e.t.data[from]
 		found := e.body(data.Body, data.TypeRange, nil)
 		filter := nodeAt(yaml.MappingNode, data.TypeRange)

@@ -237,21 +237,23 @@ func (c *call) interact(parsed shellArgs) int {
 	if !c.tty {
 		input = bufio.NewReader(c.in)
 	}
-	err = syntax.NewParser().Interactive(input, func(stmts []*syntax.Stmt) bool {
+	for stmts, err := range syntax.NewParser().InteractiveSeq(input) {
+		if err != nil {
+			if c.ctx.Err() == nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+				fmt.Fprintln(c.err, err)
+				return 2
+			}
+			return exit
+		}
 		for _, stmt := range stmts {
 			exit = c.exitCode(runner.Run(c.ctx, stmt))
 			if runner.Exited() || c.ctx.Err() != nil {
-				return false
+				return exit
 			}
 		}
 		if len(stmts) > 0 || c.tty {
 			prompt()
 		}
-		return true
-	})
-	if err != nil && c.ctx.Err() == nil && !errors.Is(err, os.ErrDeadlineExceeded) {
-		fmt.Fprintln(c.err, err)
-		return 2
 	}
 	return exit
 }

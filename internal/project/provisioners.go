@@ -51,11 +51,11 @@ func (p *Project) provisioners(d *decoder, r *recipe) []*Provisioner {
 	return steps
 }
 
-func (s *Provisioner) isFor(image string) bool {
-	if len(s.Only) > 0 && !slices.Contains(s.Only, image) {
+func (p *Provisioner) isFor(image string) bool {
+	if len(p.Only) > 0 && !slices.Contains(p.Only, image) {
 		return false
 	}
-	return !slices.Contains(s.Except, image)
+	return !slices.Contains(p.Except, image)
 }
 
 func (p *Project) provisioner(d *decoder, r *recipe, n *yaml.Node) *Provisioner {
