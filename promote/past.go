@@ -58,6 +58,10 @@ func (p *Promoter) Past(ctx context.Context, environment string, images []string
 			return nil, fail.WithHint(err, "goldline images history --env %s shows the runs that did; --to-time names a time in place of one", environment)
 		}
 	}
+	lagging, err := p.lagging(ctx, environment)
+	if err != nil {
+		return nil, unchanged(err)
+	}
 	returns, known := []Return{}, false
 	var gone []string
 	for _, image := range p.project.ImageNames() {
@@ -66,11 +70,7 @@ func (p *Promoter) Past(ctx context.Context, environment string, images []string
 			continue
 		}
 		now := entries[len(entries)-1]
-		lagging, err := p.lagging(ctx, environment, image)
-		if err != nil {
-			return nil, unchanged(err)
-		}
-		r := Return{Image: image, From: Ref{AMI: now.AMI, Version: now.Version}, Regions: lagging}
+		r := Return{Image: image, From: Ref{AMI: now.AMI, Version: now.Version}, Regions: lagging[image]}
 		if then, ok := currentAt(entries, at); ok {
 			known = true
 			r.To = Ref{AMI: then.AMI, Version: then.Version}
@@ -90,22 +90,19 @@ func (p *Promoter) Past(ctx context.Context, environment string, images []string
 	return returns, nil
 }
 
-// lagging are the further regions of an environment that show another build than
-// the one that is current there.
-func (p *Promoter) lagging(ctx context.Context, environment, image string) ([]string, error) {
+// lagging are the further regions of an environment that show another build of an
+// image than the one that is current there, by image.
+func (p *Promoter) lagging(ctx context.Context, environment string) (map[string][]string, error) {
 	standings, err := p.Further(ctx, environment)
-	if err != nil {
-		return nil, err
-	}
-	var regions []string
+	regions := map[string][]string{}
 	for _, s := range standings {
 		for _, r := range s.Regions {
-			if s.Image == image && r.Lags {
-				regions = append(regions, r.Region)
+			if r.Lags {
+				regions[s.Image] = append(regions[s.Image], r.Region)
 			}
 		}
 	}
-	return regions, nil
+	return regions, err
 }
 
 // currentAt is what was current at a time.

@@ -105,22 +105,39 @@ func (p *Promoter) eachAMI(ctx context.Context, environments []*place, b BuildIn
 	return fail.Join(errs...)
 }
 
+// underWay tells whether a build is a copy that is not there yet: what it is a copy
+// of can be used.
+func (b BuildInfo) underWay() bool {
+	return b.tag(tags.CopiedFrom) != "" && (b.State == string(types.ImageStatePending) || b.State == incomplete)
+}
+
 // locate finds the build that a name means in the environment, or else where it
 // can be brought from: one rung below, or wherever else the project is. Whether it
 // may leave rungs out is the gates' matter.
 func (p *Promoter) locate(ctx context.Context, target, below *place, image, name string) (BuildInfo, error) {
 	b, missing := p.find(ctx, target, image, name)
-	if fail.ExitCode(missing) != fail.CodeInput {
+	if missing == nil && !b.underWay() || missing != nil && fail.ExitCode(missing) != fail.CodeInput {
 		return b, missing
 	}
 	tried := []*stock{target.stock}
-	look := func(in *place) (BuildInfo, bool, error) {
+	look := func(in *place) (found BuildInfo, ok bool, err error) {
 		if slices.Contains(tried, in.stock) {
 			return b, false, nil
 		}
 		tried = append(tried, in.stock)
-		found, err := p.find(ctx, in, image, name)
-		return found, err == nil || fail.ExitCode(err) != fail.CodeInput, err
+		if missing == nil { // b is under way: what it is a copy of
+			found, ok, err = in.stock.counterpart(ctx, b)
+		} else {
+			found, err = p.find(ctx, in, image, name)
+			ok = err == nil
+		}
+		switch {
+		case err != nil:
+			return found, fail.ExitCode(err) != fail.CodeInput, err
+		case ok && found.underWay():
+			b, missing, ok = found, nil, false
+		}
+		return found, ok, nil
 	}
 	if below != nil {
 		if found, ok, err := look(below); ok {

@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/emulator"
+	"github.com/goldline-dev/goldline/internal/event"
 	"github.com/goldline-dev/goldline/internal/fail"
 	"github.com/goldline-dev/goldline/internal/graph"
 	"github.com/goldline-dev/goldline/internal/tags"
@@ -394,6 +395,64 @@ func TestTheFurtherRegionTakesOver(t *testing.T) {
 		t.Errorf("caught up: %+v, %v", again, err)
 	}
 	w.show("prod", "2")
+}
+
+// Environments that want the same copy at the same time get one, in one process and
+// in several.
+func TestOneCopyForTwoEnvironments(t *testing.T) {
+	for _, processes := range []int{1, 2} {
+		w := far(t)
+		w.build("web", "1")
+		w.climb("1", "dev", "test")
+		one := w.promoter()
+		err := graph.Each(t.Context(), 0, 2, func(ctx context.Context, i int) error {
+			p, to := one, []string{"prod", "dr"}[i]
+			if processes == 2 {
+				p = w.promoter()
+			}
+			_, err := p.Promote(ctx, Request{Image: "web", To: to, Build: "1", SkipLadder: true, Reason: "r"})
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		w.show("prod", "1")
+		_, prod := w.shows("prod", abroad)
+		_, dr := w.shows("dr", abroad)
+		if n := len(w.owned("prod", abroad)); n != 1 || prod != dr {
+			t.Errorf("%d processes: %d copies abroad, prod shows %s and dr %s", processes, n, prod, dr)
+		}
+	}
+}
+
+// Copies that a run had begun when it was stopped are waited for by the next, and not
+// made again, whichever of the regions they are in.
+func TestCopiesUnderWay(t *testing.T) {
+	w := farAs(t, "testdata/further.txtar")
+	w.both("web", "1")
+	w.promote("web", "dev", "")
+	w.local.ResetCalls()
+	runs := 0
+	for err := error(context.Canceled); err != nil && runs < 9; runs++ {
+		ctx, stop := context.WithCancel(t.Context())
+		p := New(Options{Project: w.project, Provider: w.newProvider(), Sink: event.Func(func(e event.Event) {
+			if e.Kind == event.Created {
+				stop()
+			}
+		})})
+		_, err = p.Promote(ctx, Request{Image: "web", To: "prod"})
+		stop()
+	}
+	made := 0
+	for _, call := range w.local.Calls() {
+		if call.Action == "CopyImage" && call.Code == "" {
+			made++
+		}
+	}
+	if made != 4 || len(w.owned("prod", home)) != 2 || len(w.owned("prod", abroad)) != 2 || runs < 2 {
+		t.Errorf("%d copies of two AMIs to two regions, in %d runs", made, runs)
+	}
+	w.show("prod", "1")
 }
 
 func TestArchitecturesInAllRegions(t *testing.T) {
