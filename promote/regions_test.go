@@ -158,9 +158,17 @@ func TestPresentInAllRegions(t *testing.T) {
 		}
 	}
 
+	// Whoever launches there by the pointer's name gets it.
+	_, there := w.shows("prod", abroad)
+	run, err := w.at("prod", abroad).EC2.RunInstances(t.Context(), &ec2.RunInstancesInput{
+		ImageId: aws.String("resolve:ssm:" + tags.Pointer("shop", "prod", "web")), InstanceType: types.InstanceTypeT3Micro, MinCount: aws.Int32(1), MaxCount: aws.Int32(1),
+	})
+	if err != nil || aws.ToString(run.Instances[0].ImageId) != there {
+		t.Errorf("launched by the pointer: %+v, %v", run, err)
+	}
+
 	// An environment that lives where another has its copies finds them.
 	w.local.ResetCalls()
-	_, there := w.shows("prod", abroad)
 	if move := w.promote("web", "dr", ""); move.To.AMI != there || w.calls("CopyImage") != 0 {
 		t.Errorf("to dr: %+v, %d copies", move, w.calls("CopyImage"))
 	}

@@ -28,7 +28,7 @@ func (s *scalingService) setConfiguration(c ec2Call, g *types.AutoScalingGroup, 
 		spec.LaunchTemplateId, spec.LaunchTemplateName = &row.ID, &row.Name
 		typed = typed || v.Data.InstanceType != ""
 		if v.Data.ImageId != nil {
-			if _, err := s.cloud.ec2.visibleImage(c, *v.Data.ImageId); err != nil {
+			if _, err := s.cloud.ec2.namedImage(c, *v.Data.ImageId); err != nil {
 				return refuse("ValidationError", "You must use a valid fully-formed launch template. %s", messageOf(err))
 			}
 		}

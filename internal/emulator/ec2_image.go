@@ -102,6 +102,24 @@ func (s *ec2Service) visibleImage(c ec2Call, id string) (imageRow, error) {
 	return row, nil
 }
 
+// namedImage is the image that a launch names: by its ID, or by the parameter that
+// holds it, resolve:ssm:NAME, with a version or a label of it or without.
+// https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/using-systems-manager-parameter-to-find-AMI.html
+func (s *ec2Service) namedImage(c ec2Call, name string) (imageRow, error) {
+	parameter, ok := strings.CutPrefix(name, "resolve:ssm:")
+	if !ok {
+		return s.visibleImage(c, name)
+	}
+	held, err := s.cloud.ssm.read(c.world(), parameter, nil)
+	if err != nil {
+		return imageRow{}, refuse("SsmInvalidParameter", "%s", messageOf(err))
+	}
+	if deref(held.DataType) != "aws:ec2:image" {
+		return imageRow{}, refuse("SsmInvalidParameter", "Unsupported data type. The following parameter data types are supported: aws:ec2:image")
+	}
+	return s.visibleImage(c, *held.Value)
+}
+
 // ownImage is an image that the caller may change.
 func (s *ec2Service) ownImage(c ec2Call, id *string) (imageRow, error) {
 	if err := require("ImageId", id); err != nil {

@@ -163,7 +163,7 @@ func (s *ec2Service) launchImage(c ec2Call, l *launch) error {
 	if err := require("ImageId", l.in.ImageId); err != nil {
 		return err
 	}
-	image, err := s.visibleImage(c, *l.in.ImageId)
+	image, err := s.namedImage(c, *l.in.ImageId)
 	if err != nil {
 		return err
 	}

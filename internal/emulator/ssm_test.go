@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 )
@@ -168,6 +169,32 @@ func TestImageParameter(t *testing.T) {
 	clock.Advance(time.Second)
 	if got := get(); got != good+" 2 aws:ec2:image" {
 		t.Errorf("after a bad write and a good one: %s", got)
+	}
+}
+
+// A launch may name the parameter that holds its AMI, if that is one for images.
+func TestLaunchByParameter(t *testing.T) {
+	c, clock := driven(t)
+	ami := debian(t, c)
+	for name, kind := range map[string]string{"/image": "aws:ec2:image", "/text": "text"} {
+		must(c.ssm.PutParameter(t.Context(), putInput(name, ami, func(in *ssm.PutParameterInput) { in.DataType = &kind })))(t)
+	}
+	clock.Advance(time.Second)
+	launch := func(image string) (string, error) {
+		out, err := c.ec2.RunInstances(t.Context(), &ec2.RunInstancesInput{ImageId: &image, InstanceType: "t3.micro", MinCount: aws.Int32(1), MaxCount: aws.Int32(1)})
+		if err != nil {
+			return "", err
+		}
+		return *out.Instances[0].ImageId, nil
+	}
+	for _, name := range []string{"resolve:ssm:/image", "resolve:ssm:/image:1"} {
+		if got, err := launch(name); got != ami {
+			t.Errorf("%s is %s, %v", name, got, err)
+		}
+	}
+	for _, name := range []string{"resolve:ssm:/text", "resolve:ssm:/image:2", "resolve:ssm:/nothing"} {
+		_, err := launch(name)
+		wantCode(t, err, "SsmInvalidParameter")
 	}
 }
 
