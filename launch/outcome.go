@@ -89,7 +89,11 @@ func (e *execution) result() Result {
 	}
 	var list []*found
 	for _, it := range e.items {
-		if f := e.current[it.Address]; f != nil {
+		f := e.current[it.Address]
+		if f == nil && it.action == Replace && !e.finished[dropStep(it.have)] {
+			f = it.have // its turn has not come
+		}
+		if f != nil {
 			list = append(list, f)
 		}
 	}

@@ -1,6 +1,7 @@
 package cloud
 
 import (
+	"context"
 	"regexp"
 	"strings"
 )
@@ -19,9 +20,10 @@ var (
 //
 //	ec2 CreateSubnet: InvalidSubnet.Conflict: The CIDR ... conflicts
 //
-// Everything else stays. The record of a run keeps the whole text, request IDs
+// What ends because somebody stopped it is interrupted. Everything else stays. The record of a run keeps the whole text, request IDs
 // included.
 func Plain(text string) string {
+	text = strings.ReplaceAll(text, context.Canceled.Error(), "interrupted")
 	if !strings.Contains(text, "operation error ") {
 		return text
 	}
