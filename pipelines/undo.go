@@ -43,8 +43,12 @@ type Undone struct {
 // that is cause itself.
 func (u undo) run(ctx context.Context, cause error) (Undone, error) {
 	var lost *lease.LostError
-	if errors.As(cause, &lost) {
+	var held *lease.HeldError
+	if errors.As(cause, &lost) || errors.As(cause, &held) {
 		return Undone{}, cause // another run may be at work there
+	}
+	if fail.ExitCode(cause) == fail.CodeInput && len(u.moves) == 0 && !u.half(ctx, cause) {
+		return Undone{}, cause // nothing was begun, and what is current was not brought by this run
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
 	defer cancel()

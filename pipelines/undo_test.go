@@ -12,6 +12,7 @@ import (
 	"github.com/goldline-dev/goldline/internal/emulator"
 	"github.com/goldline-dev/goldline/internal/event"
 	"github.com/goldline-dev/goldline/internal/fail"
+	"github.com/goldline-dev/goldline/internal/lease"
 	"github.com/goldline-dev/goldline/launch"
 	"github.com/goldline-dev/goldline/promote"
 )
@@ -254,6 +255,32 @@ func TestALaunchOfItsOwnGoesBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.on("2")
+}
+
+// A launch that never began takes nothing back: neither one that another run kept
+// out, nor one that was refused.
+func TestALaunchThatNeverBeganTakesNothingBack(t *testing.T) {
+	w := protected(t)
+	second := w.build("2")
+	p := w.project()
+	topology, err := p.Topology("dev", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	promoter := promote.New(promote.Options{Project: p, Provider: w.provider(), Run: "launch"})
+	if _, err := promoter.Promote(t.Context(), promote.Request{Image: "web", To: "dev"}); err != nil {
+		t.Fatal(err)
+	}
+	o := launch.Options{Project: p.Name, Topology: topology, Cloud: w.cloud, Run: "launch"}
+	for _, cause := range []error{fail.Clean(&lease.HeldError{Environment: "dev"}), fail.Inputf("not agreed, nothing was done")} {
+		if _, err := Conclude(t.Context(), promoter, o, true, cause); err != cause {
+			t.Errorf("%v became %v", cause, err)
+		}
+	}
+	entries, err := promoter.History(t.Context(), "web", "dev")
+	if err != nil || entries[len(entries)-1].AMI != second {
+		t.Errorf("history: %+v, %v", entries, err)
+	}
 }
 
 // terminate ends what runs in dev from outside.

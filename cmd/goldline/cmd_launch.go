@@ -124,6 +124,9 @@ func runLaunch(ctx context.Context, p *program, c *cobra.Command, args []string,
 			return nil, err
 		}
 		r, err := p.apply(ctx, options, plan, none, p.here("goldline images deployed "+env))
+		if r == nil {
+			return nil, err // it has not begun
+		}
 		promoter, problem := p.promoter(ctx, loaded, event.Scope(sink, "launch", env), run)
 		if problem != nil {
 			return r, fail.Join(err, problem)
@@ -137,7 +140,8 @@ func runLaunch(ctx context.Context, p *program, c *cobra.Command, args []string,
 	})
 }
 
-// apply carries a plan out; what was done stands in the report beside an error.
+// apply carries a plan out; what was done stands in the report beside an error. There
+// is none where nothing was begun.
 func (p *program) apply(ctx context.Context, options launch.Options, plan *launch.Plan, none, next string) (report, error) {
 	ctx, plan, err := launch.Hold(ctx, options, plan)
 	if err != nil {
@@ -150,6 +154,9 @@ func (p *program) apply(ctx context.Context, options launch.Options, plan *launc
 		options.LoseContents = true
 	}
 	result, err := launch.Apply(ctx, options, plan)
+	if err != nil && result.Changes == nil {
+		return nil, err
+	}
 	r := launchReport{planReport: newPlanReport(plan, none), Instances: instances(result.Instances), Rollouts: result.Rollouts}
 	r.Changes = changes(result.Changes)
 	if err == nil {

@@ -32,6 +32,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/route53"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go/logging"
 	"github.com/goldline-dev/goldline/internal/fail"
 )
 
@@ -308,6 +309,7 @@ func (p *Provider) load(ctx context.Context, a *Access) (*aws.Config, error) {
 		err := fail.Inputf("no AWS credentials were found, so nothing was called")
 		return nil, fail.WithHint(err, "give credentials as the AWS CLI takes them (AWS_PROFILE, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or `aws configure`), or add --local to use the local cloud, which needs no account")
 	}
+	cfg.Logger = logging.Nop{} // it writes to standard error, of connections that nobody waits for any more
 	p.bases[a] = &cfg
 	return p.bases[a], nil
 }

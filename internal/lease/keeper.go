@@ -74,6 +74,17 @@ type LostError struct{ reason string }
 
 func (e *LostError) Error() string { return e.reason }
 
+// HeldError says that a run waited in vain for a lease that another holds. It has
+// changed nothing there.
+type HeldError struct {
+	Environment string
+	By          Record
+}
+
+func (e *HeldError) Error() string {
+	return fmt.Sprintf("environment %s is being changed by %s", e.Environment, e.By)
+}
+
 // Lost gives the reason why a context from Hold has ended, or is about to, if it
 // is the loss of the lease.
 func Lost(ctx context.Context) error {
@@ -234,7 +245,7 @@ func (k *Keeper) expired(r Record, silent, now time.Time) bool {
 }
 
 func (k *Keeper) refused(s store, by Record) error {
-	err := fail.Clean(fmt.Errorf("environment %s is being changed by %s", s.environment, by))
+	err := fail.Clean(&HeldError{Environment: s.environment, By: by})
 	return fail.WithHint(err, "wait until that has ended, with --lock-timeout for longer than %s; or look with `goldline lock show %s`", k.options.Wait, s.environment)
 }
 
