@@ -256,7 +256,11 @@ func (e *execution) findRolls() error {
 
 // openBatch lets a batch begin when all that took the new build are healthy.
 func (e *execution) openBatch(ctx context.Context, r *rolling, n int) error {
-	e.tell(r, r.definition, event.Started, "batch %d of %d: %s (%s healthy)", n+1, len(r.batches), strings.Join(addressesOf(r.batches[n]), ", "), r.fields("")["healthy"])
+	canary := ""
+	if n < r.canaries {
+		canary = ", canary"
+	}
+	e.tell(r, r.definition, event.Started, "batch %d of %d%s: %s (%s healthy)", n+1, len(r.batches), canary, strings.Join(addressesOf(r.batches[n]), ", "), r.fields("")["healthy"])
 	var looked []*item
 	if n == 0 {
 		looked = r.done
@@ -293,8 +297,10 @@ func (e *execution) take(ctx context.Context, r *rolling, t *task, it *item, spe
 		}
 	}
 	err := e.bring(ctx, t, it, spec)
+	if now := e.now(it.Address); now != nil && (err == nil || now.id != r.member(it.Address).Old) {
+		r.note(it.Address, func(m *member) { m.New, m.To = now.id, e.ami(spec.(*instanceSpec)) })
+	}
 	if err == nil {
-		r.note(it.Address, func(m *member) { m.New, m.To = e.now(it.Address).id, e.ami(spec.(*instanceSpec)) })
 		err = e.hook(ctx, r, it.Address, "after_replace")
 	}
 	if err != nil {
@@ -306,7 +312,7 @@ func (e *execution) take(ctx context.Context, r *rolling, t *task, it *item, spe
 	if m.Old == m.New {
 		how = "over another root volume"
 	}
-	e.tell(r, it.Address, event.Progress, "%s serves %s: %s run the new build", m.New, how, r.fields("")["taken"])
+	e.tell(r, it.Address, event.Progress, "%s serves %s after %.1f s: %s run the new build", m.New, how, m.Seconds, r.fields("")["taken"])
 	return nil
 }
 

@@ -25,6 +25,8 @@ const (
 	lookPause     = 250 * time.Millisecond // between two looks
 	longestPause  = 5 * time.Second        // which grows to this while nothing changes
 	oneLook       = 2 * time.Minute        // how long EC2 may take to say what it sees
+	tellPause     = 15 * time.Second       // between two words about a wait where nothing changes
+	changePause   = time.Second            // where something does
 )
 
 // healthOf is what an instance must show in a roll-out, as one probe.
@@ -104,16 +106,16 @@ func (e *execution) becomesHealthy(ctx context.Context, r *rolling, address stri
 	limit, told := r.deadline(), time.Now()
 	ctx, cancel := context.WithDeadlineCause(ctx, ends, errUnhealthy)
 	defer cancel()
-	inARow, saw := 0, "nothing"
+	inARow, saw, shown := 0, "nothing", ""
+	enough := max(r.spec.HealthyAfter, 1)
 	for pause := lookPause; ; pause = min(pause*3/2, longestPause) {
 		ok, now, err := look(ctx)
 		switch {
 		case ok && err == nil:
-			inARow++
-			if inARow >= max(r.spec.HealthyAfter, 1) {
+			if inARow++; inARow >= enough {
 				return nil
 			}
-			pause = lookPause
+			pause, saw = lookPause, fmt.Sprintf("healthy %d of %d times in a row", inARow, enough)
 		case ctx.Err() != nil && saw == "nothing":
 			saw = "no look at it came to an end in that time"
 		case ctx.Err() != nil:
@@ -124,9 +126,10 @@ func (e *execution) becomesHealthy(ctx context.Context, r *rolling, address stri
 		default:
 			inARow, saw = 0, now
 		}
-		if time.Since(told) > 5*time.Second {
-			told = time.Now()
-			e.tell(r, address, event.Waiting, "healthy %d of %d in a row, %s left of %s: %s", inARow, max(r.spec.HealthyAfter, 1), time.Until(ends).Round(time.Second), limit, strings.TrimSuffix(firstLine(saw), "; its last lines:"))
+		brief := strings.TrimSuffix(firstLine(saw), "; its last lines:")
+		if since := time.Since(told); since > tellPause || since > changePause && brief != shown {
+			told, shown = time.Now(), brief
+			e.tell(r, address, event.Waiting, "its health, %s left of %s: %s", time.Until(ends).Round(time.Second), limit, brief)
 		}
 		if cloud.Sleep(ctx, pause) != nil {
 			if errors.Is(context.Cause(ctx), errUnhealthy) {
@@ -160,7 +163,8 @@ func (e *execution) serves(ctx context.Context, r *rolling, t *task, i types.Ins
 	if err != nil {
 		return err
 	}
-	e.tell(r, t.address, event.Progress, "%s runs: waiting for its health", aws.ToString(i.InstanceId))
+	e.tell(r, t.address, event.Progress, "%s runs: waiting for its health (%s) for at most %s", aws.ToString(i.InstanceId),
+		orNothing(strings.Join(healthWords(r.spec.Health, len(t.groups) > 0), ", ")), time.Until(r.healthyBy(t)).Round(time.Second))
 	return e.becomesHealthy(ctx, r, t.address, r.healthyBy(t), look)
 }
 
@@ -215,7 +219,11 @@ func (e *execution) watch(ctx context.Context, r *rolling, list []*item, limit t
 	}
 	began := time.Now()
 	told := began
-	e.tell(r, r.definition, event.Waiting, "watching %d for %s", len(list), limit)
+	who := strings.Join(addressesOf(list), ", ")
+	if len(list) > 3 {
+		who = fmt.Sprintf("%d instances", len(list))
+	}
+	e.tell(r, r.definition, event.Waiting, "watching %s for %s", who, limit)
 	for pause := lookPause; ; pause = min(pause*3/2, longestPause) {
 		for i, look := range looks {
 			if look == nil {
@@ -236,11 +244,12 @@ func (e *execution) watch(ctx context.Context, r *rolling, list []*item, limit t
 		}
 		left := limit - time.Since(began)
 		if left <= 0 {
+			e.tell(r, r.definition, event.Progress, "%s stayed healthy for %s", who, limit)
 			return nil
 		}
-		if time.Since(told) > 5*time.Second {
+		if time.Since(told) > tellPause {
 			told = time.Now()
-			e.tell(r, r.definition, event.Waiting, "all healthy, %s left of %s", left.Round(time.Second), limit)
+			e.tell(r, r.definition, event.Waiting, "watching %s: all healthy, %s left of %s", who, left.Round(time.Second), limit)
 		}
 		if err := cloud.Sleep(ctx, min(pause, left)); err != nil {
 			return err

@@ -379,7 +379,7 @@ func (t *task) relieved(ctx context.Context, group, id string) error {
 	others := func(list []types.TargetHealthDescription) []types.TargetHealthDescription {
 		return slices.DeleteFunc(slices.Clone(list), func(d types.TargetHealthDescription) bool { return !stays(d) || aws.ToString(d.Target.Id) == id })
 	}
-	return t.targets(ctx, group, "another target than "+id+" to be healthy in "+targetGroupName(group), healthDeadline, func(list []types.TargetHealthDescription) bool {
+	return t.targets(ctx, group, "others to be healthy in "+targetGroupName(group)+" before "+id+" leaves", healthDeadline, func(list []types.TargetHealthDescription) bool {
 		all, own := others(list), ofTarget(list, id)
 		idle := len(own) > 0 && !slices.ContainsFunc(own, serves)
 		return idle || len(all) == 0 || slices.ContainsFunc(all, serves)
@@ -395,7 +395,12 @@ func (t *task) drained(ctx context.Context, group string, ids []string) error {
 	}
 	return t.targets(ctx, group, "the connections of "+strings.Join(ids, ", ")+" to end", drainDeadline, func(list []types.TargetHealthDescription) bool {
 		return len(leaving(list)) == 0
-	}, func(list []types.TargetHealthDescription) string { return healthText(leaving(list)) })
+	}, func(list []types.TargetHealthDescription) string {
+		if len(leaving(list)) == 0 {
+			return "they have ended"
+		}
+		return healthText(leaving(list))
+	})
 }
 
 // targets waits for something to be so in a group.

@@ -32,12 +32,11 @@ func plannedTitle(r launch.PlannedRollout) string {
 	case r.Method == launch.MethodRootVolume:
 		how += ", in place by another root volume"
 	}
-	switch n := len(r.Batches); n {
-	case 0:
-	case 1:
-		how += ", 1 batch"
-	default:
+	switch n := len(r.Batches); {
+	case n > 1:
 		how += fmt.Sprintf(", %d batches", n)
+	case n == 1 && len(r.Batches[0].Addresses) > 1:
+		how += ", 1 batch"
 	}
 	return fmt.Sprintf("Roll-out of %s, %s: %s", r.Definition, how, serving(r))
 }
@@ -66,7 +65,7 @@ func serving(r launch.PlannedRollout) string {
 
 func plannedLines(r launch.PlannedRollout) []string {
 	var lines []string
-	if r.Strategy != "" && len(r.Batches) > 0 {
+	if text := batchesText(r); r.Strategy != "" && text != "" && text != r.Definition {
 		lines = append(lines, "in order: "+batchesText(r))
 	}
 	switch {
