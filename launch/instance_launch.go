@@ -14,6 +14,7 @@ import (
 	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/fail"
 	"github.com/goldline-dev/goldline/internal/graph"
+	"github.com/goldline-dev/goldline/internal/tags"
 )
 
 type instanceAPI interface {
@@ -212,6 +213,7 @@ func (k instances) settle(ctx context.Context, t *task, i instance) (instance, e
 			return i, err
 		}
 		i.Instance = *now
+		i.Tags = cloud.Tags(tags.Merge(cloud.TagSet(now.Tags), t.proof))
 	}
 	if t.becomesHealthy != nil {
 		return i, t.becomesHealthy(ctx, i.Instance)

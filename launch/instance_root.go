@@ -56,7 +56,8 @@ func (d differences) rootInPlace() {
 }
 
 // swapRoot gives an instance another root and user data, out of its target
-// groups, and its tags, which say what it runs.
+// groups. Its tags, which say what it runs, follow when it has proved itself: until
+// then another run does all of it again, so that it proves itself then.
 func (k instances) swapRoot(ctx context.Context, t *task, w want[instanceSpec], i instance) error {
 	id := aws.ToString(i.InstanceId)
 	document, err := w.world.userData(w.Resource, w.spec)
@@ -72,9 +73,7 @@ func (k instances) swapRoot(ctx context.Context, t *task, w want[instanceSpec], 
 	if err := k.replaceRoot(ctx, t, id, w.world.ami(w.spec)); err != nil {
 		return err
 	}
-	if err := createTags(ctx, t.Cloud, []string{id}, instances{}.tags(w)); err != nil {
-		return fmt.Errorf("tags: %w", err)
-	}
+	t.proof = k.tags(w)
 	return t.enter(ctx, i.groups, id)
 }
 

@@ -303,6 +303,9 @@ func (e *execution) take(ctx context.Context, r *rolling, t *task, it *item, spe
 	if err == nil {
 		err = e.hook(ctx, r, it.Address, "after_replace")
 	}
+	if err == nil && it.watched == "" {
+		err = e.prove(ctx, t, it)
+	}
 	if err != nil {
 		return e.putBack(ctx, r, it, err)
 	}
@@ -313,6 +316,17 @@ func (e *execution) take(ctx context.Context, r *rolling, t *task, it *item, spe
 		how = "over another root volume"
 	}
 	e.tell(r, it.Address, event.Progress, "%s serves %s after %.1f s: %s run the new build", m.New, how, m.Seconds, r.fields("")["taken"])
+	return nil
+}
+
+// prove notes on an instance over another root that it has proved itself.
+func (e *execution) prove(ctx context.Context, t *task, it *item) error {
+	if len(t.proof) == 0 {
+		return nil
+	}
+	if err := createTags(ctx, e.Cloud, []string{it.have.id}, t.proof); err != nil {
+		return fmt.Errorf("tags: %w", err)
+	}
 	return nil
 }
 
@@ -336,6 +350,11 @@ func (m *member) fail(state string, err error) { m.State, m.Reason = state, err.
 func (e *execution) watchBatches(ctx context.Context, r *rolling, w watched) error {
 	looked, proving := slices.Concat(r.done, slices.Concat(r.batches[:w.to]...)), slices.Concat(r.batches[w.from:w.to]...)
 	err := e.watch(ctx, r, looked, w.limit)
+	if err == nil {
+		err = graph.Each(ctx, 0, len(proving), func(ctx context.Context, i int) error {
+			return e.prove(ctx, r.member(proving[i].Address).task, proving[i])
+		})
+	}
 	if err == nil {
 		return nil
 	}

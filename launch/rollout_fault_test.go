@@ -67,6 +67,7 @@ func upheavals() []upheaval {
 		{name: "instances with a canary", files: luggage("{canary: {bake_time: 1ms}}"), prepare: nextBuild},
 		{name: "roots one at a time", files: luggage("{strategy: OneAtATime, replace: root-volume}"), prepare: nextBuild},
 		{name: "roots all at once", files: luggage("{strategy: AllAtOnce, replace: root-volume}"), prepare: nextBuild},
+		{name: "roots with a canary", files: luggage("{canary: {bake_time: 1ms}, replace: root-volume}"), prepare: nextBuild},
 		{name: "refresh one at a time", files: group("{strategy: OneAtATime}"), prepare: nextBuild},
 		{name: "refresh half at a time", files: group("{strategy: HalfAtATime}"), prepare: nextBuild},
 		{name: "refresh with a canary", files: group("{canary: 1}"), prepare: nextBuild},
@@ -88,6 +89,8 @@ func upheavals() []upheaval {
 		{name: "bad instances one at a time", files: luggage("{strategy: OneAtATime, " + refused + "}"), prepare: nextBuild, bad: true},
 		{name: "bad instances all at once", files: luggage("{strategy: AllAtOnce, " + refused + "}"), prepare: nextBuild, bad: true},
 		{name: "bad canary", files: luggage("{canary: 1, " + refused + "}"), prepare: nextBuild, bad: true},
+		{name: "bad roots", files: luggage("{strategy: AllAtOnce, replace: root-volume, " + refused + "}"), prepare: nextBuild, bad: true},
+		{name: "bad canary of roots", files: luggage("{canary: {bake_time: 1ms}, replace: root-volume, " + refused + "}"), prepare: nextBuild, bad: true},
 		{name: "bad blue-green", files: pair("{strategy: BlueGreen, keep: 1h}"), prepare: nextIsNobodys, bad: true},
 		{name: "bad blue-green making room", files: pair("{strategy: BlueGreen, keep: 1h}"), prepare: func(s *site) {
 			nextBuild(s)

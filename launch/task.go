@@ -38,6 +38,7 @@ type task struct {
 	// user data that it had.
 	swapped *instance
 	saw     string
+	proof   map[string]string // the tags that it gets when it has proved itself
 	// becomesHealthy waits until an instance serves as its roll-out wants it; nil
 	// for one that is part of none.
 	becomesHealthy func(ctx context.Context, i types.Instance) error
