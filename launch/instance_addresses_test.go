@@ -11,6 +11,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/emulator"
 	"github.com/goldline-dev/goldline/internal/fail"
@@ -135,15 +136,24 @@ func TestInstanceAddressesAreTakenBack(t *testing.T) {
 	if now := s.running("instance.web").Instance; aws.ToString(now.InstanceId) != aws.ToString(web.InstanceId) || len(secondaryOf(now)) != 2 {
 		t.Errorf("not mended: %v", s.secondaryNow())
 	}
+	foreign, err := s.cloud.EC2.CreateNetworkInterface(t.Context(), &ec2.CreateNetworkInterfaceInput{SubnetId: web.SubnetId,
+		PrivateIpAddresses: []types.PrivateIpAddressSpecification{{PrivateIpAddress: aws.String("10.0.1.80"), Primary: aws.Bool(true)}, {PrivateIpAddress: aws.String("10.0.1.77")}}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for text, want := range map[string]string{
 		"[10.0.1.50, 10.0.1.51, 10.0.1.52, 10.0.1.53]":             "t3.small has 4 private addresses an interface",
 		"[10.0.1.50, " + aws.ToString(pool.PrivateIpAddress) + "]": "is the primary private address of " + aws.ToString(pool.InstanceId),
+		"[10.0.1.50, 10.0.1.77]":                                   aws.ToString(foreign.NetworkInterface.NetworkInterfaceId) + " has 10.0.1.77, and is not of this environment",
 	} {
 		s.edit(webInstance, "[10.0.1.50, 10.0.1.51]", text)
 		if err := s.planError(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", text, err)
 		}
 		s.edit(webInstance, text, "[10.0.1.50, 10.0.1.51]")
+	}
+	if _, err := s.cloud.EC2.DeleteNetworkInterface(t.Context(), &ec2.DeleteNetworkInterfaceInput{NetworkInterfaceId: foreign.NetworkInterface.NetworkInterfaceId}); err != nil {
+		t.Fatal(err)
 	}
 	s.destroy()
 }
@@ -244,6 +254,26 @@ func TestAddressAnswersThroughout(t *testing.T) {
 		t.Errorf("%d of %d requests failed at the address (%s), and %d of %d through the load balancer (%s)", c.failed, c.asked, c.first, balanced.failed, balanced.asked, balanced.first)
 	}
 	f.hasAddresses("in the end", map[string]string{"instance.web[0]": "10.0.1.50"})
+}
+
+// TestImportOfInstanceAddresses: what an instance has beside its primary address is
+// written down, and where an elastic one is.
+func TestImportOfInstanceAddresses(t *testing.T) {
+	files := addressFiles()
+	delete(files, poolInstance)
+	s := newSite(t, files)
+	s.launch()
+	s.loseTags()
+	for name := range files {
+		s.write(map[string]string{name: ""})
+	}
+	text := s.importAll(ImportOptions{}).text()
+	s.settled()
+	for _, want := range []string{"secondary_private_ips: [10.0.1.50, 10.0.1.51]\n", "private_ip: 10.0.1.50\n"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the import does not hold %q:\n%s", want, text)
+		}
+	}
 }
 
 func TestInstanceAddressMistakes(t *testing.T) {
