@@ -124,7 +124,7 @@ func (p *Promoter) named(ctx context.Context, target *place, name string) ([]Bui
 		switch {
 		case err == nil:
 			found = append(found, b)
-		case fail.ExitCode(err) != fail.CodeInput:
+		case !elsewhere(err):
 			return nil, err
 		}
 	}

@@ -2,6 +2,7 @@ package promote
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sort"
 	"strings"
@@ -240,12 +241,29 @@ func (p *Promoter) find(ctx context.Context, in *place, image, name string) (Bui
 	return BuildInfo{}, noBuild(in, image, name)
 }
 
+// severalError says that a name does not tell which build is meant.
+type severalError struct {
+	name, image string
+	builds      int
+}
+
+func (e *severalError) Error() string {
+	return fmt.Sprintf("%q means %d builds of %s", e.name, e.builds, e.image)
+}
+
 func severalBuilds(image, name string, builds []BuildInfo) error {
 	names := make([]string, len(builds))
 	for i, b := range builds {
 		names[i] = b.AMI
 	}
-	return fail.WithHint(fail.Inputf("%q means %d builds of %s", name, len(builds), image), "name one by its AMI: %s", strings.Join(names, ", "))
+	err := fail.Input(&severalError{name: name, image: image, builds: len(builds)})
+	return fail.WithHint(err, "name one by its AMI: %s", strings.Join(names, ", "))
+}
+
+// elsewhere tells whether a build that was not found in one place may be in another.
+func elsewhere(err error) bool {
+	var several *severalError
+	return fail.ExitCode(err) == fail.CodeInput && !errors.As(err, &several)
 }
 
 func noBuild(in *place, image, name string) error {

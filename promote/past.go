@@ -39,8 +39,8 @@ func (r Return) Moves() bool {
 }
 
 // Past says how images of an environment go back to how it was: for each one that
-// has a current build what was current then. Builds that are gone or revoked are
-// refused, all at once, and so is a run that made nothing current there, and a
+// has a current build what was current then. Builds that are gone or revoked, or that
+// failed there, are refused, all at once, and so is a run that made nothing current there, and a
 // time before the first build was.
 func (p *Promoter) Past(ctx context.Context, environment string, images []string, m Moment) ([]Return, error) {
 	histories := map[string][]Entry{}
@@ -74,14 +74,14 @@ func (p *Promoter) Past(ctx context.Context, environment string, images []string
 		if then, ok := currentAt(entries, at); ok {
 			known = true
 			r.To = Ref{AMI: then.AMI, Version: then.Version}
-			if r.Moves() && !then.Exists {
+			if r.Moves() && (!then.Exists || then.Failed != "") {
 				gone = append(gone, fmt.Sprintf("%s %s", image, r.To))
 			}
 		}
 		returns = append(returns, r)
 	}
 	if len(gone) > 0 {
-		err := fail.Inputf("%s cannot go back to %s: of what was current then, this is gone or revoked: %s", environment, m, strings.Join(gone, ", "))
+		err := fail.Inputf("%s cannot go back to %s: of what was current then, this is gone, revoked or failed there: %s", environment, m, strings.Join(gone, ", "))
 		return nil, fail.WithHint(err, "go back with the other images alone, by name, or to another time: goldline images history --env %s", environment)
 	}
 	if !known {

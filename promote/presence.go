@@ -116,7 +116,7 @@ func (b BuildInfo) underWay() bool {
 // may leave rungs out is the gates' matter.
 func (p *Promoter) locate(ctx context.Context, target, below *place, image, name string) (BuildInfo, error) {
 	b, missing := p.find(ctx, target, image, name)
-	if missing == nil && !b.underWay() || missing != nil && fail.ExitCode(missing) != fail.CodeInput {
+	if missing == nil && !b.underWay() || missing != nil && !elsewhere(missing) {
 		return b, missing
 	}
 	tried := []*stock{target.stock}
@@ -133,7 +133,7 @@ func (p *Promoter) locate(ctx context.Context, target, below *place, image, name
 		}
 		switch {
 		case err != nil:
-			return found, fail.ExitCode(err) != fail.CodeInput, err
+			return found, !elsewhere(err), err
 		case ok && found.underWay():
 			b, missing, ok = found, nil, false
 		}

@@ -434,6 +434,13 @@ func TestBakedAgainIsAnotherBuild(t *testing.T) {
 	}
 	second := of("2nd")
 	w.promote("web", "dev", second)
+	// Their version alone does not tell which one is meant, wherever else one is.
+	for _, to := range []string{"dev", "test"} {
+		_, err := w.promoter().Promote(t.Context(), Request{Image: "web", To: to, Build: "7"})
+		if fail.ExitCode(err) != fail.CodeInput || to == "dev" && !strings.Contains(fmt.Sprint(err), `"7" means 2 builds of web`) {
+			t.Errorf("by the version, to %s: %v", to, err)
+		}
+	}
 	if move := w.promote("web", "test", ""); move.To.AMI != second || !move.Changed {
 		t.Errorf("the second in test: %+v", move)
 	}
