@@ -55,8 +55,8 @@ machine is gone needs no command: its lease ends by itself in two minutes.`,
 type lockReport struct {
 	Environment string        `json:"environment"`
 	Held        bool          `json:"held"`
-	Released    bool          `json:"released"` // by this command
-	Lease       *lease.Record `json:"lease,omitempty"`    // the newest; none when nobody ever held it
+	Released    bool          `json:"released"`        // by this command
+	Lease       *lease.Record `json:"lease,omitempty"` // the newest; none when nobody ever held it
 }
 
 func (r lockReport) text(t *text) {
