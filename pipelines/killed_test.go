@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"strings"
 	"testing"
 	"time"
 
@@ -107,6 +108,46 @@ func TestRollbackKilledAtEveryCall(t *testing.T) {
 			t.Errorf("got %v, want %v", got, want)
 		}
 	})
+}
+
+// Going back to a run, killed at every call that changes something.
+func TestRollbackToARunKilledAtEveryChange(t *testing.T) {
+	prepare := func(t *testing.T) *world {
+		w := newWorld(t)
+		for _, version := range []string{"1", "2", "3"} {
+			w.build(version)
+			if _, err := w.run(oneRung, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.local.ResetCalls()
+		return w
+	}
+	undisturbed := prepare(t)
+	if _, _, err := undisturbed.back(promote.Moment{Run: "run-1"}); err != nil {
+		t.Fatal(err)
+	}
+	want, seen := undisturbed.shape(), map[string]int{}
+	for _, c := range undisturbed.local.Calls() {
+		seen[c.Action]++
+		if strings.HasPrefix(c.Action, "Describe") || strings.HasPrefix(c.Action, "Get") {
+			continue // a kill at a call that changes nothing is one after the call before
+		}
+		for _, kind := range []emulator.FaultKind{emulator.Die, emulator.DieAfter} {
+			fault := emulator.Fault{Action: c.Action, Kind: kind, Nth: seen[c.Action]}
+			t.Run(fmt.Sprintf("%s %s %d", kind, c.Action, fault.Nth), func(t *testing.T) {
+				t.Parallel()
+				w := prepare(t)
+				w.killedBy(fault, func(ctx context.Context) { w.backIn(ctx, promote.Moment{Run: "run-1"}) })
+				if _, _, err := w.back(promote.Moment{Run: "run-1"}); err != nil {
+					t.Fatal(err)
+				}
+				if got := w.shape(); !maps.Equal(got, want) {
+					t.Errorf("got %v, want %v", got, want)
+				}
+			})
+		}
+	}
 }
 
 func everyCall(t *testing.T, calls int, f func(t *testing.T, n int, kind emulator.FaultKind)) {

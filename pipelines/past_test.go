@@ -1,6 +1,7 @@
 package pipelines
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -15,12 +16,17 @@ import (
 // back takes dev back to a moment.
 func (w *world) back(m promote.Moment) ([]promote.Move, launch.Result, error) {
 	w.t.Helper()
-	returns, err := promote.New(promote.Options{Project: w.project(), Provider: w.provider()}).Past(w.t.Context(), "dev", nil, m)
+	return w.backIn(w.t.Context(), m)
+}
+
+func (w *world) backIn(ctx context.Context, m promote.Moment) ([]promote.Move, launch.Result, error) {
+	w.t.Helper()
+	returns, err := promote.New(promote.Options{Project: w.project(), Provider: w.provider()}).Past(ctx, "dev", nil, m)
 	if err != nil {
 		return nil, launch.Result{}, err
 	}
 	w.runs++
-	return RollbackTo(w.t.Context(), RollbackOptions{Project: w.project(), Provider: w.provider(), Environment: "dev", Run: fmt.Sprintf("run-%d", w.runs)}, returns)
+	return RollbackTo(ctx, RollbackOptions{Project: w.project(), Provider: w.provider(), Environment: "dev", Run: fmt.Sprintf("run-%d", w.runs)}, returns)
 }
 
 func TestAnEnvironmentGoesBackToARunAndATime(t *testing.T) {

@@ -158,8 +158,9 @@ func TestWhatWasNotLaunchedGoesBackToo(t *testing.T) {
 	w.on("2")
 }
 
-// The process is gone right before or after the Nth call of going back; the
-// same command again ends where an undisturbed one does.
+// The process is gone right before or after the Nth call of going back, or with
+// FAULTS=all that call fails or loses its answer; the same command again ends where
+// an undisturbed one does.
 func TestGoingBackKilledAtEveryChange(t *testing.T) {
 	prepare := func(t *testing.T) *world {
 		w := protected(t)
@@ -179,8 +180,12 @@ func TestGoingBackKilledAtEveryChange(t *testing.T) {
 		if !back || strings.HasPrefix(c.Action, "Describe") || strings.HasPrefix(c.Action, "Get") {
 			continue // a kill at a call that changes nothing is one after the call before
 		}
-		for _, kind := range []emulator.FaultKind{emulator.Die, emulator.DieAfter} {
-			fault := emulator.Fault{Action: c.Action, Kind: kind, Nth: seen[c.Action]}
+		kinds := []emulator.FaultKind{emulator.Die, emulator.DieAfter}
+		if os.Getenv("FAULTS") == "all" {
+			kinds = append(kinds, emulator.Error, emulator.LostAnswer)
+		}
+		for _, kind := range kinds {
+			fault := emulator.Fault{Action: c.Action, Kind: kind, Nth: seen[c.Action], Code: "UnauthorizedOperation"}
 			t.Run(fmt.Sprintf("%s %s %d", kind, c.Action, fault.Nth), func(t *testing.T) {
 				t.Parallel()
 				w := prepare(t)
