@@ -39,13 +39,13 @@ them. With --local it does all of it in an emulated AWS on this machine.`,
 	c.SetOut(p.stdout)
 	c.SetErr(p.stderr)
 	c.SetFlagErrorFunc(flagError)
-	c.CompletionOptions.HiddenDefaultCmd = true
 	p.globalFlags(c.PersistentFlags())
 	c.AddCommand(
 		newRun(p), newValidate(p), newBake(p), newSweep(p), newPromote(p), newApprove(p), newRollback(p),
 		newPlan(p), newLaunch(p), newAudit(p), newImport(p), newDestroy(p), newLock(p),
 		newImages(p), newUserdata(p), newLocal(p), newVersion(p),
 	)
+	p.completes(c)
 	return c
 }
 
