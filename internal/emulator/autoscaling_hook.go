@@ -14,6 +14,23 @@ const (
 	terminating = "autoscaling:EC2_INSTANCE_TERMINATING"
 )
 
+// globalTimeouts is how many of a hook's timeouts a lifecycle action may last,
+// and mostWait how long at all.
+// https://docs.aws.amazon.com/autoscaling/ec2/userguide/lifecycle-hooks-overview.html
+const (
+	globalTimeouts = 100
+	mostWait       = 48 * time.Hour
+)
+
+// lifecycleAction is what an instance waits for, one for each hook that its group
+// had when it came to the transition. Its time passes as on AWS: what completes it
+// is outside of the cloud, and no faster here.
+type lifecycleAction struct {
+	Hook, Default string
+	Ends, Latest  time.Time
+	Done          bool
+}
+
 func hookKey(h types.LifecycleHook) string {
 	return *h.AutoScalingGroupName + " " + *h.LifecycleHookName
 }
@@ -65,10 +82,16 @@ func (s *scalingService) putHook(c ec2Call, in *autoscaling.PutLifecycleHookInpu
 
 func (s *scalingService) deleteHook(c ec2Call, in *autoscaling.DeleteLifecycleHookInput) (*autoscaling.DeleteLifecycleHookOutput, error) {
 	h, err := s.hook(c, in.AutoScalingGroupName, in.LifecycleHookName)
-	if err == nil {
-		s.hooks.remove(c.w, hookKey(h))
+	if err != nil {
+		return nil, err
 	}
-	return &autoscaling.DeleteLifecycleHookOutput{}, err
+	s.hooks.remove(c.w, hookKey(h))
+	for _, m := range s.of(c.w, *h.AutoScalingGroupName) {
+		if m.action(*h.LifecycleHookName) != nil {
+			s.complete(c, m, *h.LifecycleHookName, m.State == types.LifecycleStateTerminatingWait)
+		}
+	}
+	return &autoscaling.DeleteLifecycleHookOutput{}, nil
 }
 
 func (s *scalingService) hook(c ec2Call, group, name *string) (types.LifecycleHook, error) {
@@ -100,8 +123,7 @@ func (s *scalingService) holds(c ec2Call, m memberRow, transition string) bool {
 	return len(s.hooked(c.w, m, transition)) > 0
 }
 
-// await has an instance wait for its lifecycle action, as long as the shortest
-// of its hooks allows.
+// await has an instance wait for the lifecycle actions of its group's hooks.
 func (s *scalingService) await(c ec2Call, m memberRow, state types.LifecycleState) {
 	transition := launching
 	if state == types.LifecycleStateTerminatingWait {
@@ -109,24 +131,60 @@ func (s *scalingService) await(c ec2Call, m memberRow, state types.LifecycleStat
 	}
 	m = s.enter(c, m, state)
 	for _, h := range s.hooked(c.w, m, transition) {
-		if at := c.now.Add(s.scaled(*h.HeartbeatTimeout)); m.Waits.IsZero() || at.Before(m.Waits) {
-			m.Waits = at
-		}
+		timeout := time.Duration(*h.HeartbeatTimeout) * time.Second
+		m.Actions = append(m.Actions, lifecycleAction{Hook: *h.LifecycleHookName, Default: *h.DefaultResult,
+			Ends: c.now.Add(timeout), Latest: c.now.Add(min(globalTimeouts*timeout, mostWait))})
 	}
 	s.put(c.w, m)
 }
 
-// completed tells whether a lifecycle action is over, and whether the instance
+// completed tells whether an instance's lifecycle actions are over, and whether it
 // goes on. Time that is up counts as the hook's default result.
-func (s *scalingService) completed(c ec2Call, m memberRow, transition string) (done, goOn bool) {
-	hooks := s.hooked(c.w, m, transition)
-	if m.Proceeds || len(hooks) == 0 {
-		return true, true
+func (m memberRow) completed(now time.Time) (done, goOn bool) {
+	done = true
+	for _, a := range m.Actions {
+		switch {
+		case a.Done:
+		case now.Before(a.Ends):
+			done = false
+		case a.Default == "ABANDON":
+			return true, false
+		}
 	}
-	if c.now.Before(m.Waits) {
-		return false, false
+	return done, true
+}
+
+// action is the one of a hook that an instance still waits for; nil for none.
+func (m memberRow) action(hook string) *lifecycleAction {
+	for i := range m.Actions {
+		if m.Actions[i].Hook == hook && !m.Actions[i].Done {
+			return &m.Actions[i]
+		}
 	}
-	return true, !slices.ContainsFunc(hooks, func(h types.LifecycleHook) bool { return *h.DefaultResult == "ABANDON" })
+	return nil
+}
+
+// complete ends a lifecycle action. An instance that is launched and may not go on
+// ends; one that is terminated waits for nothing else then.
+func (s *scalingService) complete(c ec2Call, m memberRow, hook string, goOn bool) {
+	if !goOn && m.State == types.LifecycleStatePendingWait {
+		s.abandon(c, m)
+		return
+	}
+	m.Actions = slices.Clone(m.Actions)
+	for i := range m.Actions {
+		m.Actions[i].Done = m.Actions[i].Done || !goOn || m.Actions[i].Hook == hook
+	}
+	s.put(c.w, m)
+}
+
+// abandon gives an instance up that was being launched.
+func (s *scalingService) abandon(c ec2Call, m memberRow) {
+	const why = "Instance failed to complete user's Lifecycle Action"
+	s.ended(c, m.Activity, why)
+	s.failed(c, m.Group, &m, why)
+	row, _ := s.groups.get(c.w, m.Group)
+	s.retire(c, row, m, "instance "+m.ID+" was taken out of service in response to an abandoned lifecycle action.")
 }
 
 // waiting is an instance that waits for a lifecycle action.
@@ -136,7 +194,7 @@ func (s *scalingService) waiting(c ec2Call, group, hook, id *string) (memberRow,
 		return memberRow{}, h, err
 	}
 	m, ok := s.members.get(c.w, deref(id))
-	if !ok || m.Group != *group || m.State != types.LifecycleStatePendingWait && m.State != types.LifecycleStateTerminatingWait {
+	if !ok || m.Group != *group || m.action(*hook) == nil {
 		return m, h, refuse("ValidationError", "No active Lifecycle Action found with instance ID %s", deref(id))
 	}
 	return m, h, nil
@@ -147,36 +205,24 @@ func (s *scalingService) completeAction(c ec2Call, in *autoscaling.CompleteLifec
 	if err != nil {
 		return nil, err
 	}
-	switch *in.LifecycleActionResult {
-	case "CONTINUE":
-		m.Proceeds = true
-		s.put(c.w, m)
-	case "ABANDON":
-		m.Proceeds = m.State == types.LifecycleStateTerminatingWait
-		s.put(c.w, m)
-		if !m.Proceeds {
-			row, _ := s.groups.get(c.w, m.Group)
-			s.ended(c, m.Activity, "Instance failed to complete user's Lifecycle Action")
-			s.retire(c, row, m, "instance "+m.ID+" was taken out of service in response to an abandoned lifecycle action.")
-		}
-	default:
+	result := *in.LifecycleActionResult
+	if result != "CONTINUE" && result != "ABANDON" {
 		return nil, refuse("ValidationError", "Lifecycle action result must be CONTINUE or ABANDON")
 	}
+	s.complete(c, m, *in.LifecycleHookName, result == "CONTINUE")
 	return &autoscaling.CompleteLifecycleActionOutput{}, nil
 }
 
 func (s *scalingService) heartbeat(c ec2Call, in *autoscaling.RecordLifecycleActionHeartbeatInput) (*autoscaling.RecordLifecycleActionHeartbeatOutput, error) {
 	m, h, err := s.waiting(c, in.AutoScalingGroupName, in.LifecycleHookName, in.InstanceId)
 	if err == nil {
-		m.Waits = maxTime(m.Waits, c.now.Add(s.scaled(*h.HeartbeatTimeout)))
+		m.Actions = slices.Clone(m.Actions)
+		a := m.action(*in.LifecycleHookName)
+		a.Ends = a.Latest
+		if at := c.now.Add(time.Duration(*h.HeartbeatTimeout) * time.Second); at.Before(a.Latest) {
+			a.Ends = at
+		}
 		s.put(c.w, m)
 	}
 	return &autoscaling.RecordLifecycleActionHeartbeatOutput{}, err
-}
-
-func maxTime(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }

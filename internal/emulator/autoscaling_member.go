@@ -21,10 +21,9 @@ type memberRow struct {
 	Type      string
 	Zone      string
 	Image     string
-	Refresh   string    // the mark of the instance refresh that it was launched for
-	Activity  string    // under way
-	Proceeds  bool      // its lifecycle action is over
-	Waits     time.Time // when its lifecycle action ends by itself
+	Refresh   string            // the mark of the instance refresh that it was launched for
+	Activity  string            // under way
+	Actions   []lifecycleAction // that it waits for in its state
 }
 
 // active says that it counts towards the capacity of its group.
@@ -72,7 +71,7 @@ func (s *scalingService) put(w world, m memberRow) { s.members.put(w, m.ID, m) }
 
 // enter changes an instance's state.
 func (s *scalingService) enter(c ec2Call, m memberRow, state types.LifecycleState) memberRow {
-	m.State, m.Since, m.Proceeds, m.Waits = state, c.now, false, time.Time{}
+	m.State, m.Since, m.Actions = state, c.now, nil
 	s.put(c.w, m)
 	return m
 }

@@ -55,12 +55,10 @@ func (s *scalingService) advance(c ec2Call, row scalingRow, m memberRow) {
 			s.serve(c, row, m)
 		}
 	case types.LifecycleStatePendingWait:
-		if done, goOn := s.completed(c, m, launching); done && goOn && up {
+		if done, goOn := m.completed(c.now); done && goOn && up {
 			s.serve(c, row, m)
 		} else if done || !up {
-			s.ended(c, m.Activity, "Instance failed to complete user's Lifecycle Action")
-			s.failed(c, row.name(), "Instance failed to complete user's Lifecycle Action")
-			s.retire(c, row, m, "instance "+m.ID+" was taken out of service in response to an abandoned lifecycle action.")
+			s.abandon(c, m)
 		}
 	case types.LifecycleStateInService:
 		s.examine(c, row, m, instance, up)
@@ -94,7 +92,7 @@ func (s *scalingService) serve(c ec2Call, row scalingRow, m memberRow) {
 func (s *scalingService) lost(c ec2Call, group string, m memberRow, why string) {
 	s.ended(c, m.Activity, why)
 	s.forgetMember(c.w, m.ID)
-	s.failed(c, group, why)
+	s.failed(c, group, &m, why)
 }
 
 func (s *scalingService) forgetMember(w world, id string) {
@@ -102,14 +100,18 @@ func (s *scalingService) forgetMember(w world, id string) {
 	delete(s.waking, id)
 }
 
-// failed notes that a launch failed: the next one waits the longer, the more
-// have failed.
-func (s *scalingService) failed(c ec2Call, group, why string) {
+// failed notes that a launch failed, of an instance or before there was one: the
+// next one waits the longer, the more have failed. A refresh has failed with it,
+// unless the instance was another's: one that is rolled back ends those that it
+// had launched.
+func (s *scalingService) failed(c ec2Call, group string, m *memberRow, why string) {
 	row, _ := s.groups.get(c.w, group)
 	row.Failures++
 	row.Retry = c.now.Add(s.cloud.options.Transition << min(row.Failures, 6))
 	s.groups.put(c.w, group, row)
-	s.refreshFailed(c, row, why)
+	if m == nil || s.isMarked(c.w, row, *m) {
+		s.refreshFailed(c, row, why)
+	}
 }
 
 // release lets an instance go that stays as it is.
@@ -149,7 +151,7 @@ func (s *scalingService) end(c ec2Call, row scalingRow, m memberRow, instance in
 
 // over tells whether a lifecycle action is, whatever came of it.
 func (s *scalingService) over(c ec2Call, m memberRow) bool {
-	done, _ := s.completed(c, m, terminating)
+	done, _ := m.completed(c.now)
 	return done
 }
 
@@ -163,7 +165,7 @@ func (s *scalingService) level(c ec2Call, name string) {
 	case len(active) < wanted && !row.suspended("Launch") && !c.now.Before(row.Retry):
 		for have := len(active); have < wanted; have++ {
 			if err := s.launch(c, row, have); err != nil {
-				s.failed(c, name, err.Error())
+				s.failed(c, name, nil, err.Error())
 				return
 			}
 		}

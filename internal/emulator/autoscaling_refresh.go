@@ -16,6 +16,7 @@ type refreshRow struct {
 	Failure    string    // the last one
 	Checkpoint int       // the next one
 	Until      time.Time // while it waits at a checkpoint, or bakes
+	Hasty      bool      // it was cancelled without a wait for what is under way
 	Stuck      time.Time // since when it waits for protected or standby instances
 }
 
@@ -226,7 +227,7 @@ func (s *scalingService) cancelRefresh(c ec2Call, in *autoscaling.CancelInstance
 	if err != nil {
 		return nil, err
 	}
-	r.Refresh.Status = types.InstanceRefreshStatusCancelling
+	r.Refresh.Status, r.Hasty = types.InstanceRefreshStatusCancelling, in.WaitForTransitioningInstances != nil && !*in.WaitForTransitioningInstances
 	s.refreshes.put(c.w, r.id(), r)
 	return &autoscaling.CancelInstanceRefreshOutput{InstanceRefreshId: r.Refresh.InstanceRefreshId}, nil
 }

@@ -2,6 +2,7 @@ package emulator
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
@@ -142,6 +143,9 @@ func (s *scalingService) refresh(c ec2Call, name string) {
 	case types.InstanceRefreshStatusPending:
 		r.Refresh.Status = types.InstanceRefreshStatusInProgress
 	case types.InstanceRefreshStatusCancelling:
+		if s.transitioning(c, r) {
+			return
+		}
 		s.finish(c, r, types.InstanceRefreshStatusCancelled, "Cancelled due to user request.")
 		return
 	case types.InstanceRefreshStatusBaking:
@@ -163,6 +167,20 @@ func (s *scalingService) refresh(c ec2Call, name string) {
 	if refreshChanged(before, st.r) {
 		s.refreshes.put(c.w, st.r.id(), st.r)
 	}
+}
+
+// transitioning tells whether instances are still being launched for a refresh or
+// terminated by it: one that is cancelled waits for them.
+func (s *scalingService) transitioning(c ec2Call, r refreshRow) bool {
+	return slices.ContainsFunc(s.of(c.w, *r.Refresh.AutoScalingGroupName), func(m memberRow) bool {
+		switch m.State {
+		case types.LifecycleStatePending, types.LifecycleStatePendingWait:
+			return m.Refresh == *r.Refresh.InstanceRefreshId
+		case types.LifecycleStateTerminating, types.LifecycleStateTerminatingWait:
+			return true
+		}
+		return false
+	}) && !r.Hasty
 }
 
 func refreshChanged(a, b refreshRow) bool {

@@ -320,6 +320,59 @@ func TestLifecycleHooks(t *testing.T) {
 	}
 }
 
+// An instance waits for each hook that its group had, until each is completed, its
+// time is up, or it is deleted.
+func TestLifecycleActions(t *testing.T) {
+	hooks := func(in *autoscaling.CreateAutoScalingGroupInput) {
+		in.LifecycleHookSpecificationList = []types.LifecycleHookSpecification{
+			{LifecycleHookName: new("one"), LifecycleTransition: new(launching), HeartbeatTimeout: new(int32(600)), DefaultResult: new("CONTINUE")},
+			{LifecycleHookName: new("two"), LifecycleTransition: new(launching), HeartbeatTimeout: new(int32(60)), DefaultResult: new("CONTINUE")},
+		}
+	}
+	ready := func() *fleet {
+		f := newFleet(t, 1, hooks)
+		f.settle(t)
+		return f
+	}
+	complete := func(f *fleet, hook, result string) error {
+		_, err := f.scaling.CompleteLifecycleAction(t.Context(), &autoscaling.CompleteLifecycleActionInput{AutoScalingGroupName: new("web"), LifecycleHookName: &hook,
+			InstanceId: f.group(t).Instances[0].InstanceId, LifecycleActionResult: &result})
+		return err
+	}
+	want := func(f *fleet, what, state string) {
+		t.Helper()
+		f.settle(t)
+		if got := f.members(t); got[state+" 1"] != 1 {
+			t.Errorf("%s: %v", what, got)
+		}
+	}
+	f := ready()
+	if err := complete(f, "one", "CONTINUE"); err != nil {
+		t.Fatal(err)
+	}
+	want(f, "one of two", "Pending:Wait")
+	wantCode(t, complete(f, "one", "CONTINUE"), "ValidationError")
+	must(f.scaling.RecordLifecycleActionHeartbeat(t.Context(), &autoscaling.RecordLifecycleActionHeartbeatInput{AutoScalingGroupName: new("web"), LifecycleHookName: new("two"), InstanceId: f.group(t).Instances[0].InstanceId}))(t)
+	if err := complete(f, "two", "CONTINUE"); err != nil {
+		t.Fatal(err)
+	}
+	want(f, "both", "InService")
+
+	f = ready()
+	first := *f.group(t).Instances[0].InstanceId
+	must(f.scaling.DeleteLifecycleHook(t.Context(), &autoscaling.DeleteLifecycleHookInput{AutoScalingGroupName: new("web"), LifecycleHookName: new("one")}))(t)
+	want(f, "the hook is deleted", "Pending:Wait")
+	if *f.group(t).Instances[0].InstanceId == first {
+		t.Error("an instance that waited for a hook that is deleted is not abandoned")
+	}
+
+	f = ready()
+	f.clock.Advance(2 * time.Minute)
+	want(f, "one's time is up", "Pending:Wait")
+	f.clock.Advance(10 * time.Minute)
+	want(f, "both are over", "InService")
+}
+
 // A group is looked after by whichever process has the cloud open.
 func TestScalingSurvives(t *testing.T) {
 	dir := t.TempDir()
