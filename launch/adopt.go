@@ -187,7 +187,7 @@ func ofDefinition(r *project.Resource, d differences) differences {
 	for _, x := range d {
 		top, _, _ := strings.Cut(x.path, ".")
 		top, _, _ = strings.Cut(top, "[")
-		if r.States(top) {
+		if x.ours || r.States(top) {
 			stated = append(stated, x)
 		}
 	}

@@ -116,6 +116,7 @@ type execution struct {
 	groups  map[string]*group // of the items that are made in one call, by address
 	rolls   []*rolling        // roll-outs, and by the addresses that are part of one
 	rolled  map[string]*rolling
+	grouped map[string]*groupRoll // the roll-outs of groups that have probes or hooks, by address
 
 	mu       sync.Mutex
 	current  map[string]*found // by address
@@ -131,7 +132,7 @@ func newExecution(o Options, plan *Plan) (*execution, error) {
 	e := &execution{
 		planner: plan.steps, plan: plan, sink: o.sink(), started: time.Now(),
 		owner: map[string]*item{}, tagged: map[string]string{}, address: map[string]string{},
-		current: map[string]*found{}, finished: map[string]bool{}, spared: map[string]bool{}, groups: map[string]*group{}, rolled: map[string]*rolling{},
+		current: map[string]*found{}, finished: map[string]bool{}, spared: map[string]bool{}, groups: map[string]*group{}, rolled: map[string]*rolling{}, grouped: map[string]*groupRoll{},
 	}
 	for _, it := range e.items {
 		if it.have != nil && it.action != Replace {

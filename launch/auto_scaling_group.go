@@ -139,6 +139,7 @@ func (k autoScalingGroups) compare(w want[autoScalingGroupSpec], g types.AutoSca
 	d.flag("new_instances_protected_from_scale_in", aws.ToBool(g.NewInstancesProtectedFromScaleIn), s.NewInstancesProtectedFromScaleIn)
 	s.MixedInstancesPolicy.compare(&d, w.Adopt != nil, g.MixedInstancesPolicy)
 	compareRefresh(&d, w, g)
+	compareGate(&d, g)
 	compareTraffic(&d, w, g)
 	return d
 }
@@ -185,7 +186,7 @@ func (autoScalingGroups) excludes(w want[autoScalingGroupSpec], g types.AutoScal
 
 // staysWithGroup are the tags that instances do not get: what belongs to the group
 // alone.
-var staysWithGroup = []string{tags.UUID, tags.Generation, tags.KeepUntil, tags.Run, tags.Protect}
+var staysWithGroup = []string{tags.UUID, tags.Generation, tags.KeepUntil, tags.Run, tags.Protect, tags.Gate}
 
 func scalingTags(name string, set map[string]string) []types.Tag {
 	var list []types.Tag

@@ -87,6 +87,9 @@ func compareTraffic(d *differences, w want[autoScalingGroupSpec], g types.AutoSc
 // kept one that has what is wanted, or a new one on the other side.
 func (k autoScalingGroups) successor(ctx context.Context, t *task, w want[autoScalingGroupSpec]) (types.AutoScalingGroup, error) {
 	none := types.AutoScalingGroup{}
+	if err := t.roll.before(ctx); err != nil {
+		return none, err
+	}
 	old := t.old[0].raw.(types.AutoScalingGroup)
 	side := w.spec.otherTargets(old)
 	for _, f := range t.old[1:] {
@@ -294,6 +297,7 @@ func (k autoScalingGroups) restore(ctx context.Context, t *task) error {
 	if err := k.returnRoom(ctx, t, list); err != nil {
 		return err
 	}
+	t.roll.ends(StatePutBack, nil)
 	return t.revert(ctx, templatesOf(old))
 }
 

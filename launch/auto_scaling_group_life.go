@@ -118,6 +118,12 @@ func (k autoScalingGroups) update(ctx context.Context, t *task, w want[autoScali
 			return err
 		}
 	}
+	if d.has(gateLeft) {
+		left := &gate{k: k, t: t, group: aws.ToString(g.AutoScalingGroupName), opened: true}
+		if err := left.shut(ctx, true); err != nil {
+			return err
+		}
+	}
 	if d.has("refresh") {
 		if err := k.refresh(ctx, t, w, g, d.about("launch_template", "mixed_instances_policy", "refresh")); err != nil {
 			return err

@@ -11,6 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/fail"
+	"github.com/goldline-dev/goldline/internal/project"
+	"github.com/goldline-dev/goldline/internal/tags"
 )
 
 // Running instances take up a new version of the launch template by an
@@ -47,7 +49,7 @@ func (r *refreshSpec) off() bool { return r != nil && r.Strategy == "none" }
 const refreshDeadline = 14 * 24 * time.Hour
 
 // lagging counts the instances of a group that another version was launched
-// with, or another type than the definition has.
+// with, or another type than the definition has, and those that a roll-out holds up.
 func lagging(s *autoScalingGroupSpec, g types.AutoScalingGroup) (n int) {
 	fits := map[string]bool{s.LaunchTemplate: true}
 	if m := s.MixedInstancesPolicy; m != nil && len(m.Overrides) > 0 {
@@ -60,8 +62,13 @@ func lagging(s *autoScalingGroupSpec, g types.AutoScalingGroup) (n int) {
 			fits[template+" "+o.InstanceType] = true
 		}
 	}
+	held := (autoScalingGroups{}).read(g).tags[tags.Gate] != ""
 	for _, i := range g.Instances {
 		at := versionedID(i.LaunchTemplate)
+		if held && i.LifecycleState == types.LifecycleStatePendingWait {
+			n++ // it may be waiting for its proof
+			continue
+		}
 		if leaving(i) || s.Refresh.ignores(i) || fits[at] || fits[at+" "+aws.ToString(i.InstanceType)] {
 			continue
 		}
@@ -104,19 +111,45 @@ func sizeOf(g types.AutoScalingGroup) int { return int(aws.ToInt32(g.DesiredCapa
 
 func (autoScalingGroups) refreshAPI(c *cloud.Cloud) refreshAPI { return c.AutoScaling }
 
+// compareGate plans to take a lifecycle hook off a group that a roll-out has left.
+// A refresh takes it off in the end.
+func compareGate(d *differences, g types.AutoScalingGroup) {
+	if left := (autoScalingGroups{}).read(g).tags[tags.Gate]; left != "" && !d.has("refresh") {
+		*d = append(*d, difference{path: gateLeft, old: left + ", which a roll-out left", ours: true})
+	}
+}
+
+// gateLeft is the difference of a group with a lifecycle hook that was left.
+const gateLeft = "lifecycle_hook"
+
 // refresh brings the instances to what the definition says, and returns when
 // they are there. One that fails is taken back, unless it should not be.
 func (k autoScalingGroups) refresh(ctx context.Context, t *task, w want[autoScalingGroupSpec], g types.AutoScalingGroup, alone bool) error {
 	s, how := w.spec, w.spec.Refresh.with(w.rollout(), sizeOf(g))
 	watch := &refreshWatch{task: t, group: g, new: versionsOf(s.configuration()), deadline: refreshTime(w.rollout())}
+	if err := k.beforeRefresh(ctx, t, g, s.configuration()); err != nil {
+		if !how.putsBack() || !reversible(g) {
+			return err
+		}
+		t.roll.ends(StatePutBack, err)
+		return fail.Join(err, k.undo(ctx, t, g, alone))
+	}
+	watch.gate = k.newGate(t, g, watch.new)
 	r, err := k.refreshTo(ctx, watch, s.configuration(), how.preferences(g))
 	if err == nil && r.Status == types.InstanceRefreshStatusSuccessful {
-		return nil
+		return watch.gate.shut(ctx, true)
 	}
 	if err == nil {
 		err = k.failed(g, r)
 	}
-	if ctx.Err() != nil || r == nil || !how.putsBack() {
+	t.roll.ends(StateFailed, err)
+	if ctx.Err() != nil || r == nil {
+		return err // a refresh that goes on keeps the hook, for whoever follows it next
+	}
+	if closing := watch.gate.shut(ctx, false); closing != nil {
+		err = fail.Join(err, closing)
+	}
+	if !how.putsBack() {
 		return err
 	}
 	if backErr := k.putBack(ctx, watch, r, how, alone); backErr != nil {
@@ -125,7 +158,20 @@ func (k autoScalingGroups) refresh(ctx context.Context, t *task, w want[autoScal
 	if len(t.undone) == 0 {
 		return err
 	}
+	t.roll.ends(StatePutBack, err)
 	return fmt.Errorf("%w; it is put back: its instances run what they did before", err)
+}
+
+// beforeRefresh runs before_replace, unless the refresh is under way already.
+func (k autoScalingGroups) beforeRefresh(ctx context.Context, t *task, g types.AutoScalingGroup, to *types.DesiredConfiguration) error {
+	if !t.roll.stated(func(h *project.Hooks) []string { return h.BeforeReplace }) {
+		return nil
+	}
+	running, err := k.running(ctx, t, g)
+	if err != nil || running != nil && goesTo(running, to) {
+		return err
+	}
+	return t.roll.before(ctx)
 }
 
 // refreshTo starts a refresh, or finds the one that is under way, and follows
@@ -134,6 +180,9 @@ func (k autoScalingGroups) refreshTo(ctx context.Context, watch *refreshWatch, t
 	t, g := watch.task, watch.group
 	in := &autoscaling.StartInstanceRefreshInput{AutoScalingGroupName: g.AutoScalingGroupName, Strategy: types.RefreshStrategyRolling, DesiredConfiguration: to, Preferences: how}
 	for {
+		if err := watch.gate.open(ctx); err != nil {
+			return nil, err
+		}
 		out, err := k.refreshAPI(t.Cloud).StartInstanceRefresh(ctx, in)
 		if err == nil {
 			return k.follow(ctx, watch, aws.ToString(out.InstanceRefreshId))
@@ -152,6 +201,10 @@ func (k autoScalingGroups) refreshTo(ctx context.Context, watch *refreshWatch, t
 			continue
 		case goesTo(running, to):
 			return k.follow(ctx, watch, aws.ToString(running.InstanceRefreshId))
+		}
+		// What goes somewhere else launches instances that nobody has to prove.
+		if err := watch.gate.shut(ctx, false); err != nil {
+			return nil, err
 		}
 		if err := k.stop(ctx, t, g, running); err != nil {
 			return nil, err

@@ -115,15 +115,20 @@ func TestRefreshKilled(t *testing.T) {
 	s.edit(scalingFile, "refresh: {min_healthy_percentage: 50}", "rollout: {strategy: HalfAtATime}")
 	s.launch()
 	s.promote("web", "2.0.0")
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	s.onDie = cancel
-	s.local.Inject(emulator.Fault{Service: "autoscaling", Action: "StartInstanceRefresh", Nth: 1, Kind: emulator.DieAfter})
-	if _, err := s.tryLaunch(ctx); err == nil {
-		t.Fatal("the launch went on")
+	// It goes on when somebody follows it, however long that takes here.
+	ctx, name, processes := context.Background(), s.group().AutoScalingGroupName, []string{"InstanceRefresh"}
+	if _, err := s.cloud.AutoScaling.SuspendProcesses(ctx, &autoscaling.SuspendProcessesInput{AutoScalingGroupName: name, ScalingProcesses: processes}); err != nil {
+		t.Fatal(err)
 	}
-	s.reconnect()
-	s.launch()
+	s.dies(emulator.Fault{Service: "autoscaling", Action: "StartInstanceRefresh", Nth: 1, Kind: emulator.DieAfter})
+	err := s.launchWhen(ctx, "instance refresh: ", func() {
+		if _, err := s.cloud.AutoScaling.ResumeProcesses(ctx, &autoscaling.ResumeProcessesInput{AutoScalingGroupName: name, ScalingProcesses: processes}); err != nil {
+			t.Error(err)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	s.settled()
 	s.wantBuilds("in the end", map[string]int{"2.0.0": 2})
 	out, err := s.cloud.AutoScaling.DescribeInstanceRefreshes(context.Background(), &autoscaling.DescribeInstanceRefreshesInput{AutoScalingGroupName: aws.String("shop-dev-web")})
@@ -137,8 +142,6 @@ func TestRefreshRolloutMistakes(t *testing.T) {
 		"refresh: {min_healthy_percentage: 50}\nrollout: {strategy: AllAtOnce}":             "the definition's rollout says already",
 		"refresh: none\nrollout: {strategy: AllAtOnce}":                                     "there is nothing to roll out",
 		"rollout: {replace: root-volume}":                                                   "a group launches instances",
-		"rollout: {health: {tcp: 80}}":                                                      "Auto Scaling decides itself",
-		"rollout: {hooks: {after_rollout: echo}}":                                           "hooks are for instances",
 		"target_groups: [web]\nhealth_check_type: ELB\nrollout: {canary: {bake_time: 30s}}": "nothing would be seen in a bake_time of 30s",
 		"target_groups: [web]\nrollout: {strategy: OneAtATime}":                             "only where the group's health check asks them",
 	} {

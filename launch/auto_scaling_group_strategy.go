@@ -113,13 +113,6 @@ func (s *autoScalingGroupSpec) checkRollout(o *project.Rollout, own bool, resour
 		problems.AddHint(at("target_groups"), "health_check_type: ELB, or health: {target_group: false} in the roll-out",
 			"an instance refresh waits for instances to be healthy in their target groups only where the group's health check asks them")
 	}
-	if h := o.Health; h != nil && (h.HTTP != nil || h.TCP != 0 || h.Console != "" || len(h.Command) > 0) {
-		problems.AddHint(at("rollout.health"), "give the group a rollout of its own, target groups that ask its instances, and health_check_type: ELB",
-			"Auto Scaling decides itself when an instance is healthy: http, tcp, console and command are for instances")
-	}
-	if o.Hooks != nil {
-		problems.AddHint(at("rollout.hooks"), "give the group a rollout of its own", "Auto Scaling replaces the instances itself: hooks are for instances")
-	}
 	if o.Kind() == project.BlueGreen {
 		s.checkBlueGreen(at, problems)
 	}
@@ -148,13 +141,13 @@ func (s *autoScalingGroupSpec) checkRollout(o *project.Rollout, own bool, resour
 
 // checkWatched refuses a bake_time in which nobody could notice anything: a
 // target group calls a target unhealthy after so many bad answers, one an
-// interval.
+// interval. Goldline's own probes notice sooner.
 func (s *autoScalingGroupSpec) checkWatched(o *project.Rollout, resources []*project.Resource, r *project.Resource, problems *diag.List) {
 	path, watched := "rollout.bake_time", o.BakeTime.Or(0)
 	if c := o.Canary; o.Kind() == project.CanaryFirst && c != nil && c.BakeTime > 0 {
 		path, watched = "rollout.canary.bake_time", c.BakeTime.Or(0)
 	}
-	if _, targets := o.Health.Checks(); watched == 0 || !targets {
+	if _, targets := o.Health.Checks(); watched == 0 || !targets || o.Health.Probes() {
 		return
 	}
 	for _, ref := range r.Refs {

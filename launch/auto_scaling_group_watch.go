@@ -28,6 +28,7 @@ type refreshWatch struct {
 	*task
 	group    types.AutoScalingGroup
 	blind    bool          // what the target groups say does not count
+	gate     *gate         // which new instances have to pass; nil for none
 	new      []string      // the versions that new instances are launched with
 	deadline time.Duration // 0 for none
 	since    time.Time     // since when nothing has become better
@@ -63,6 +64,9 @@ func (k autoScalingGroups) follow(ctx context.Context, w *refreshWatch, id strin
 			return nil, fail.Join(late, fmt.Errorf("roll the instance refresh back: %w", err))
 		}
 	} else if err := k.cancel(ctx, w.task, w.group); err != nil {
+		return nil, fail.Join(late, err)
+	}
+	if err := w.gate.shut(ctx, false); err != nil {
 		return nil, fail.Join(late, err)
 	}
 	r, err = k.over(ctx, &refreshWatch{task: w.task, group: w.group}, id)
@@ -111,12 +115,26 @@ func (w *refreshWatch) tell(what, text string, unwell []string) {
 // for as long as the deadline says. A look that fails itself says nothing: the
 // next one tells.
 func (w *refreshWatch) look(ctx context.Context, k autoScalingGroups, r types.InstanceRefresh) error {
-	if len(w.new) == 0 || r.Status != types.InstanceRefreshStatusInProgress {
+	running := r.Status == types.InstanceRefreshStatusInProgress
+	if len(w.new) == 0 || !running && w.gate == nil {
 		w.unwell, w.since = nil, time.Now()
+		return nil
+	}
+	if !running && r.Status != types.InstanceRefreshStatusBaking && r.Status != types.InstanceRefreshStatusPending {
+		w.unwell, w.since = nil, time.Now()
+		_ = w.gate.shut(ctx, false) // it goes back by itself; the next look tries again
 		return nil
 	}
 	g, found, err := k.byName(ctx, w.task, aws.ToString(w.group.AutoScalingGroupName))
 	if err != nil || !found {
+		return nil
+	}
+	busy, err := w.gate.tend(ctx, g, r.Status)
+	var late stuck
+	switch {
+	case errors.As(err, &late):
+		return late
+	case err != nil || !running:
 		return nil
 	}
 	unwell, err := w.wrong(ctx, g)
@@ -125,8 +143,8 @@ func (w *refreshWatch) look(ctx context.Context, k autoScalingGroups, r types.In
 	}
 	w.unwell = unwell
 	far := 1 + int(aws.ToInt32(r.PercentageComplete))*sizeOf(g) - int(aws.ToInt32(r.InstancesToUpdate)) + sizeOf(g)
-	if len(unwell) == 0 || far > w.best || w.since.IsZero() {
-		w.since, w.best = time.Now(), max(far, w.best)
+	if busy || len(unwell) == 0 || far > w.best || w.since.IsZero() {
+		w.since, w.best = time.Now(), max(far, w.best) // those that are proved have deadlines of their own
 	}
 	if w.deadline == 0 || time.Since(w.since) < w.deadline {
 		return nil
@@ -222,11 +240,16 @@ func (k autoScalingGroups) putBack(ctx context.Context, w *refreshWatch, r *type
 			return err
 		}
 	}
-	if err := w.revert(ctx, templatesOf(g)); err != nil {
+	return k.undo(ctx, w.task, g, alone)
+}
+
+// undo puts the launch templates of a group back whose instances run what they did.
+func (autoScalingGroups) undo(ctx context.Context, t *task, g types.AutoScalingGroup, alone bool) error {
+	if err := t.revert(ctx, templatesOf(g)); err != nil {
 		return err
 	}
 	if alone {
-		w.undone = append(w.undone, aws.ToString(g.AutoScalingGroupName))
+		t.undone = append(t.undone, aws.ToString(g.AutoScalingGroupName))
 	}
 	return nil
 }

@@ -19,7 +19,11 @@ func newLiveGroup(t *testing.T, n int, rollout string, pause time.Duration) *liv
 	s := newSiteOn(t, machine.InProcess, blueGreenFiles())
 	s.edit("topology/subnets/all.yaml", "availability_zone: a", "availability_zone: a\nmap_public_ip_on_launch: true")
 	s.edit("topology/subnets/all.yaml", "availability_zone: b", "availability_zone: b\nmap_public_ip_on_launch: true")
-	group := "vpc: main\nprotocol: HTTP\nport: 8080\nderegistration_delay: 1\nhealth_check: {path: /health, interval: 5, timeout: 2, healthy_threshold: 2, unhealthy_threshold: 2}\n"
+	path := "/health"
+	if strings.Contains(rollout, "http:") {
+		path = "/alive" // the roll-out alone asks for more
+	}
+	group := "vpc: main\nprotocol: HTTP\nport: 8080\nderegistration_delay: 1\nhealth_check: {path: " + path + ", interval: 5, timeout: 2, healthy_threshold: 2, unhealthy_threshold: 2}\n"
 	s.write(map[string]string{"topology/target_groups/all.yaml": "name: blue\n" + group + "---\nname: green\n" + group,
 		scalingFile: fmt.Sprintf("launch_template: web\nmin_size: %d\nmax_size: %d\n", n, 2*n) + "subnets: [a, b]\ntarget_groups: [blue]\nalternate_target_groups: [green]\n" +
 			"health_check_type: ELB\nhealth_check_grace_period: 30\nrollout: " + rollout + "\n"})
@@ -53,6 +57,9 @@ func groupServes(t *testing.T, n int, rollout, build string, pause time.Duration
 		t.Error(err)
 	}
 	f.wantBuilds("in the end", want)
+	if seen.by[neverWell] > 0 {
+		t.Errorf("%d requests were answered by a build that was never healthy", seen.by[neverWell])
+	}
 	if seen.failed > 0 || seen.asked == 0 {
 		t.Errorf("%d of %d requests failed: %s", seen.failed, seen.asked, seen.first)
 	}
@@ -65,8 +72,13 @@ func groupServes(t *testing.T, n int, rollout, build string, pause time.Duration
 // asked twenty times a second.
 func TestGroupServes(t *testing.T) {
 	table := os.Getenv("ROLLOUT_TABLE") != ""
-	for _, rollout := range []string{"strategy: OneAtATime", "strategy: HalfAtATime", "strategy: BlueGreen, steps: [10%, 50%, 100%]", "strategy: BlueGreen, bake_time: 1h"} {
+	const asks = ", health: {http: {port: 8080, path: /health}}"
+	for _, rollout := range []string{"strategy: OneAtATime", "strategy: HalfAtATime", "strategy: BlueGreen, steps: [10%, 50%, 100%]", "strategy: BlueGreen, bake_time: 1h",
+		"strategy: HalfAtATime" + asks, "strategy: BlueGreen" + asks, "strategy: BlueGreen, bake_time: 1h" + asks} {
 		for _, build := range []string{goodBuild, neverWell, untilAsked} {
+			if !table && strings.Contains(rollout, "BlueGreen"+asks) && build == goodBuild {
+				continue
+			}
 			if strings.Contains(rollout, "bake_time") != (build == untilAsked) {
 				continue
 			}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -138,6 +140,44 @@ func TestBlueGreenFails(t *testing.T) {
 	s.launch()
 	s.settled()
 	s.wantGroups("mended", map[string]string{"shop-dev-web": "2 of version 1, 0% kept", "shop-dev-web-2": "2 of version 3, 100%"})
+}
+
+// TestBlueGreenProves: the new group's instances pass the roll-out's own probes
+// before they get traffic, and while they are watched with it; local commands run
+// around it.
+func TestBlueGreenProves(t *testing.T) {
+	s, _ := newBlueGreen(t)
+	hooks := "hooks: {before_replace: " + note + ", after_replace: " + note + ", after_rollout: " + note + "}"
+	s.edit(scalingFile, "steps: [10%, 50%, 100%]", "steps: [50%, 100%], bake_time: 20ms, deadline: 100ms, health: {command: 'test ! -e ill'}, "+hooks)
+	s.launch()
+	before := s.groups()
+	s.promote("web", "2.0.0")
+	ill := func() {
+		if err := os.WriteFile(filepath.Join(s.dir, "ill"), nil, 0o600); err != nil {
+			t.Error(err)
+		}
+	}
+	ill()
+	_, err := s.tryLaunch(context.Background())
+	s.wantPutBack(err, before, ": test ! -e ill: exit status 1")
+	well := func() {
+		if err := os.Remove(filepath.Join(s.dir, "ill")); err != nil {
+			t.Error(err)
+		}
+	}
+	well()
+	s.wantPutBack(s.launchWhen(context.Background(), "watched with 100%", ill), before, "did not stay healthy: after ")
+	well()
+	if err := os.Remove(filepath.Join(s.dir, "noted")); err != nil {
+		t.Error(err)
+	}
+	s.launch()
+	s.settled()
+	s.wantGroups("rolled out", map[string]string{"shop-dev-web": "2 of version 1, 0% kept", "shop-dev-web-2": "2 of version 2, 100%"})
+	got := s.noted()
+	if len(got) != 4 || got[0] != "before_replace:auto_scaling_group.web::2.0.0" || !strings.HasPrefix(got[1], "after_replace:auto_scaling_group.web:i-") || got[3] != "after_rollout:auto_scaling_group.web::2.0.0" {
+		t.Errorf("hooks: %v", got)
+	}
 }
 
 // TestBlueGreenKilled: wherever a launch ends, the next one goes on to the same

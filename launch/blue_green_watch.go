@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,6 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 	"github.com/goldline-dev/goldline/internal/cloud"
+	"github.com/goldline-dev/goldline/internal/graph"
+	"github.com/goldline-dev/goldline/internal/probe"
 	"github.com/goldline-dev/goldline/internal/project"
 	"github.com/goldline-dev/goldline/internal/tags"
 )
@@ -32,6 +35,9 @@ func (k autoScalingGroups) prove(ctx context.Context, t *task, g types.AutoScali
 	}
 	if err == nil {
 		err = k.healthy(ctx, t, g, o, v)
+	}
+	if err == nil && v == nil && t.roll != nil {
+		err = t.roll.proveAll(ctx, k, aws.ToString(g.AutoScalingGroupName), percent == 0)
 	}
 	if err != nil && percent > 0 {
 		return fmt.Errorf("with %d%% of the traffic: %w", percent, err)
@@ -87,15 +93,16 @@ func (k autoScalingGroups) watch(ctx context.Context, v *vigil, o *project.Rollo
 type vigil struct {
 	task   *task
 	group  string
-	blind  bool              // what its target groups say does not count
-	served map[string]bool   // the instances that have been in service
-	lost   map[string]string // those that Auto Scaling has replaced since, and why
-	row    int               // looks in a row in which something was ill
+	blind  bool                   // what its target groups say does not count
+	served map[string]bool        // the instances that have been in service
+	lost   map[string]string      // those that Auto Scaling has replaced since, and why
+	probes map[string]probe.Probe // what the instances have to pass
+	row    int                    // looks in a row in which something was ill
 }
 
 func newVigil(t *task, g types.AutoScalingGroup, o *project.Rollout) *vigil {
 	_, targets := o.Health.Checks()
-	return &vigil{task: t, group: aws.ToString(g.AutoScalingGroupName), blind: !targets, served: map[string]bool{}, lost: map[string]string{}}
+	return &vigil{task: t, group: aws.ToString(g.AutoScalingGroupName), blind: !targets, served: map[string]bool{}, lost: map[string]string{}, probes: map[string]probe.Probe{}}
 }
 
 // look lists the instances of a group that were well and are not: Auto Scaling
@@ -130,6 +137,11 @@ func (v *vigil) look(ctx context.Context, k autoScalingGroups, g types.AutoScali
 	if err := v.missing(ctx, k, there); err != nil {
 		return nil, err
 	}
+	bad, err := v.ask(ctx, g)
+	if err != nil {
+		return nil, err
+	}
+	ill = append(ill, bad...)
 	for _, id := range union(v.lost) {
 		ill = append(ill, id+" was replaced: "+v.lost[id])
 	}
@@ -137,6 +149,40 @@ func (v *vigil) look(ctx context.Context, k autoScalingGroups, g types.AutoScali
 		v.row = 0
 	}
 	return ill, nil
+}
+
+// ask puts the roll-out's own questions to all instances in service at once, and
+// lists those that answer wrongly.
+func (v *vigil) ask(ctx context.Context, g types.AutoScalingGroup) ([]string, error) {
+	if v.task.roll == nil || !v.task.roll.r.spec.Health.Probes() {
+		return nil, nil
+	}
+	var ids []string
+	for _, i := range g.Instances {
+		if id := aws.ToString(i.InstanceId); i.LifecycleState == types.LifecycleStateInService {
+			ids = append(ids, id)
+			if v.probes[id] != nil {
+				continue
+			}
+			_, look, err := v.task.roll.look(ctx, id)
+			if err != nil {
+				return nil, err
+			}
+			v.probes[id] = look
+		}
+	}
+	saw := make([]string, len(ids))
+	err := graph.Each(ctx, 0, len(ids), func(ctx context.Context, n int) error {
+		ok, what, err := v.probes[ids[n]](ctx)
+		if err != nil && cloud.Ambiguous(err) {
+			ok, what, err = false, err.Error(), nil
+		}
+		if !ok && err == nil {
+			saw[n] = ids[n] + ": " + what
+		}
+		return err
+	})
+	return slices.DeleteFunc(saw, func(text string) bool { return text == "" }), err
 }
 
 // missing finds out about instances that are gone since the look before: Auto

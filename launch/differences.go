@@ -16,6 +16,8 @@ type difference struct {
 	how string
 	// moves is the attribute that is another one after it.
 	moves string
+	// ours is something that Goldline itself has left, whatever a definition says.
+	ours bool
 }
 
 // differences are all of a resource, in the order of the kind's fields.

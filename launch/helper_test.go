@@ -110,7 +110,7 @@ func newSiteWith(t testing.TB, o emulator.Options, files map[string]string) *sit
 // connect opens the cloud as a new process does.
 func (s *site) connect() *cloud.Cloud {
 	s.t.Helper()
-	provider := cloud.NewProvider(cloud.Config{Transport: s.wire, PollMin: time.Millisecond, PollMax: 5 * time.Millisecond})
+	provider := cloud.NewProvider(cloud.Config{Transport: s.wire, PollMin: time.Millisecond, PollMax: 5 * time.Millisecond, Dial: s.local.Dial})
 	c, err := provider.For(context.Background(), cloud.Target{Account: cloud.LocalAccount, Region: testRegion})
 	if err != nil {
 		s.t.Fatal(err)
@@ -166,7 +166,7 @@ func (s *site) options() Options {
 		s.t.Fatal(err)
 	}
 	s.runs++
-	return Options{Project: "shop", Tags: map[string]string{"team": "shop"}, Topology: topology, Cloud: s.cloud, LoseContents: true, Run: fmt.Sprintf("run-%d", s.runs)}
+	return Options{Project: "shop", Tags: map[string]string{"team": "shop"}, Topology: topology, Cloud: s.cloud, LoseContents: true, Run: fmt.Sprintf("run-%d", s.runs), Dir: s.dir}
 }
 
 func (s *site) plan() *Plan {

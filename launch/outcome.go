@@ -99,7 +99,9 @@ func (e *execution) result() Result {
 	}
 	r.Instances = shown(list)
 	for _, roll := range e.rolls {
-		r.Rollouts = append(r.Rollouts, roll.result())
+		if result := roll.result(); len(result.Instances) > 0 {
+			r.Rollouts = append(r.Rollouts, result)
+		}
 	}
 	return r
 }

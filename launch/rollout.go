@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/goldline-dev/goldline/internal/diag"
 	"github.com/goldline-dev/goldline/internal/event"
 	"github.com/goldline-dev/goldline/internal/fail"
@@ -39,9 +40,12 @@ type rolling struct {
 	canaries   int       // how many batches are first
 	watches    []watched // in order
 	done       []*item   // run the new build already
+	of         *item     // the group whose instances take the new build; nil where each is an item
+	from       string    // the AMI of the group's instances before
+	inService  int       // instances of the group in service, as last seen
 
 	mu      sync.Mutex
-	members map[string]*member // by address; those of batches
+	members map[string]*member // by address, those of batches; of a group by instance
 	order   []string
 }
 
@@ -220,11 +224,14 @@ func (r *rolling) readySteps(from, to int) []string {
 
 func (e *execution) endNeeds(r *rolling) []string {
 	needs := r.readySteps(0, len(r.batches))
+	if r.of != nil {
+		needs = append(needs, r.of.ready())
+	}
 	for _, w := range r.watches {
 		needs = append(needs, r.watchStep(w))
 	}
 	for _, f := range e.going() {
-		if it := e.owner[f.id]; it != nil && r.members[it.Address] != nil {
+		if it := e.owner[f.id]; it != nil && (it == r.of || r.members[it.Address] != nil) {
 			needs = append(needs, dropStep(f))
 		}
 	}
@@ -237,7 +244,7 @@ func (e *execution) findRolls() error {
 	if err != nil {
 		return err
 	}
-	e.rolls = rolls
+	e.rolls = append(rolls, e.groupRolls()...)
 	for n, r := range rolls {
 		for b, batch := range r.batches {
 			for _, it := range batch {
@@ -291,7 +298,7 @@ func (e *execution) take(ctx context.Context, r *rolling, t *task, it *item, spe
 	r.note(it.Address, func(m *member) { m.State, m.began, m.task = StateReplacing, time.Now(), t })
 	t.groups = spec.(*instanceSpec).TargetGroups
 	if !it.resumed {
-		if err := e.hook(ctx, r, it.Address, "before_replace"); err != nil {
+		if err := e.hook(ctx, r, it.Address, e.instanceNow(it.Address), "before_replace"); err != nil {
 			r.note(it.Address, func(m *member) { m.fail(StateWaiting, err) })
 			return err
 		}
@@ -301,7 +308,7 @@ func (e *execution) take(ctx context.Context, r *rolling, t *task, it *item, spe
 		r.note(it.Address, func(m *member) { m.New, m.To = now.id, e.ami(spec.(*instanceSpec)) })
 	}
 	if err == nil {
-		err = e.hook(ctx, r, it.Address, "after_replace")
+		err = e.hook(ctx, r, it.Address, e.instanceNow(it.Address), "after_replace")
 	}
 	if err == nil && it.watched == "" {
 		err = e.prove(ctx, t, it)
@@ -364,7 +371,7 @@ func (e *execution) watchBatches(ctx context.Context, r *rolling, w watched) err
 }
 
 func (e *execution) endRollout(ctx context.Context, r *rolling) error {
-	return e.hook(ctx, r, r.definition, "after_rollout")
+	return e.hook(ctx, r, r.definition, types.Instance{}, "after_rollout")
 }
 
 func (r *rolling) note(address string, change func(*member)) {

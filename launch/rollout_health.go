@@ -46,6 +46,17 @@ func (e *execution) healthOf(r *rolling, i types.Instance, address string, group
 			probes = append(probes, e.targetProbe(arn, id))
 		}
 	}
+	own, err := e.ownProbes(r, i, address)
+	return probe.All(append(probes, own...)...), err
+}
+
+// ownProbes are those that Goldline asks itself.
+func (e *execution) ownProbes(r *rolling, i types.Instance, address string) ([]probe.Probe, error) {
+	h, id := r.spec.Health, aws.ToString(i.InstanceId)
+	if h == nil {
+		return nil, nil
+	}
+	var probes []probe.Probe
 	ips := Instance{PrivateIP: aws.ToString(i.PrivateIpAddress), PublicIP: aws.ToString(i.PublicIpAddress)}.Addresses()
 	if h.HTTP != nil {
 		probes = append(probes, probe.HTTP(e.Cloud.Dial, ips, probe.Request{Port: h.HTTP.Port, Path: h.HTTP.Path, Status: h.HTTP.Status, Contains: h.HTTP.Contains}))
@@ -64,7 +75,7 @@ func (e *execution) healthOf(r *rolling, i types.Instance, address string, group
 		local := leash.Command{Argv: h.Command, Dir: e.Dir, Env: e.environ(r, address, i)}
 		probes = append(probes, probe.Command(local, func(string) {}))
 	}
-	return probe.All(probes...), nil
+	return probes, nil
 }
 
 // statusProbe asks for EC2's status checks, together with everybody who asks.

@@ -12,9 +12,9 @@ import (
 	"github.com/goldline-dev/goldline/internal/leash"
 )
 
-// hook runs one of the local commands of a roll-out, if it has it, within the
-// deadline for an instance. Its output becomes events.
-func (e *execution) hook(ctx context.Context, r *rolling, address, name string) error {
+// hook runs one of the local commands of a roll-out, if it has it, about an
+// instance or none, within the deadline for one. Its output becomes events.
+func (e *execution) hook(ctx context.Context, r *rolling, address string, now types.Instance, name string) error {
 	h := r.spec.Hooks
 	if h == nil {
 		return nil
@@ -22,12 +22,6 @@ func (e *execution) hook(ctx context.Context, r *rolling, address, name string) 
 	argv := map[string][]string{"before_replace": h.BeforeReplace, "after_replace": h.AfterReplace, "after_rollout": h.AfterRollout}[name]
 	if len(argv) == 0 {
 		return nil
-	}
-	var now types.Instance
-	if f := e.now(address); f != nil {
-		if i, ok := f.raw.(instance); ok {
-			now = i.Instance
-		}
 	}
 	limit := r.spec.Deadline.Or(healthyWithin)
 	within, cancel := context.WithTimeout(ctx, limit)
@@ -50,9 +44,22 @@ func (e *execution) hook(ctx context.Context, r *rolling, address, name string) 
 	return fmt.Errorf("%s: %w", name, err)
 }
 
+// instanceNow is the instance that an address has; empty where it has none.
+func (e *execution) instanceNow(address string) types.Instance {
+	if f := e.now(address); f != nil {
+		if i, ok := f.raw.(instance); ok {
+			return i.Instance
+		}
+	}
+	return types.Instance{}
+}
+
 // environ tells a local command about the roll-out and one instance in it.
 func (e *execution) environ(r *rolling, address string, i types.Instance) []string {
 	m := r.member(address)
+	if r.of != nil {
+		m.From = r.from // a group's new instances are nobody's successors
+	}
 	env := []string{
 		"GOLDLINE_PROJECT=" + e.Project, "GOLDLINE_ENVIRONMENT=" + e.environment, "GOLDLINE_REGION=" + e.region, "GOLDLINE_RUN=" + e.Run,
 		"GOLDLINE_DEFINITION=" + r.definition, "GOLDLINE_ADDRESS=" + address,
@@ -68,7 +75,12 @@ func (e *execution) environ(r *rolling, address string, i types.Instance) []stri
 	add("GOLDLINE_PRIVATE_IP", aws.ToString(i.PrivateIpAddress))
 	add("GOLDLINE_PUBLIC_IP", aws.ToString(i.PublicIpAddress))
 	if it := e.byAddress[address]; it != nil {
-		if s, ok := it.spec.(*instanceSpec); ok {
+		s, ok := it.spec.(*instanceSpec)
+		if r.of != nil {
+			s = e.templateOf(it.Resource, "launch_template")
+			ok = s != nil
+		}
+		if ok {
 			add("GOLDLINE_IMAGE_ID", e.ami(s))
 			add("GOLDLINE_IMAGE", s.Image)
 			add("GOLDLINE_VERSION", e.build(s).version)

@@ -206,6 +206,10 @@ func (p *planner) plannedGroup(it *item) (PlannedRollout, bool) {
 	if _, targets := health.Checks(); targets && len(s.TargetGroups) > 0 {
 		planned.Health = append(planned.Health, "target_group")
 	}
+	planned.Health = append(planned.Health, probeWords(health)...)
+	if o != nil {
+		planned.Hooks = hookNames(o.Hooks)
+	}
 	return planned, true
 }
 
@@ -249,9 +253,15 @@ func healthWords(h *project.Health, grouped bool) []string {
 	if targets && grouped {
 		words = append(words, "target_group")
 	}
+	return append(words, probeWords(h)...)
+}
+
+// probeWords are what Goldline itself asks an instance.
+func probeWords(h *project.Health) []string {
 	if h == nil {
-		return words
+		return nil
 	}
+	var words []string
 	if c := h.HTTP; c != nil {
 		words = append(words, fmt.Sprintf("http %d%s", c.Port, c.Path))
 	}

@@ -18,7 +18,7 @@ type RolloutResult struct {
 // Rolled is an instance in a roll-out.
 type Rolled struct {
 	Address string  `json:"address"`
-	Batch   int     `json:"batch"` // from 1 on
+	Batch   int     `json:"batch"` // from 1 on; 0 in a group, which has no batches
 	State   string  `json:"state"` // one of the States
 	Old     string  `json:"old_id,omitempty"`
 	New     string  `json:"id,omitempty"`
@@ -61,10 +61,14 @@ func (r *rolling) fields(address string) map[string]string {
 			taken++
 		}
 	}
-	fields := map[string]string{
-		"rollout": r.definition, "healthy": fmt.Sprintf("%d of %d", r.size-out, r.size), "taken": fmt.Sprintf("%d of %d", taken+len(r.done), r.size),
+	healthy := r.size - out
+	if r.of != nil {
+		healthy = r.inService
 	}
-	if m := r.members[address]; m != nil {
+	fields := map[string]string{
+		"rollout": r.definition, "healthy": fmt.Sprintf("%d of %d", healthy, r.size), "taken": fmt.Sprintf("%d of %d", taken+len(r.done), r.size),
+	}
+	if m := r.members[address]; m != nil && r.of == nil {
 		fields["batch"] = fmt.Sprintf("%d of %d", m.Batch, len(r.batches))
 	}
 	return fields
@@ -78,11 +82,15 @@ func (e *execution) rolledText() string {
 		var took, not []string
 		begun := false
 		for _, i := range r.result().Instances {
+			name := i.Address
+			if r.of != nil {
+				name = i.New
+			}
 			begun = begun || i.State != StateWaiting
 			if i.State == StateTaken {
-				took = append(took, i.Address)
+				took = append(took, name)
 			} else {
-				not = append(not, i.Address)
+				not = append(not, name)
 			}
 		}
 		switch {

@@ -121,7 +121,7 @@ func (v *services) serve(ctx context.Context, c *cloud.Cloud, i types.Instance) 
 		if r.URL.Path == "/health" && (version == neverWell || version == notForLong && asked.Add(1) > 40 || version == untilAsked && asked.Load() > 0) {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
-		if r.URL.Path != "/health" && version == untilAsked {
+		if r.URL.Path != "/health" && r.URL.Path != "/alive" && version == untilAsked {
 			asked.Add(1)
 		}
 		_, _ = io.WriteString(w, version)
@@ -133,7 +133,8 @@ func (v *services) serve(ctx context.Context, c *cloud.Cloud, i types.Instance) 
 // client asks the service through its load balancer until ctx ends.
 type client struct {
 	asked, failed int
-	first         string // what the first failure looked like
+	first         string         // what the first failure looked like
+	by            map[string]int // how often each build answered
 }
 
 func (c *client) run(ctx context.Context, s *site, dns string, pause time.Duration) {
@@ -142,7 +143,9 @@ func (c *client) run(ctx context.Context, s *site, dns string, pause time.Durati
 		c.asked++
 		answer, err := over.Get("http://" + dns + "/")
 		if err == nil {
-			_, err = io.Copy(io.Discard, answer.Body)
+			var build []byte
+			build, err = io.ReadAll(answer.Body)
+			c.by[string(build)]++
 			_ = answer.Body.Close()
 			if err == nil && answer.StatusCode != http.StatusOK {
 				err = fmt.Errorf("answer %s", answer.Status)
@@ -193,7 +196,7 @@ func (f *liveFleet) serve(v *services, n int, pause time.Duration) {
 	}
 	f.await(n)
 	asking, enough := context.WithCancel(ctx)
-	c := &client{}
+	c := &client{by: map[string]int{}}
 	var ended sync.WaitGroup
 	ended.Go(func() { c.run(asking, f.site, *out.LoadBalancers[0].DNSName, pause) })
 	f.stop = func() *client { enough(); ended.Wait(); return c }

@@ -283,6 +283,7 @@ func (e *execution) resourceTask(it *item, spec any) *task {
 		t.old = before
 	}
 	t.replacing, t.resumed = it.action == Replace || it.resumed, it.resumed
+	t.roll = e.grouped[it.Address]
 	if r := e.rolled[it.Address]; r != nil {
 		t.answers = func(ctx context.Context, id string) error { return e.answers(ctx, r, t, id) }
 		t.becomesHealthy = func(ctx context.Context, i types.Instance) error { return e.serves(ctx, r, t, i) }

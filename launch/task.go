@@ -46,6 +46,8 @@ type task struct {
 	// wants it; nil for one that is part of none.
 	answers func(ctx context.Context, id string) error
 	ends    time.Time // the deadline for its health, once it is looked at
+	// roll is the roll-out of a group that has probes or hooks; nil for none.
+	roll    *groupRoll
 	started time.Time
 	sink    event.Sink
 }

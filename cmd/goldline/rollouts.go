@@ -13,11 +13,14 @@ func rolloutTable(t *text, rollouts []launch.RolloutResult) {
 		states := map[string]int{}
 		for _, i := range r.Instances {
 			states[i.State]++
-			took := "-"
+			took, batch := "-", "-"
 			if i.Seconds > 0 {
 				took = fmt.Sprintf("%.1f s", i.Seconds)
 			}
-			rows = append(rows, []string{i.Address, fmt.Sprintf("%d of %d", i.Batch, r.Batches), i.State, orDash(i.Old), orDash(i.New), orDash(i.To), took})
+			if i.Batch > 0 {
+				batch = fmt.Sprintf("%d of %d", i.Batch, r.Batches)
+			}
+			rows = append(rows, []string{i.Address, batch, i.State, orDash(i.Old), orDash(i.New), orDash(i.To), took})
 		}
 		t.gap()
 		t.linef("Roll-out of %s, %s: %s", r.Definition, r.Strategy, statesText(states, len(r.Instances)))

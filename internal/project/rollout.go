@@ -70,8 +70,8 @@ type Health struct {
 
 // Hooks are local commands at points of a roll-out.
 type Hooks struct {
-	BeforeReplace []string `yaml:"before_replace" shell:"true" doc:"Before an instance is touched."`
-	AfterReplace  []string `yaml:"after_replace" shell:"true" doc:"When its successor is healthy and serves, before the old one is terminated."`
+	BeforeReplace []string `yaml:"before_replace" shell:"true" doc:"Before an instance is touched; of a group once, before the first."`
+	AfterReplace  []string `yaml:"after_replace" shell:"true" doc:"When its successor is healthy and serves, before the old one is terminated; of a group for each new instance, before it gets traffic."`
 	AfterRollout  []string `yaml:"after_rollout" shell:"true" doc:"When all instances of the definition run the new build."`
 }
 
@@ -113,6 +113,11 @@ func (h *Health) Checks() (status, targetGroup bool) {
 		return true, true
 	}
 	return h.Status == nil || *h.Status, h.TargetGroup == nil || *h.TargetGroup
+}
+
+// Probes tells whether an instance is asked anything beside what AWS knows of it.
+func (h *Health) Probes() bool {
+	return h != nil && (h.HTTP != nil || h.TCP != 0 || h.Console != "" || len(h.Command) > 0)
 }
 
 // Rolls tells whether any resource of the topology has a roll-out.
