@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -24,10 +25,12 @@ const checked = `stages:
   - {name: check, check: {environment: dev, deadline: 1s, interval: 10ms, command: '! grep -q "\"version\": \"2\"" "$GOLDLINE_INSTANCES"'}}
 `
 
-// protected is a world whose dev environment is put back, and runs build 1.
-func protected(t *testing.T) *world {
+// protected is a world whose dev environment is put back, and runs build 1. more are
+// lines of that environment's file.
+func protected(t *testing.T, more ...string) *world {
 	w := newWorld(t)
-	if err := os.WriteFile(w.dir+"/environments/dev.yaml", []byte("account: \"000000000000\"\nregion: eu-central-1\nprotected: true\n"), 0o644); err != nil {
+	lines := append([]string{`account: "000000000000"`, "region: eu-central-1", "protected: true"}, more...)
+	if err := os.WriteFile(w.dir+"/environments/dev.yaml", []byte(strings.Join(lines, "\n")), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	w.build("1")
@@ -45,8 +48,29 @@ func (w *world) on(version string) {
 	}
 }
 
+// inOtherRegions tells that dev's further region shows a build, which is the one that
+// is current, and with how many that failed beside it.
+func (w *world) inOtherRegions(version string, failed int) {
+	w.t.Helper()
+	promoter := promote.New(promote.Options{Project: w.project(), Provider: w.provider()})
+	board, err := promoter.Further(w.t.Context(), "dev")
+	board = slices.DeleteFunc(board, func(s promote.Standing) bool { return s.Image != "web" })
+	if err != nil || len(board) != 1 || board[0].Regions[0].Version != version || board[0].Regions[0].Lags {
+		w.t.Errorf("further regions: %+v, %v, want build %s", board, err, version)
+	}
+	builds, err := promoter.List(w.t.Context(), "web")
+	for _, b := range builds {
+		if b.Region == "us-east-1" && b.Failed["dev"] != "" {
+			failed--
+		}
+	}
+	if err != nil || failed != 0 {
+		w.t.Errorf("%d more builds should have failed there, %v", failed, err)
+	}
+}
+
 func TestABadBuildGoesBack(t *testing.T) {
-	w := protected(t)
+	w := protected(t, "regions: [us-east-1]")
 	w.build("2")
 	result, err := w.run(checked, nil)
 	if fail.ExitCode(err) != fail.CodeClean || len(fail.LeftOf(err)) > 0 || !strings.Contains(fmt.Sprint(err), "dev is put back: web 1") {
@@ -59,6 +83,7 @@ func TestABadBuildGoesBack(t *testing.T) {
 		t.Errorf("rolled back %+v", result.RolledBack)
 	}
 	w.on("1")
+	w.inOtherRegions("1", 1)
 
 	// Not again unasked.
 	_, err = w.run(checked, nil)
@@ -76,6 +101,7 @@ func TestABadBuildGoesBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.on("3")
+	w.inOtherRegions("3", 1)
 }
 
 func TestABadBuildIsTriedAgainWhenAsked(t *testing.T) {
