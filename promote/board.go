@@ -42,8 +42,8 @@ type Regional struct {
 	// Lags tells that this is not the build that is current in the environment, or
 	// not all of it.
 	Lags bool `json:"lags"`
-	// Error is why it cannot be told what the region shows.
-	Error         string            `json:"error,omitempty"`
+	// Unreachable says why what the region shows is not known.
+	Unreachable   string            `json:"unreachable,omitempty"`
 	Architectures map[string]string `json:"architectures,omitempty"`
 }
 
@@ -119,7 +119,7 @@ func (p *Promoter) board(ctx context.Context, places []*place) ([]Standing, erro
 }
 
 // standing is what is current of an image in an environment, in all its regions. A
-// further region that does not answer is told of, and known by its error.
+// further region that does not answer is told of, and marked so.
 func (p *Promoter) standing(ctx context.Context, in *place, image string) (Standing, error) {
 	s := Standing{Image: image, Environment: in.env.Name, Account: in.cloud.Account, Region: in.cloud.Region}
 	b, pointer, missing, err := in.shown(ctx, image)
@@ -134,7 +134,7 @@ func (p *Promoter) standing(ctx context.Context, in *place, image string) (Stand
 		case err != nil && ctx.Err() != nil:
 			return s, err
 		case err != nil:
-			r.Error = err.Error()
+			r.Unreachable = err.Error()
 			p.sink.Emit(event.Event{Kind: event.Warning, Message: fmt.Sprintf("what %s shows of %s cannot be told: %v", beside, image, err)})
 		default:
 			r.AMI, r.Version, r.Since, r.Missing, r.Revoked, r.Architectures = pointer.AMI, there.Version, pointer.Since, missing, there.Revoked, there.Architectures

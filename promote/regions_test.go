@@ -344,7 +344,7 @@ func TestARegionThatDoesNotAnswer(t *testing.T) {
 	}
 	for _, s := range board {
 		for _, r := range s.Regions {
-			if r.Error == "" || !r.Lags {
+			if r.Unreachable == "" || !r.Lags {
 				t.Errorf("%s of %s: %+v", s.Image, s.Environment, r)
 			}
 		}

@@ -35,7 +35,7 @@ func (r regionRow) shows() string {
 		name = r.AMI
 	}
 	switch {
-	case r.Error != "":
+	case r.Unreachable != "":
 		return "?"
 	case r.AMI == "":
 		return "-"
@@ -90,8 +90,8 @@ func (t *text) regions(rows []regionRow) {
 
 func (r regionRow) lag() string {
 	switch {
-	case r.Error != "":
-		return fmt.Sprintf("%s does not say which %s it shows: %s", r.Region, r.Image, r.Error)
+	case r.Unreachable != "":
+		return fmt.Sprintf("%s does not say which %s it shows: %s", r.Region, r.Image, r.Unreachable)
 	case r.current == "":
 		return fmt.Sprintf("%s shows %s %s, and none is current", r.Region, r.Image, r.shows())
 	}
