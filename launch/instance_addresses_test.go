@@ -161,13 +161,18 @@ func TestInstanceAddressesAreTakenBack(t *testing.T) {
 // TestInstanceAddressesEveryCallFailsOnce: whatever happens in a replacement, in a
 // roll-out or not, the place keeps its addresses.
 func TestInstanceAddressesEveryCallFailsOnce(t *testing.T) {
-	files := addressFiles()
-	delete(files, poolInstance)
 	for name, edit := range map[string]func(s *site){
 		"list":  func(*site) {},
 		"count": func(s *site) { s.edit(webInstance, "s: [10.0.1.50, 10.0.1.51]", "_count: 2") },
 		"alone": func(s *site) { s.edit(webInstance, "rollout: {strategy: OneAtATime}\n", "") },
+		"data":  func(*site) {},
 	} {
+		files := addressFiles()
+		delete(files, poolInstance)
+		if name == "data" {
+			files["topology/volumes/data.yaml"] = "availability_zone: a\nsize: 1\n"
+			files[webInstance] += "volumes: [{volume: data, device: /dev/sdf}]\n"
+		}
 		story := story{name, func(s *site) {
 			s.launch()
 			edit(s)
