@@ -200,6 +200,11 @@ func (b *goBack) restore(ctx context.Context, err error) error {
 				Command: "goldline launch " + m.Environment,
 			}
 			err = fail.Dirty(fail.Join(err, restoreErr), left)
+			continue
+		}
+		b.moves[i].To, b.moves[i].Changed = m.From, false // as if it had never moved
+		if m.Changed && fail.ExitCode(err) == fail.CodeInput {
+			err = fail.Clean(err) // something was called
 		}
 	}
 	return err

@@ -109,7 +109,7 @@ func runRollback(ctx context.Context, p *program, name string, o rollbackOptions
 			LoseContents: p.flags.local || p.flags.yes,
 		})
 		r := rollbackReport{Move: move, Changes: changes(result.Changes), Instances: instances(result.Instances), Rollouts: result.Rollouts}
-		if err != nil && !move.Changed {
+		if err != nil && !move.Changed && result.Changes == nil {
 			return nil, err
 		}
 		r.next = []string{

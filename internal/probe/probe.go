@@ -101,6 +101,9 @@ func Command(c leash.Command, printed func(line string)) Probe {
 		if errors.Is(err, exec.ErrNotFound) {
 			return false, "", fail.Input(err)
 		}
+		if strings.TrimSpace(strings.Join(output, "")) == "" {
+			return false, fmt.Sprintf("%v; it printed nothing", err), nil
+		}
 		return false, fmt.Sprintf("%v; %s", err, tail(strings.Join(output, "\n"), outputTail)), nil
 	}
 }

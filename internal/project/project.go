@@ -101,7 +101,7 @@ type Environment struct {
 	Region  string   `yaml:"region" required:"true" pattern:"^[a-z]{2}(-[a-z]+)+-[0-9]+$" doc:"The AWS region."`
 	// Regions are further ones in which every promoted build is present, too.
 	Regions   []string          `yaml:"regions" pattern:"^[a-z]{2}(-[a-z]+)+-[0-9]+$" doc:"Further regions in which every promoted build is present, with a pointer of its own; the topology is launched in region alone."`
-	Role      string            `yaml:"role" doc:"ARN of a role to assume for every call in this environment."`
+	Role      string            `yaml:"role" pattern:"^(arn:aws[a-z-]*:iam::[0-9]{12}:role/.+)?$" form:"the ARN of a role, arn:aws:iam::123456789012:role/NAME" doc:"ARN of a role to assume for every call in this environment."`
 	Protected bool              `yaml:"protected" doc:"Changes and destruction ask first."`
 	Vars      map[string]string `yaml:"vars" doc:"Values for ${var.NAME}."`
 	Tags      map[string]string `yaml:"tags" tags:"everywhere" doc:"Tags on everything in this environment."`
