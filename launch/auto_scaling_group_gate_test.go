@@ -118,6 +118,21 @@ func TestGateRefuses(t *testing.T) {
 	}
 }
 
+// TestGateStops: with on_failure: stop nothing goes back, and what has not proved
+// itself goes all the same.
+func TestGateStops(t *testing.T) {
+	for _, strategy := range []string{"OneAtATime", "HalfAtATime"} {
+		s := newGated(t, "{strategy: "+strategy+", on_failure: stop, health: {command: 'exit 1'}, deadline: 100ms}")
+		_, err := s.tryLaunch(context.Background())
+		if fail.ExitCode(err) != fail.CodeDirty || !strings.Contains(err.Error(), ": exit 1: exit status 1") {
+			t.Errorf("error %v (%d), left %v", err, fail.ExitCode(err), leftOf(err))
+		}
+		s.until("shop-dev-web", 2, "")
+		s.wantBuilds(strategy, map[string]int{"1.0.0": 2})
+		s.wantNoHook()
+	}
+}
+
 func (s *site) activities() []types.Activity {
 	s.t.Helper()
 	out, err := s.cloud.AutoScaling.DescribeScalingActivities(context.Background(), &autoscaling.DescribeScalingActivitiesInput{AutoScalingGroupName: s.group().AutoScalingGroupName})

@@ -109,9 +109,9 @@ func (s *scalingService) version(w world, spec *types.LaunchTemplateSpecificatio
 }
 
 // target is what a group launches now: what an instance refresh wants while
-// one is under way.
+// one is under way that neither goes back nor is cancelled.
 func (s *scalingService) target(w world, row scalingRow) types.DesiredConfiguration {
-	if r, ok := s.refreshes.get(w, refreshKey(row.name(), row.Refresh)); ok && r.Refresh.DesiredConfiguration != nil && !r.rollingBack() {
+	if r, ok := s.refreshes.get(w, refreshKey(row.name(), row.Refresh)); ok && r.Refresh.DesiredConfiguration != nil && !r.rollingBack() && r.Refresh.Status != types.InstanceRefreshStatusCancelling {
 		return *r.Refresh.DesiredConfiguration
 	}
 	return configurationOf(row.Group)
