@@ -2,6 +2,7 @@ package promote
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sort"
@@ -90,24 +91,30 @@ func (p *Promoter) Fail(ctx context.Context, environment string, amis []string, 
 	text := []rune(time.Now().UTC().Format(time.RFC3339) + " run " + p.run + ": " + why)
 	value := string(text[:min(len(text), longestTag)])
 	for _, beside := range in.further {
-		var copies []string
-		for _, b := range builds {
-			if !slices.ContainsFunc(amis, b.has) {
-				continue
-			}
-			there, ok, err := beside.stock.counterpart(ctx, b)
-			if err != nil {
-				return beside.wrong(err)
-			}
-			if ok {
-				copies = append(copies, there.AMI)
-			}
-		}
-		if err := p.label(ctx, beside, copies, tags.FailedIn(environment), value); err != nil {
-			return beside.wrong(err)
+		if err := p.failBeside(ctx, beside, builds, amis, value); err != nil && ctx.Err() == nil {
+			p.leftBehind("", environment, &besideError{beside.cloud.Region, err})
 		}
 	}
 	return p.label(ctx, in, amis, tags.FailedIn(environment), value)
+}
+
+// failBeside marks, in a further region, the builds that have some AMIs in the
+// environment's own.
+func (p *Promoter) failBeside(ctx context.Context, beside *place, builds []BuildInfo, amis []string, value string) error {
+	var copies []string
+	for _, b := range builds {
+		if !slices.ContainsFunc(amis, b.has) {
+			continue
+		}
+		there, ok, err := beside.stock.counterpart(ctx, b)
+		if err != nil {
+			return err
+		}
+		if ok {
+			copies = append(copies, there.AMI)
+		}
+	}
+	return p.label(ctx, beside, copies, tags.FailedIn(beside.env.Name), value)
 }
 
 // Pass marks the builds that are current in an environment as known to run well
@@ -287,8 +294,20 @@ func (p *Promoter) HalfUndone(ctx context.Context, environment string) (bool, er
 }
 
 // PutBack makes the build that was current before current again, because
-// something went wrong with the one that is.
+// something went wrong with the one that is. A further region that does not let it
+// is told of and left as it is: what runs must not wait for it.
 func (p *Promoter) PutBack(ctx context.Context, environment string, u Undo, why string) (Move, error) {
 	event.Scope(p.sink, "", u.Image).Emit(event.Event{Kind: event.Warning, Message: fmt.Sprintf("%s goes back to %s in %s", u.From, u.To, environment)})
-	return p.goBack(ctx, u.Image, environment, u.To.AMI, why)
+	move, err := p.goBack(ctx, u.Image, environment, u.To.AMI, why, false)
+	var beside *besideError
+	if !errors.As(err, &beside) || ctx.Err() != nil {
+		return move, err
+	}
+	p.leftBehind(u.Image, environment, beside)
+	return p.goBack(ctx, u.Image, environment, u.To.AMI, why, true)
+}
+
+// leftBehind tells of a further region in which a build is not taken back.
+func (p *Promoter) leftBehind(image, environment string, why *besideError) {
+	event.Scope(p.sink, "", image).Emit(event.Event{Kind: event.Warning, Message: fmt.Sprintf("%s goes back without region %s, which goldline images board tells of: %v", environment, why.region, why.err)})
 }

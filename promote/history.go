@@ -130,18 +130,19 @@ func (p *Promoter) enrich(ctx context.Context, in *place, entries []Entry) error
 // still exists and that has not failed there. to names another build that was current there. Without a
 // build to go back to it is refused as wrong input.
 func (p *Promoter) Rollback(ctx context.Context, image, environment, to string) (Move, error) {
-	return p.goBack(ctx, image, environment, to, "")
+	return p.goBack(ctx, image, environment, to, "", false)
 }
 
-func (p *Promoter) goBack(ctx context.Context, image, environment, to, why string) (Move, error) {
-	move, err := alone(func() (Move, error) { return p.rollback(ctx, image, environment, to, why) })
+// goBack goes back in all regions of an environment, or in its own one only.
+func (p *Promoter) goBack(ctx context.Context, image, environment, to, why string, only bool) (Move, error) {
+	move, err := alone(func() (Move, error) { return p.rollback(ctx, image, environment, to, why, only) })
 	if err != nil {
 		return move, fmt.Errorf("roll back %s in %s: %w", image, environment, unchanged(err))
 	}
 	return move, nil
 }
 
-func (p *Promoter) rollback(ctx context.Context, image, environment, to, why string) (Move, error) {
+func (p *Promoter) rollback(ctx context.Context, image, environment, to, why string, only bool) (Move, error) {
 	entries, err := p.History(ctx, image, environment)
 	if err != nil {
 		return Move{}, err
@@ -173,9 +174,11 @@ func (p *Promoter) rollback(ctx context.Context, image, environment, to, why str
 	if err := build.usable(in.stock); err != nil {
 		return Move{}, err
 	}
-	arrivals, err := p.returning(ctx, in, build)
-	if err != nil {
-		return Move{}, err
+	arrivals := []arrival{{in, build}}
+	if !only {
+		if arrivals, err = p.returning(ctx, in, build); err != nil {
+			return Move{}, err
+		}
 	}
 	return p.point(ctx, arrivals, note{Run: p.run, Action: actionRollback, Reason: why})
 }

@@ -47,8 +47,17 @@ func (l *place) wrong(err error) error {
 	if err == nil || !l.beside {
 		return err
 	}
-	return fail.WithHint(fmt.Errorf("region %s: %w", l.cloud.Region, err), "to go on without %s, take it out of the regions of environment %s", l.cloud.Region, l.env.Name)
+	return fail.WithHint(&besideError{l.cloud.Region, err}, "to go on without %s, take it out of the regions of environment %s", l.cloud.Region, l.env.Name)
 }
+
+// besideError is an error that came up in a further region.
+type besideError struct {
+	region string
+	err    error
+}
+
+func (e *besideError) Error() string { return "region " + e.region + ": " + e.err.Error() }
+func (e *besideError) Unwrap() error { return e.err }
 
 // arrival is a build as it is in one of an environment's places.
 type arrival struct {

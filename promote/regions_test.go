@@ -363,6 +363,45 @@ func TestARegionThatDoesNotAnswer(t *testing.T) {
 	}
 }
 
+// What goes back by itself does not wait for a further region.
+func TestPutBackWithoutARegion(t *testing.T) {
+	w := farAs(t, "testdata/further.txtar")
+	for _, version := range []string{"1", "2"} {
+		w.build("web", version)
+		w.climb(version, "dev", "prod")
+	}
+	_, own := w.shows("prod", home)
+	provider := cloud.NewProvider(cloud.Config{Transport: cutOff{w.local.Transport()}, PollMin: time.Millisecond, PollMax: 10 * time.Millisecond})
+	told := 0
+	p := New(Options{Project: w.project, Provider: provider, Sink: event.Func(func(e event.Event) {
+		if e.Kind == event.Warning && strings.Contains(e.Message, "without region us-east-1") {
+			told++
+		}
+	})})
+	if err := p.Fail(t.Context(), "prod", []string{own}, "it does not answer"); err != nil {
+		t.Error(err)
+	}
+	undoes, err := p.Undoes(t.Context(), "prod", nil)
+	if err != nil || len(undoes) != 1 {
+		t.Fatalf("undoes %+v, %v", undoes, err)
+	}
+	if move, err := p.PutBack(t.Context(), "prod", undoes[0], "it failed"); err != nil || move.To.Version != "1" || !move.Changed || len(move.Regions) > 0 {
+		t.Errorf("put back: %+v, %v", move, err)
+	}
+	here, _ := w.shows("prod", home)
+	if there, _ := w.shows("prod", abroad); here != "1" || there != "2" || told != 2 {
+		t.Errorf("prod shows %s, and %s abroad; %d warnings", here, there, told)
+	}
+	board, err := w.promoter().Further(t.Context(), "prod")
+	if err != nil || !board[0].Regions[0].Lags {
+		t.Errorf("%+v, %v", board, err)
+	}
+	if back, err := w.promoter().Rollback(t.Context(), "web", "prod", "1"); err != nil || back.Changed || len(back.Regions) != 1 {
+		t.Errorf("afterwards: %+v, %v", back, err)
+	}
+	w.show("prod", "1")
+}
+
 // cutOff is a way to a cloud of which one region refuses every call.
 type cutOff struct{ to http.RoundTripper }
 
