@@ -2,6 +2,7 @@ package launch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -295,30 +296,41 @@ func (k routeTables) route(ctx context.Context, t *task, table *string, block st
 	}, nil)
 }
 
+// errBetween says that a subnet has just left the route table that it was in:
+// the table's own definition gives it up at the same time.
+var errBetween = errors.New("the subnet has just left its route table")
+
 // associate gives a subnet to the table, taking it over from another one in
 // one step, so that it is never without its routes.
 func (k routeTables) associate(ctx context.Context, t *task, table, subnet string) error {
-	return t.again(ctx, func() error {
-		_, err := k.api(t.Cloud).AssociateRouteTable(ctx, &ec2.AssociateRouteTableInput{RouteTableId: aws.String(table), SubnetId: aws.String(subnet)})
-		if !cloud.AlreadyExists(err) {
-			return err
+	passing := func(err error) bool { return errors.Is(err, errBetween) || cloud.Ambiguous(err) }
+	return repeat(ctx, comingDeadline, func() error { return k.takeOver(ctx, t, table, subnet) }, passing)
+}
+
+func (k routeTables) takeOver(ctx context.Context, t *task, table, subnet string) error {
+	_, err := k.api(t.Cloud).AssociateRouteTable(ctx, &ec2.AssociateRouteTableInput{RouteTableId: aws.String(table), SubnetId: aws.String(subnet)})
+	if !cloud.AlreadyExists(err) {
+		return err
+	}
+	list, err := k.list(ctx, query{cloud: t.Cloud, filters: []types.Filter{cloud.Filter("association.subnet-id", subnet)}})
+	if err != nil {
+		return err
+	}
+	for _, other := range list {
+		association, ok := associationsOf(other)[subnet]
+		switch {
+		case !ok:
+			continue
+		case aws.ToString(other.RouteTableId) == table:
+			return nil
 		}
-		list, lookErr := k.list(ctx, query{cloud: t.Cloud, filters: []types.Filter{cloud.Filter("association.subnet-id", subnet)}})
-		if lookErr != nil {
-			return lookErr
-		}
-		for _, other := range list {
-			association, ok := associationsOf(other)[subnet]
-			if !ok {
-				continue
-			}
-			if aws.ToString(other.RouteTableId) == table {
-				return nil
-			}
-			_, err = k.api(t.Cloud).ReplaceRouteTableAssociation(ctx, &ec2.ReplaceRouteTableAssociationInput{AssociationId: aws.String(association), RouteTableId: aws.String(table)})
+		_, err := k.api(t.Cloud).ReplaceRouteTableAssociation(ctx, &ec2.ReplaceRouteTableAssociationInput{AssociationId: aws.String(association), RouteTableId: aws.String(table)})
+		if cloud.NotFound(err) {
+			return errBetween
 		}
 		return err
-	}, nil)
+	}
+	return errBetween
 }
 
 func (k routeTables) disassociate(ctx context.Context, t *task, association string) error {
