@@ -18,6 +18,10 @@ test:
 plugin:
 	cd internal/plugin/testdata/plugin && $(GO) build -trimpath -o $(CURDIR)/bin/packer-plugin-remark .
 
+## faults: every call of bakes, roll-outs, promotions and going back goes wrong in every way
+faults:
+	FAULTS=all ROLLOUT_FAULTS=all $(GO) test -timeout 90m -run 'EveryCall|GoingBack' ./bake ./launch ./promote ./pipelines
+
 ## race: all but cmd under the race detector, the short tests
 race:
 	$(GO) test -race -short -timeout 20m ./internal/... ./pipelines ./promote ./launch ./bake
@@ -37,4 +41,4 @@ bench: build
 	$(GO) test -run '^$$' -bench . -benchtime 1x ./...
 	bench/run
 
-.PHONY: help build test plugin race check golden bench
+.PHONY: help build test plugin faults race check golden bench

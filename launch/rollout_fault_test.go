@@ -170,3 +170,39 @@ func (s *site) built(image, version string) string {
 	}
 	return *out.Images[0].ImageId
 }
+
+// TestRolloutCutOffGoesBack: wherever a run is killed while it replaces an
+// instance, the next one that does not like the new build leaves the old one as it
+// served.
+func TestRolloutCutOffGoesBack(t *testing.T) {
+	for _, action := range []string{"DeregisterTargets", "StopInstances", "DetachVolume", "RunInstances", "AttachVolume", "RegisterTargets"} {
+		s := newSite(t, luggage("{strategy: OneAtATime, "+refused+"}"))
+		nextBuild(s)
+		before := s.shape()
+		s.dies(emulator.Fault{Action: action, Nth: 1, Kind: emulator.DieAfter})
+		if _, err := s.tryLaunch(t.Context()); fail.ExitCode(err) != fail.CodeClean || len(fail.LeftOf(err)) > 0 {
+			t.Errorf("killed after %s: %v (%d), left %v", action, err, fail.ExitCode(err), fail.LeftOf(err))
+		}
+		if got := s.versions(); got != "1.0.0 1.0.0" {
+			t.Errorf("killed after %s: versions %s", action, got)
+		}
+		sameInventory(t, "killed after "+action, before, s.shape())
+	}
+}
+
+// TestRootCutOffProvesItself: a run that is killed between a new root and its
+// proof leaves the proof to the next one, which says what cannot be put back.
+func TestRootCutOffProvesItself(t *testing.T) {
+	s := newSite(t, luggage("{strategy: OneAtATime, replace: root-volume, "+refused+"}"))
+	nextBuild(s)
+	before := s.shape()
+	s.dies(emulator.Fault{Action: "RegisterTargets", Nth: 1, Kind: emulator.DieAfter})
+	_, err := s.tryLaunch(t.Context())
+	if fail.ExitCode(err) != fail.CodeDirty || !strings.Contains(err.Error(), "it runs the new build, not 1.0.0 any more") || !strings.Contains(strings.Join(fail.Hints(err), " "), "goldline rollback web --env dev") {
+		t.Errorf("error %v (%d), hints %v", err, fail.ExitCode(err), fail.Hints(err))
+	}
+	s.point("web", s.built("web", "1.0.0"))
+	s.launch()
+	s.settled()
+	sameInventory(t, "gone back", before, s.shape())
+}
