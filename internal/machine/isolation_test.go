@@ -104,6 +104,22 @@ func TestStopLeavesNoProcesses(t *testing.T) {
 	})
 }
 
+// TestLeftBehind: what a command leaves running ends without anything else, and
+// nothing is left of it.
+func TestLeftBehind(t *testing.T) {
+	kinds(t, func(t *testing.T, kind Kind) {
+		if kind == InProcess {
+			t.Skip("nothing outlives its command")
+		}
+		r := newRig(t, kind)
+		r.sh("sh -c '(sleep 0.1; echo $$ > ~/left) > /dev/null 2>&1 < /dev/null &'")
+		r.sh("while [ ! -s ~/left ]; do sleep 0.05; done; sleep 0.1")
+		if got := r.sh("grep -l 'State:.Z' /proc/[0-9]*/status || echo none"); strings.TrimSpace(got) != "none" {
+			t.Errorf("left: %s", got)
+		}
+	})
+}
+
 // TestMain serves TestKilledOwner too, as the process that gets killed.
 func TestMain(m *testing.M) {
 	dir, ok := os.LookupEnv("MACHINE_TEST_OWNER")

@@ -367,8 +367,9 @@ mount -o remount,bind,nosuid,nodev r/dev
 	if p.kind == UserNS {
 		s.WriteString("umount -l /" + oldRoot + "\n")
 	}
-	// Children that the machine's programs leave behind are the first
-	// process's: with SIGCHLD ignored the kernel takes them away.
-	s.WriteString("trap '' CHLD HUP INT TERM\necho ready\nexec >/dev/null 2>&1\nwhile read -r _; do :; done\n")
+	// Children that the machine's programs leave behind are the first process's: a
+	// shell that waits takes them away, while one that reads ends with the first. It
+	// waits for what reads to the end of the leash.
+	s.WriteString("trap '' HUP INT TERM\necho ready\nexec 3<&0 >/dev/null 2>&1\ncat <&3 &\nleash=$!\nexec 3<&- </dev/null\nwhile kill -0 $leash; do wait $leash || :; done\n")
 	return s.String()
 }
