@@ -48,6 +48,9 @@ type Options struct {
 	Dir string
 	// Lease keeps other runs out of the environment; nil keeps none out.
 	Lease *lease.Keeper
+	// GoingBack says that the launch puts an environment back after a failure: a hook
+	// that fails is told, and does not stop it.
+	GoingBack bool
 }
 
 func (o Options) sink() event.Sink {

@@ -13,10 +13,12 @@ import (
 // outcome is the error of a walk, with its named end state.
 func (e *execution) outcome(ctx context.Context, results []graph.Result) error {
 	var errs []error
-	skipped := false
+	skipped, blameless := false, true
 	for _, r := range results {
 		if r.Err != nil {
 			errs = append(errs, e.failure(r))
+			var untouched *untouchedError
+			blameless = blameless && errors.As(r.Err, &untouched)
 		}
 		skipped = skipped || r.Skipped
 	}
@@ -27,6 +29,9 @@ func (e *execution) outcome(ctx context.Context, results []graph.Result) error {
 		err = fmt.Errorf("%w; %s", err, text) // it stays an interrupt
 	default:
 		err = fail.Join(append(errs, fmt.Errorf("%s: %s", e.title(), text))...)
+	}
+	if err != nil && blameless {
+		err = &blamelessError{err}
 	}
 	if lost := lease.Lost(ctx); lost != nil && (err != nil || skipped) {
 		left := append(e.left(), fail.Left{What: "the rest of the plan for " + e.environment, Command: e.command()})

@@ -37,11 +37,37 @@ func (e *execution) hook(ctx context.Context, r *rolling, address string, now ty
 	case err == nil:
 		return nil
 	case ctx.Err() == nil && errors.Is(within.Err(), context.DeadlineExceeded):
-		return fmt.Errorf("%s: not within %s", name, limit)
+		err = fmt.Errorf("%s: not within %s", name, limit)
 	case last != "" && ctx.Err() == nil:
-		return fmt.Errorf("%s: %w: %s", name, err, last)
+		err = fmt.Errorf("%s: %w: %s", name, err, last)
+	default:
+		err = fmt.Errorf("%s: %w", name, err)
 	}
-	return fmt.Errorf("%s: %w", name, err)
+	if e.GoingBack && ctx.Err() == nil {
+		e.tell(r, address, event.Warning, "%v", err)
+		return nil
+	}
+	if name == "before_replace" {
+		return &untouchedError{err}
+	}
+	return err
+}
+
+// untouchedError is the failure of something before an instance was touched.
+type untouchedError struct{ error }
+
+func (e *untouchedError) Unwrap() error { return e.error }
+
+// blamelessError is that of a launch which the builds have no part in.
+type blamelessError struct{ error }
+
+func (e *blamelessError) Unwrap() error { return e.error }
+
+// Blameless tells whether a launch failed by nothing that a build could have
+// done: before_replace did not let it begin.
+func Blameless(err error) bool {
+	var blameless *blamelessError
+	return errors.As(err, &blameless)
 }
 
 // instanceNow is the instance that an address has; empty where it has none.

@@ -8,6 +8,7 @@ import (
 	"github.com/goldline-dev/goldline/internal/event"
 	"github.com/goldline-dev/goldline/internal/fail"
 	"github.com/goldline-dev/goldline/internal/graph"
+	"github.com/goldline-dev/goldline/launch"
 	"github.com/goldline-dev/goldline/promote"
 )
 
@@ -68,7 +69,7 @@ func (r *run) putBack(ctx context.Context, s PlannedStage, sink event.Sink, caus
 	stopped := errors.Is(cause, context.Canceled) || ctx.Err() != nil
 	u := undo{
 		promoter: r.promoter.Telling(sink), options: r.launchOptions(r.launching(s), sink), environment: s.Environment, moves: moves, launched: launched,
-		blame: !stopped && (s.Kind == KindCheck || s.Kind == KindLaunch && launched && fail.ExitCode(cause) != fail.CodeInput),
+		blame: !stopped && (s.Kind == KindCheck || s.Kind == KindLaunch && launched && fail.ExitCode(cause) != fail.CodeInput && !launch.Blameless(cause)),
 	}
 	back, err := u.run(ctx, cause)
 	r.mu.Lock()

@@ -133,6 +133,7 @@ func (u undo) launch(ctx context.Context, done *Undone) (*launch.Plan, error) {
 		}
 	}
 	b := &goBack{options: u.options}
+	b.options.GoingBack = true
 	plan, result, err := b.launch(ctx)
 	done.Launched, done.Instances = true, result.Instances
 	return plan, err
@@ -183,7 +184,7 @@ func Conclude(ctx context.Context, promoter *promote.Promoter, o launch.Options,
 	stopped := errors.Is(err, context.Canceled) || ctx.Err() != nil
 	u := undo{
 		promoter: promoter, options: o, environment: env.Name, launched: changes,
-		blame: !stopped && changes && fail.ExitCode(err) != fail.CodeInput,
+		blame: !stopped && changes && fail.ExitCode(err) != fail.CodeInput && !launch.Blameless(err),
 	}
 	return u.run(ctx, err)
 }

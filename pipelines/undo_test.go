@@ -327,3 +327,25 @@ func (w *world) terminate() {
 		}
 	}
 }
+
+// A hook that fails before anything is touched says nothing about the build, and
+// no hook keeps an environment from going back.
+func TestHooksThatFail(t *testing.T) {
+	for hook, blamed := range map[string]bool{"before_replace": false, "after_rollout": true} {
+		t.Run(hook, func(t *testing.T) {
+			w := protected(t)
+			w.build("2")
+			_, err := w.run(`stages:
+  - {name: promote, promote: {images: [web], to: dev}}
+  - {name: launch, launch: {environment: dev, rollout: {hooks: {`+hook+`: exit 1}}}}
+`, nil)
+			if fail.ExitCode(err) != fail.CodeClean {
+				t.Errorf("error %v (exit code %d)", err, fail.ExitCode(err))
+			}
+			w.on("1")
+			if _, err := w.run(oneRung, nil); (err != nil) != blamed {
+				t.Errorf("the build again: %v", err)
+			}
+		})
+	}
+}
