@@ -15,9 +15,8 @@ import (
 // terminated, an instance refresh goes a step further. No goroutine belongs to
 // it, so nothing happens while nobody asks.
 type scalingService struct {
-	cloud   *Cloud
-	honours map[string]honoured // by action
-	waking  map[string]waking   // by instance; used within transactions alone
+	cloud  *Cloud
+	waking map[string]waking // by instance; used within transactions alone
 
 	groups     *table[scalingRow]
 	members    *table[memberRow]
@@ -32,7 +31,7 @@ const scalingName = "autoscaling" // the signing name
 // loaded, after newEC2 and newELB.
 func newScaling(c *Cloud) *scalingService {
 	s := &scalingService{
-		cloud: c, honours: map[string]honoured{}, waking: map[string]waking{},
+		cloud: c, waking: map[string]waking{},
 		groups:     newTable[scalingRow](c.store, "autoscaling-groups"),
 		members:    newTable[memberRow](c.store, "autoscaling-instances"),
 		activities: newTable[types.Activity](c.store, "autoscaling-activities"),
@@ -53,8 +52,8 @@ func newScaling(c *Cloud) *scalingService {
 }
 
 // scalingOn adds an action, as on does for EC2.
-func scalingOn[I, O any](s *scalingService, action, honours string, f func(ec2Call, *I) (*O, error)) {
-	offer(s.cloud.ec2, scalingName, s.honours, action, honours, f)
+func scalingOn[I, O any](s *scalingService, action, honours string, f func(apiCall, *I) (*O, error)) {
+	offer(s.cloud.ec2, scalingName, action, honours, f)
 }
 
 // scalingRow is a group. Its Instances are rows of their own.
@@ -100,9 +99,9 @@ func (s *scalingService) scaled(seconds int32) time.Duration {
 }
 
 // self is a call of the service itself, under its service-linked role.
-func (s *scalingService) self(w world) ec2Call {
+func (s *scalingService) self(w world) apiCall {
 	role := fmt.Sprintf("arn:aws:iam::%s:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling", w.Account)
-	return ec2Call{caller: caller{Account: w.Account, Region: w.Region, ARN: role, UserID: "AutoScaling"}, w: w, now: s.cloud.clock.Now()}
+	return apiCall{caller: caller{Account: w.Account, Region: w.Region, ARN: role, UserID: "AutoScaling"}, w: w, now: s.cloud.clock.Now()}
 }
 
 // group is a group that is there, or AWS's words for one that is not.

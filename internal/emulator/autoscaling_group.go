@@ -23,7 +23,7 @@ func (s *scalingService) addGroups() {
 	scalingOn(s, "DescribeAutoScalingGroups", "AutoScalingGroupNames Filters.* IncludeInstances MaxRecords NextToken", s.describeGroups)
 }
 
-func (s *scalingService) createGroup(c ec2Call, in *autoscaling.CreateAutoScalingGroupInput) (*autoscaling.CreateAutoScalingGroupOutput, error) {
+func (s *scalingService) createGroup(c apiCall, in *autoscaling.CreateAutoScalingGroupInput) (*autoscaling.CreateAutoScalingGroupOutput, error) {
 	name := *in.AutoScalingGroupName
 	if !scalingNameForm.MatchString(name) {
 		return nil, refuse("ValidationError", "'%s' is not a valid name of an Auto Scaling group", name)
@@ -76,7 +76,7 @@ func (s *scalingService) createGroup(c ec2Call, in *autoscaling.CreateAutoScalin
 
 // change carries the parameters that are given over to a group, and refuses
 // what AWS refuses.
-func (s *scalingService) change(c ec2Call, g *types.AutoScalingGroup, in *autoscaling.UpdateAutoScalingGroupInput) error {
+func (s *scalingService) change(c apiCall, g *types.AutoScalingGroup, in *autoscaling.UpdateAutoScalingGroupInput) error {
 	if err := resize(g, in); err != nil {
 		return err
 	}
@@ -153,7 +153,7 @@ func resize(g *types.AutoScalingGroup, in *autoscaling.UpdateAutoScalingGroupInp
 }
 
 // setSubnets settles the zones that a group spreads over.
-func (s *scalingService) setSubnets(c ec2Call, g *types.AutoScalingGroup, in *autoscaling.UpdateAutoScalingGroupInput) error {
+func (s *scalingService) setSubnets(c apiCall, g *types.AutoScalingGroup, in *autoscaling.UpdateAutoScalingGroupInput) error {
 	if len(in.AvailabilityZones) > 0 {
 		for _, name := range in.AvailabilityZones {
 			if _, err := findZone(c.Region, &name, nil); err != nil {
@@ -187,7 +187,7 @@ func (s *scalingService) setSubnets(c ec2Call, g *types.AutoScalingGroup, in *au
 	return nil
 }
 
-func (s *scalingService) updateGroup(c ec2Call, in *autoscaling.UpdateAutoScalingGroupInput) (*autoscaling.UpdateAutoScalingGroupOutput, error) {
+func (s *scalingService) updateGroup(c apiCall, in *autoscaling.UpdateAutoScalingGroupInput) (*autoscaling.UpdateAutoScalingGroupOutput, error) {
 	row, err := s.standing(c.w, in.AutoScalingGroupName)
 	if err != nil {
 		return nil, err
@@ -200,7 +200,7 @@ func (s *scalingService) updateGroup(c ec2Call, in *autoscaling.UpdateAutoScalin
 	return &autoscaling.UpdateAutoScalingGroupOutput{}, nil
 }
 
-func (s *scalingService) deleteGroup(c ec2Call, in *autoscaling.DeleteAutoScalingGroupInput) (*autoscaling.DeleteAutoScalingGroupOutput, error) {
+func (s *scalingService) deleteGroup(c apiCall, in *autoscaling.DeleteAutoScalingGroupInput) (*autoscaling.DeleteAutoScalingGroupOutput, error) {
 	row, err := s.group(c.w, in.AutoScalingGroupName)
 	if err != nil {
 		return nil, err
@@ -247,7 +247,7 @@ func (s *scalingService) forget(w world, name string) {
 	}
 }
 
-func (s *scalingService) describeGroups(c ec2Call, in *autoscaling.DescribeAutoScalingGroupsInput) (*autoscaling.DescribeAutoScalingGroupsOutput, error) {
+func (s *scalingService) describeGroups(c apiCall, in *autoscaling.DescribeAutoScalingGroupsInput) (*autoscaling.DescribeAutoScalingGroupsOutput, error) {
 	rows := s.groups.all(c.w)
 	if len(in.AutoScalingGroupNames) > 0 {
 		rows = keep(rows, func(r scalingRow) bool { return slices.Contains(in.AutoScalingGroupNames, r.name()) })

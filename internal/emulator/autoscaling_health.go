@@ -52,7 +52,7 @@ func (s *scalingService) graceful(row scalingRow, m memberRow, instance instance
 
 // examine checks the health of an instance in service, and takes one out that
 // is ill or too old.
-func (s *scalingService) examine(c ec2Call, row scalingRow, m memberRow, instance instanceRow, up bool) {
+func (s *scalingService) examine(c apiCall, row scalingRow, m memberRow, instance instanceRow, up bool) {
 	if m.Ill == "" && !row.suspended("HealthCheck") {
 		_, ill := s.serving(c.w, row, m.ID)
 		switch life := deref(row.Group.MaxInstanceLifetime); {

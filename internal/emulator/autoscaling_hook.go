@@ -44,7 +44,7 @@ func (s *scalingService) addHooks() {
 }
 
 // setHook keeps a hook, with AWS's defaults for a new one.
-func (s *scalingService) setHook(c ec2Call, group string, h types.LifecycleHook) error {
+func (s *scalingService) setHook(c apiCall, group string, h types.LifecycleHook) error {
 	h.AutoScalingGroupName = &group
 	set, known := s.hooks.get(c.w, hookKey(h))
 	if !known {
@@ -69,7 +69,7 @@ func (s *scalingService) setHook(c ec2Call, group string, h types.LifecycleHook)
 	return nil
 }
 
-func (s *scalingService) putHook(c ec2Call, in *autoscaling.PutLifecycleHookInput) (*autoscaling.PutLifecycleHookOutput, error) {
+func (s *scalingService) putHook(c apiCall, in *autoscaling.PutLifecycleHookInput) (*autoscaling.PutLifecycleHookOutput, error) {
 	row, err := s.standing(c.w, in.AutoScalingGroupName)
 	if err != nil {
 		return nil, err
@@ -80,7 +80,7 @@ func (s *scalingService) putHook(c ec2Call, in *autoscaling.PutLifecycleHookInpu
 	})
 }
 
-func (s *scalingService) deleteHook(c ec2Call, in *autoscaling.DeleteLifecycleHookInput) (*autoscaling.DeleteLifecycleHookOutput, error) {
+func (s *scalingService) deleteHook(c apiCall, in *autoscaling.DeleteLifecycleHookInput) (*autoscaling.DeleteLifecycleHookOutput, error) {
 	h, err := s.hook(c, in.AutoScalingGroupName, in.LifecycleHookName)
 	if err != nil {
 		return nil, err
@@ -94,7 +94,7 @@ func (s *scalingService) deleteHook(c ec2Call, in *autoscaling.DeleteLifecycleHo
 	return &autoscaling.DeleteLifecycleHookOutput{}, nil
 }
 
-func (s *scalingService) hook(c ec2Call, group, name *string) (types.LifecycleHook, error) {
+func (s *scalingService) hook(c apiCall, group, name *string) (types.LifecycleHook, error) {
 	if _, err := s.group(c.w, group); err != nil {
 		return types.LifecycleHook{}, err
 	}
@@ -105,7 +105,7 @@ func (s *scalingService) hook(c ec2Call, group, name *string) (types.LifecycleHo
 	return h, nil
 }
 
-func (s *scalingService) describeHooks(c ec2Call, in *autoscaling.DescribeLifecycleHooksInput) (*autoscaling.DescribeLifecycleHooksOutput, error) {
+func (s *scalingService) describeHooks(c apiCall, in *autoscaling.DescribeLifecycleHooksInput) (*autoscaling.DescribeLifecycleHooksOutput, error) {
 	row, err := s.group(c.w, in.AutoScalingGroupName)
 	return &autoscaling.DescribeLifecycleHooksOutput{LifecycleHooks: keep(s.hooks.all(c.w), func(h types.LifecycleHook) bool {
 		return err == nil && *h.AutoScalingGroupName == row.name() && (len(in.LifecycleHookNames) == 0 || slices.Contains(in.LifecycleHookNames, *h.LifecycleHookName))
@@ -119,12 +119,12 @@ func (s *scalingService) hooked(w world, m memberRow, transition string) []types
 	})
 }
 
-func (s *scalingService) holds(c ec2Call, m memberRow, transition string) bool {
+func (s *scalingService) holds(c apiCall, m memberRow, transition string) bool {
 	return len(s.hooked(c.w, m, transition)) > 0
 }
 
 // await has an instance wait for the lifecycle actions of its group's hooks.
-func (s *scalingService) await(c ec2Call, m memberRow, state types.LifecycleState) {
+func (s *scalingService) await(c apiCall, m memberRow, state types.LifecycleState) {
 	transition := launching
 	if state == types.LifecycleStateTerminatingWait {
 		transition = terminating
@@ -166,7 +166,7 @@ func (m memberRow) action(hook string) *lifecycleAction {
 
 // complete ends a lifecycle action. An instance that is launched and may not go on
 // ends; one that is terminated waits for nothing else then.
-func (s *scalingService) complete(c ec2Call, m memberRow, hook string, goOn bool) {
+func (s *scalingService) complete(c apiCall, m memberRow, hook string, goOn bool) {
 	if !goOn && m.State == types.LifecycleStatePendingWait {
 		s.abandon(c, m)
 		return
@@ -179,7 +179,7 @@ func (s *scalingService) complete(c ec2Call, m memberRow, hook string, goOn bool
 }
 
 // abandon gives an instance up that was being launched.
-func (s *scalingService) abandon(c ec2Call, m memberRow) {
+func (s *scalingService) abandon(c apiCall, m memberRow) {
 	const why = "Instance failed to complete user's Lifecycle Action"
 	s.ended(c, m.Activity, why)
 	s.failed(c, m.Group, &m, why)
@@ -188,7 +188,7 @@ func (s *scalingService) abandon(c ec2Call, m memberRow) {
 }
 
 // waiting is an instance that waits for a lifecycle action.
-func (s *scalingService) waiting(c ec2Call, group, hook, id *string) (memberRow, types.LifecycleHook, error) {
+func (s *scalingService) waiting(c apiCall, group, hook, id *string) (memberRow, types.LifecycleHook, error) {
 	h, err := s.hook(c, group, hook)
 	if err != nil {
 		return memberRow{}, h, err
@@ -200,7 +200,7 @@ func (s *scalingService) waiting(c ec2Call, group, hook, id *string) (memberRow,
 	return m, h, nil
 }
 
-func (s *scalingService) completeAction(c ec2Call, in *autoscaling.CompleteLifecycleActionInput) (*autoscaling.CompleteLifecycleActionOutput, error) {
+func (s *scalingService) completeAction(c apiCall, in *autoscaling.CompleteLifecycleActionInput) (*autoscaling.CompleteLifecycleActionOutput, error) {
 	m, _, err := s.waiting(c, in.AutoScalingGroupName, in.LifecycleHookName, in.InstanceId)
 	if err != nil {
 		return nil, err
@@ -213,7 +213,7 @@ func (s *scalingService) completeAction(c ec2Call, in *autoscaling.CompleteLifec
 	return &autoscaling.CompleteLifecycleActionOutput{}, nil
 }
 
-func (s *scalingService) heartbeat(c ec2Call, in *autoscaling.RecordLifecycleActionHeartbeatInput) (*autoscaling.RecordLifecycleActionHeartbeatOutput, error) {
+func (s *scalingService) heartbeat(c apiCall, in *autoscaling.RecordLifecycleActionHeartbeatInput) (*autoscaling.RecordLifecycleActionHeartbeatOutput, error) {
 	m, h, err := s.waiting(c, in.AutoScalingGroupName, in.LifecycleHookName, in.InstanceId)
 	if err == nil {
 		m.Actions = slices.Clone(m.Actions)

@@ -14,7 +14,7 @@ import (
 const scalingTag = "aws:autoscaling:groupName"
 
 // setConfiguration sets what a group launches, and refuses what it could not.
-func (s *scalingService) setConfiguration(c ec2Call, g *types.AutoScalingGroup, config types.DesiredConfiguration) error {
+func (s *scalingService) setConfiguration(c apiCall, g *types.AutoScalingGroup, config types.DesiredConfiguration) error {
 	specs, err := specsOf(config)
 	if err != nil {
 		return err
@@ -155,7 +155,7 @@ func choices(config types.DesiredConfiguration, have int) []choice {
 }
 
 // launch launches a group's next instance, where it has the fewest.
-func (s *scalingService) launch(c ec2Call, row scalingRow, have int) error {
+func (s *scalingService) launch(c apiCall, row scalingRow, have int) error {
 	cause := fmt.Sprintf("an instance was started in response to a difference between desired and actual capacity, increasing the capacity from %d to %d.", have, have+1)
 	var refused error
 	for _, how := range choices(s.target(c.w, row), have) {
@@ -177,7 +177,7 @@ func (s *scalingService) launch(c ec2Call, row scalingRow, have int) error {
 	return errors.New(messageOf(refused))
 }
 
-func (s *scalingService) run(c ec2Call, row scalingRow, how choice) (memberRow, error) {
+func (s *scalingService) run(c apiCall, row scalingRow, how choice) (memberRow, error) {
 	template, v, err := s.version(c.w, how.spec)
 	if err != nil {
 		return memberRow{}, err

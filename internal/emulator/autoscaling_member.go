@@ -70,14 +70,14 @@ func (s *scalingService) of(w world, group string) []memberRow {
 func (s *scalingService) put(w world, m memberRow) { s.members.put(w, m.ID, m) }
 
 // enter changes an instance's state.
-func (s *scalingService) enter(c ec2Call, m memberRow, state types.LifecycleState) memberRow {
+func (s *scalingService) enter(c apiCall, m memberRow, state types.LifecycleState) memberRow {
 	m.State, m.Since, m.Actions = state, c.now, nil
 	s.put(c.w, m)
 	return m
 }
 
 // begun notes an activity that is under way.
-func (s *scalingService) begun(c ec2Call, row scalingRow, text, cause string) string {
+func (s *scalingService) begun(c apiCall, row scalingRow, text, cause string) string {
 	id := scalingUUID(c.now)
 	s.activities.put(c.w, id, types.Activity{
 		ActivityId: &id, AutoScalingGroupName: new(row.name()), AutoScalingGroupARN: row.Group.AutoScalingGroupARN, Description: &text,
@@ -95,7 +95,7 @@ func firstOf(list []string) string {
 }
 
 // ended ends an activity, with a message if it has failed.
-func (s *scalingService) ended(c ec2Call, id, failure string) types.Activity {
+func (s *scalingService) ended(c apiCall, id, failure string) types.Activity {
 	a, ok := s.activities.get(c.w, id)
 	if !ok {
 		return a
@@ -109,7 +109,7 @@ func (s *scalingService) ended(c ec2Call, id, failure string) types.Activity {
 }
 
 // retire starts the end of an instance. It leaves its target groups first.
-func (s *scalingService) retire(c ec2Call, row scalingRow, m memberRow, cause string) types.Activity {
+func (s *scalingService) retire(c apiCall, row scalingRow, m memberRow, cause string) types.Activity {
 	m.Activity = s.begun(c, row, "Terminating EC2 instance: "+m.ID, cause)
 	s.enter(c, m, types.LifecycleStateTerminating)
 	a, _ := s.activities.get(c.w, m.Activity)
@@ -125,7 +125,7 @@ func (s *scalingService) addMembers() {
 	scalingOn(s, "DetachInstances", "AutoScalingGroupName InstanceIds ShouldDecrementDesiredCapacity", s.detachMembers)
 }
 
-func (s *scalingService) describeMembers(c ec2Call, in *autoscaling.DescribeAutoScalingInstancesInput) (*autoscaling.DescribeAutoScalingInstancesOutput, error) {
+func (s *scalingService) describeMembers(c apiCall, in *autoscaling.DescribeAutoScalingInstancesInput) (*autoscaling.DescribeAutoScalingInstancesOutput, error) {
 	rows := s.members.all(c.w)
 	if len(in.InstanceIds) > 0 {
 		rows = keep(rows, func(m memberRow) bool { return slices.Contains(in.InstanceIds, m.ID) })
@@ -149,7 +149,7 @@ func upperOf(health string) string {
 	return "UNHEALTHY"
 }
 
-func (s *scalingService) describeActivities(c ec2Call, in *autoscaling.DescribeScalingActivitiesInput) (*autoscaling.DescribeScalingActivitiesOutput, error) {
+func (s *scalingService) describeActivities(c apiCall, in *autoscaling.DescribeScalingActivitiesInput) (*autoscaling.DescribeScalingActivitiesOutput, error) {
 	list := keep(s.activities.all(c.w), func(a types.Activity) bool {
 		return (in.AutoScalingGroupName == nil || *a.AutoScalingGroupName == *in.AutoScalingGroupName) &&
 			(len(in.ActivityIds) == 0 || slices.Contains(in.ActivityIds, *a.ActivityId))
@@ -171,7 +171,7 @@ func (s *scalingService) describeActivities(c ec2Call, in *autoscaling.DescribeS
 	return out, nil
 }
 
-func (s *scalingService) setDesiredCapacity(c ec2Call, in *autoscaling.SetDesiredCapacityInput) (*autoscaling.SetDesiredCapacityOutput, error) {
+func (s *scalingService) setDesiredCapacity(c apiCall, in *autoscaling.SetDesiredCapacityInput) (*autoscaling.SetDesiredCapacityOutput, error) {
 	row, err := s.standing(c.w, in.AutoScalingGroupName)
 	if err != nil {
 		return nil, err
@@ -189,14 +189,14 @@ func (s *scalingService) setDesiredCapacity(c ec2Call, in *autoscaling.SetDesire
 	return &autoscaling.SetDesiredCapacityOutput{}, nil
 }
 
-func (s *scalingService) coolsDown(c ec2Call, row scalingRow) bool {
+func (s *scalingService) coolsDown(c apiCall, row scalingRow) bool {
 	return slices.ContainsFunc(s.activities.all(c.w), func(a types.Activity) bool {
 		return *a.AutoScalingGroupName == row.name() && (a.EndTime == nil || c.now.Before(a.EndTime.Add(s.scaled(*row.Group.DefaultCooldown))))
 	})
 }
 
 // member is an instance of whichever group.
-func (s *scalingService) member(c ec2Call, id string) (memberRow, scalingRow, error) {
+func (s *scalingService) member(c apiCall, id string) (memberRow, scalingRow, error) {
 	m, ok := s.members.get(c.w, id)
 	if !ok {
 		return m, scalingRow{}, refuse("ValidationError", "Instance Id not found - No managed instance found for instance ID: %s", id)
@@ -215,7 +215,7 @@ func decrement(row *scalingRow, by int) error {
 	return nil
 }
 
-func (s *scalingService) terminateMember(c ec2Call, in *autoscaling.TerminateInstanceInAutoScalingGroupInput) (*autoscaling.TerminateInstanceInAutoScalingGroupOutput, error) {
+func (s *scalingService) terminateMember(c apiCall, in *autoscaling.TerminateInstanceInAutoScalingGroupInput) (*autoscaling.TerminateInstanceInAutoScalingGroupOutput, error) {
 	m, row, err := s.member(c, *in.InstanceId)
 	if err != nil {
 		return nil, err
@@ -234,7 +234,7 @@ func (s *scalingService) terminateMember(c ec2Call, in *autoscaling.TerminateIns
 	return &autoscaling.TerminateInstanceInAutoScalingGroupOutput{Activity: &a}, nil
 }
 
-func (s *scalingService) attachMembers(c ec2Call, in *autoscaling.AttachInstancesInput) (*autoscaling.AttachInstancesOutput, error) {
+func (s *scalingService) attachMembers(c apiCall, in *autoscaling.AttachInstancesInput) (*autoscaling.AttachInstancesOutput, error) {
 	row, err := s.standing(c.w, in.AutoScalingGroupName)
 	if err != nil {
 		return nil, err
@@ -265,7 +265,7 @@ func (s *scalingService) attachMembers(c ec2Call, in *autoscaling.AttachInstance
 	return &autoscaling.AttachInstancesOutput{}, nil
 }
 
-func (s *scalingService) detachMembers(c ec2Call, in *autoscaling.DetachInstancesInput) (*autoscaling.DetachInstancesOutput, error) {
+func (s *scalingService) detachMembers(c apiCall, in *autoscaling.DetachInstancesInput) (*autoscaling.DetachInstancesOutput, error) {
 	row, members, err := s.named(c, in.AutoScalingGroupName, in.InstanceIds)
 	if err != nil {
 		return nil, err
@@ -287,7 +287,7 @@ func (s *scalingService) detachMembers(c ec2Call, in *autoscaling.DetachInstance
 }
 
 // named are a group with instances of it that a call names.
-func (s *scalingService) named(c ec2Call, group *string, ids []string) (scalingRow, []memberRow, error) {
+func (s *scalingService) named(c apiCall, group *string, ids []string) (scalingRow, []memberRow, error) {
 	row, err := s.standing(c.w, group)
 	if err != nil {
 		return row, nil, err

@@ -28,7 +28,7 @@ func (s *scalingService) reconcile(w world) {
 }
 
 // dissolve takes a group that is being deleted apart.
-func (s *scalingService) dissolve(c ec2Call, row scalingRow) {
+func (s *scalingService) dissolve(c apiCall, row scalingRow) {
 	members := s.of(c.w, row.name())
 	for _, m := range members {
 		if m.active() || m.State == types.LifecycleStateStandby {
@@ -41,7 +41,7 @@ func (s *scalingService) dissolve(c ec2Call, row scalingRow) {
 }
 
 // advance takes one instance a step further in its life.
-func (s *scalingService) advance(c ec2Call, row scalingRow, m memberRow) {
+func (s *scalingService) advance(c apiCall, row scalingRow, m memberRow) {
 	instance, ok := s.cloud.ec2.instances.get(c.w, m.ID)
 	up := ok && instance.isUp()
 	switch m.State {
@@ -78,7 +78,7 @@ func (s *scalingService) advance(c ec2Call, row scalingRow, m memberRow) {
 }
 
 // serve puts an instance in service.
-func (s *scalingService) serve(c ec2Call, row scalingRow, m memberRow) {
+func (s *scalingService) serve(c apiCall, row scalingRow, m memberRow) {
 	s.ended(c, m.Activity, "")
 	s.register(c, row, m.ID)
 	s.enter(c, m, types.LifecycleStateInService)
@@ -89,7 +89,7 @@ func (s *scalingService) serve(c ec2Call, row scalingRow, m memberRow) {
 }
 
 // lost forgets an instance that never came up.
-func (s *scalingService) lost(c ec2Call, group string, m memberRow, why string) {
+func (s *scalingService) lost(c apiCall, group string, m memberRow, why string) {
 	s.ended(c, m.Activity, why)
 	s.forgetMember(c.w, m.ID)
 	s.failed(c, group, &m, why)
@@ -104,7 +104,7 @@ func (s *scalingService) forgetMember(w world, id string) {
 // next one waits the longer, the more have failed. A refresh has failed with it,
 // unless the instance was another's: one that is rolled back ends those that it
 // had launched.
-func (s *scalingService) failed(c ec2Call, group string, m *memberRow, why string) {
+func (s *scalingService) failed(c apiCall, group string, m *memberRow, why string) {
 	row, _ := s.groups.get(c.w, group)
 	row.Failures++
 	row.Retry = c.now.Add(s.cloud.options.Transition << min(row.Failures, 6))
@@ -115,7 +115,7 @@ func (s *scalingService) failed(c ec2Call, group string, m *memberRow, why strin
 }
 
 // release lets an instance go that stays as it is.
-func (s *scalingService) release(c ec2Call, m memberRow) {
+func (s *scalingService) release(c apiCall, m memberRow) {
 	s.forgetMember(c.w, m.ID)
 	old, _ := s.cloud.ec2.tags.get(c.w, m.ID)
 	left := tagRow{Resource: m.ID, Type: old.Type, Tags: map[string]string{}}
@@ -129,7 +129,7 @@ func (s *scalingService) release(c ec2Call, m memberRow) {
 
 // end terminates an instance once it has left its target groups and its
 // lifecycle action is over.
-func (s *scalingService) end(c ec2Call, row scalingRow, m memberRow, instance instanceRow, exists bool) {
+func (s *scalingService) end(c apiCall, row scalingRow, m memberRow, instance instanceRow, exists bool) {
 	switch {
 	case !exists:
 		s.ended(c, m.Activity, "")
@@ -150,14 +150,14 @@ func (s *scalingService) end(c ec2Call, row scalingRow, m memberRow, instance in
 }
 
 // over tells whether a lifecycle action is, whatever came of it.
-func (s *scalingService) over(c ec2Call, m memberRow) bool {
+func (s *scalingService) over(c apiCall, m memberRow) bool {
 	done, _ := m.completed(c.now)
 	return done
 }
 
 // level launches what is missing from a group's capacity and terminates what
 // is too much of it.
-func (s *scalingService) level(c ec2Call, name string) {
+func (s *scalingService) level(c apiCall, name string) {
 	row, _ := s.groups.get(c.w, name)
 	active := keep(s.of(c.w, name), memberRow.active)
 	wanted := row.desired() + s.surge(c.w, row)
@@ -180,7 +180,7 @@ func (s *scalingService) level(c ec2Call, name string) {
 
 // rebalance takes one instance that lies in none of the group's subnets any
 // more out of a group that lacks nothing. Its successor lies in one.
-func (s *scalingService) rebalance(c ec2Call, row scalingRow, active []memberRow) {
+func (s *scalingService) rebalance(c apiCall, row scalingRow, active []memberRow) {
 	var stranger *memberRow
 	for _, m := range active {
 		instance, _ := s.cloud.ec2.instances.get(c.w, m.ID)

@@ -117,7 +117,7 @@ func preferences(row scalingRow, asked *types.RefreshPreferences) (*types.Refres
 	return &p, nil
 }
 
-func (s *scalingService) startRefresh(c ec2Call, in *autoscaling.StartInstanceRefreshInput) (*autoscaling.StartInstanceRefreshOutput, error) {
+func (s *scalingService) startRefresh(c apiCall, in *autoscaling.StartInstanceRefreshInput) (*autoscaling.StartInstanceRefreshOutput, error) {
 	row, err := s.standing(c.w, in.AutoScalingGroupName)
 	if err != nil {
 		return nil, err
@@ -181,7 +181,7 @@ func reversible(row scalingRow, desired *types.DesiredConfiguration) error {
 	return nil
 }
 
-func (s *scalingService) describeRefreshes(c ec2Call, in *autoscaling.DescribeInstanceRefreshesInput) (*autoscaling.DescribeInstanceRefreshesOutput, error) {
+func (s *scalingService) describeRefreshes(c apiCall, in *autoscaling.DescribeInstanceRefreshesInput) (*autoscaling.DescribeInstanceRefreshesOutput, error) {
 	row, err := s.group(c.w, in.AutoScalingGroupName)
 	if err != nil {
 		return nil, err
@@ -210,7 +210,7 @@ func (s *scalingService) describeRefreshes(c ec2Call, in *autoscaling.DescribeIn
 }
 
 // running is the refresh of a group that is under way.
-func (s *scalingService) running(c ec2Call, name *string) (scalingRow, refreshRow, error) {
+func (s *scalingService) running(c apiCall, name *string) (scalingRow, refreshRow, error) {
 	row, err := s.group(c.w, name)
 	if err != nil {
 		return row, refreshRow{}, err
@@ -222,7 +222,7 @@ func (s *scalingService) running(c ec2Call, name *string) (scalingRow, refreshRo
 	return row, r, err
 }
 
-func (s *scalingService) cancelRefresh(c ec2Call, in *autoscaling.CancelInstanceRefreshInput) (*autoscaling.CancelInstanceRefreshOutput, error) {
+func (s *scalingService) cancelRefresh(c apiCall, in *autoscaling.CancelInstanceRefreshInput) (*autoscaling.CancelInstanceRefreshOutput, error) {
 	_, r, err := s.running(c, in.AutoScalingGroupName)
 	if err != nil {
 		return nil, err
@@ -232,7 +232,7 @@ func (s *scalingService) cancelRefresh(c ec2Call, in *autoscaling.CancelInstance
 	return &autoscaling.CancelInstanceRefreshOutput{InstanceRefreshId: r.Refresh.InstanceRefreshId}, nil
 }
 
-func (s *scalingService) rollbackRefresh(c ec2Call, in *autoscaling.RollbackInstanceRefreshInput) (*autoscaling.RollbackInstanceRefreshOutput, error) {
+func (s *scalingService) rollbackRefresh(c apiCall, in *autoscaling.RollbackInstanceRefreshInput) (*autoscaling.RollbackInstanceRefreshOutput, error) {
 	row, r, err := s.running(c, in.AutoScalingGroupName)
 	if err != nil {
 		return nil, err
@@ -247,7 +247,7 @@ func (s *scalingService) rollbackRefresh(c ec2Call, in *autoscaling.RollbackInst
 }
 
 // rollBack turns a refresh round.
-func (s *scalingService) rollBack(c ec2Call, r refreshRow, why string) {
+func (s *scalingService) rollBack(c apiCall, r refreshRow, why string) {
 	r.Refresh.RollbackDetails = &types.RollbackDetails{RollbackReason: &why, RollbackStartTime: new(c.now),
 		PercentageCompleteOnRollback: r.Refresh.PercentageComplete, InstancesToUpdateOnRollback: r.Refresh.InstancesToUpdate}
 	r.Refresh.Status, r.Failures, r.Until = types.InstanceRefreshStatusRollbackInProgress, 0, time.Time{}

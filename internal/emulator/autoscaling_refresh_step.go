@@ -46,7 +46,7 @@ func (s *scalingService) updated(w world, row scalingRow, r refreshRow, m member
 	return *r.Refresh.Preferences.SkipMatching && s.matches(w, m, s.target(w, row))
 }
 
-func (s *scalingService) refreshState(c ec2Call, row scalingRow, r refreshRow) refreshState {
+func (s *scalingService) refreshState(c apiCall, row scalingRow, r refreshRow) refreshState {
 	st := refreshState{row: row, r: r}
 	p := r.Refresh.Preferences
 	for _, m := range s.of(c.w, row.name()) {
@@ -132,7 +132,7 @@ func (s *scalingService) surge(w world, row scalingRow) int {
 }
 
 // refresh takes a group's instance refresh a step further.
-func (s *scalingService) refresh(c ec2Call, name string) {
+func (s *scalingService) refresh(c apiCall, name string) {
 	row, _ := s.groups.get(c.w, name)
 	r, ok := s.refreshes.get(c.w, refreshKey(name, row.Refresh))
 	if !ok || row.suspended("InstanceRefresh") {
@@ -171,7 +171,7 @@ func (s *scalingService) refresh(c ec2Call, name string) {
 
 // transitioning tells whether instances are still being launched for a refresh or
 // terminated by it: one that is cancelled waits for them.
-func (s *scalingService) transitioning(c ec2Call, r refreshRow) bool {
+func (s *scalingService) transitioning(c apiCall, r refreshRow) bool {
 	return slices.ContainsFunc(s.of(c.w, *r.Refresh.AutoScalingGroupName), func(m memberRow) bool {
 		switch m.State {
 		case types.LifecycleStatePending, types.LifecycleStatePendingWait:
@@ -190,7 +190,7 @@ func refreshChanged(a, b refreshRow) bool {
 }
 
 // tooLong notes since when instances are waited for.
-func (s *scalingService) tooLong(c ec2Call, st *refreshState) bool {
+func (s *scalingService) tooLong(c apiCall, st *refreshState) bool {
 	switch {
 	case len(st.held) == 0:
 		st.r.Stuck = time.Time{}
@@ -202,7 +202,7 @@ func (s *scalingService) tooLong(c ec2Call, st *refreshState) bool {
 
 // replace terminates as many old instances as the margins allow. Their
 // successors are launched as any instance that is missing.
-func (st *refreshState) replace(s *scalingService, c ec2Call) {
+func (st *refreshState) replace(s *scalingService, c apiCall) {
 	down, _ := st.margins()
 	quota := st.quota()
 	var left []memberRow
@@ -242,7 +242,7 @@ func (st *refreshState) count() {
 }
 
 // through ends what has come to its end, or to a checkpoint.
-func (st *refreshState) through(c ec2Call, s *scalingService) bool {
+func (st *refreshState) through(c apiCall, s *scalingService) bool {
 	left := len(st.old) + len(st.held)
 	steady := st.young == 0 && st.going == 0 && st.size == st.row.desired()
 	points := st.r.Refresh.Preferences.CheckpointPercentages
@@ -274,7 +274,7 @@ func (st *refreshState) through(c ec2Call, s *scalingService) bool {
 
 // finish ends a refresh. One that was successful leaves the group with what was
 // desired.
-func (s *scalingService) finish(c ec2Call, r refreshRow, status types.InstanceRefreshStatus, reason string) {
+func (s *scalingService) finish(c apiCall, r refreshRow, status types.InstanceRefreshStatus, reason string) {
 	r.Refresh.Status, r.Refresh.EndTime, r.Refresh.StatusReason = status, new(c.now), nil
 	if reason != "" {
 		r.Refresh.StatusReason = &reason
@@ -292,7 +292,7 @@ func (s *scalingService) finish(c ec2Call, r refreshRow, status types.InstanceRe
 }
 
 // refreshFailed notes that an instance of the refresh under way failed.
-func (s *scalingService) refreshFailed(c ec2Call, row scalingRow, why string) {
+func (s *scalingService) refreshFailed(c apiCall, row scalingRow, why string) {
 	r, ok := s.refreshes.get(c.w, refreshKey(row.name(), row.Refresh))
 	if !ok {
 		return
@@ -306,7 +306,7 @@ func (s *scalingService) refreshFailed(c ec2Call, row scalingRow, why string) {
 }
 
 // giveUp fails a refresh, or turns it round if it was to be.
-func (s *scalingService) giveUp(c ec2Call, r refreshRow, why string) {
+func (s *scalingService) giveUp(c apiCall, r refreshRow, why string) {
 	r.Failure = why
 	switch {
 	case r.rollingBack():

@@ -11,20 +11,20 @@ import (
 var scalingProcesses = []string{"Launch", "Terminate", "AddToLoadBalancer", "AlarmNotification", "AZRebalance", "HealthCheck", "InstanceRefresh", "ReplaceUnhealthy", "ScheduledActions"}
 
 func (s *scalingService) addStates() {
-	scalingOn(s, "SuspendProcesses", "AutoScalingGroupName ScalingProcesses", func(c ec2Call, in *autoscaling.SuspendProcessesInput) (*autoscaling.SuspendProcessesOutput, error) {
+	scalingOn(s, "SuspendProcesses", "AutoScalingGroupName ScalingProcesses", func(c apiCall, in *autoscaling.SuspendProcessesInput) (*autoscaling.SuspendProcessesOutput, error) {
 		return &autoscaling.SuspendProcessesOutput{}, s.suspend(c, in.AutoScalingGroupName, in.ScalingProcesses, true)
 	})
-	scalingOn(s, "ResumeProcesses", "AutoScalingGroupName ScalingProcesses", func(c ec2Call, in *autoscaling.ResumeProcessesInput) (*autoscaling.ResumeProcessesOutput, error) {
+	scalingOn(s, "ResumeProcesses", "AutoScalingGroupName ScalingProcesses", func(c apiCall, in *autoscaling.ResumeProcessesInput) (*autoscaling.ResumeProcessesOutput, error) {
 		return &autoscaling.ResumeProcessesOutput{}, s.suspend(c, in.AutoScalingGroupName, in.ScalingProcesses, false)
 	})
-	scalingOn(s, "DescribeScalingProcessTypes", "", func(ec2Call, *autoscaling.DescribeScalingProcessTypesInput) (*autoscaling.DescribeScalingProcessTypesOutput, error) {
+	scalingOn(s, "DescribeScalingProcessTypes", "", func(apiCall, *autoscaling.DescribeScalingProcessTypesInput) (*autoscaling.DescribeScalingProcessTypesOutput, error) {
 		out := &autoscaling.DescribeScalingProcessTypesOutput{}
 		for _, name := range scalingProcesses {
 			out.Processes = append(out.Processes, types.ProcessType{ProcessName: &name})
 		}
 		return out, nil
 	})
-	scalingOn(s, "DescribeTerminationPolicyTypes", "", func(ec2Call, *autoscaling.DescribeTerminationPolicyTypesInput) (*autoscaling.DescribeTerminationPolicyTypesOutput, error) {
+	scalingOn(s, "DescribeTerminationPolicyTypes", "", func(apiCall, *autoscaling.DescribeTerminationPolicyTypesInput) (*autoscaling.DescribeTerminationPolicyTypesOutput, error) {
 		return &autoscaling.DescribeTerminationPolicyTypesOutput{TerminationPolicyTypes: terminationPolicies}, nil
 	})
 	scalingOn(s, "SetInstanceHealth", "InstanceId HealthStatus ShouldRespectGracePeriod", s.setHealth)
@@ -33,7 +33,7 @@ func (s *scalingService) addStates() {
 	scalingOn(s, "ExitStandby", "AutoScalingGroupName InstanceIds", s.exitStandby)
 }
 
-func (s *scalingService) suspend(c ec2Call, name *string, processes []string, on bool) error {
+func (s *scalingService) suspend(c apiCall, name *string, processes []string, on bool) error {
 	row, err := s.group(c.w, name)
 	if err != nil {
 		return err
@@ -55,7 +55,7 @@ func (s *scalingService) suspend(c ec2Call, name *string, processes []string, on
 	return nil
 }
 
-func (s *scalingService) setHealth(c ec2Call, in *autoscaling.SetInstanceHealthInput) (*autoscaling.SetInstanceHealthOutput, error) {
+func (s *scalingService) setHealth(c apiCall, in *autoscaling.SetInstanceHealthInput) (*autoscaling.SetInstanceHealthOutput, error) {
 	m, row, err := s.member(c, *in.InstanceId)
 	if err != nil {
 		return nil, err
@@ -77,7 +77,7 @@ func (s *scalingService) setHealth(c ec2Call, in *autoscaling.SetInstanceHealthI
 	return &autoscaling.SetInstanceHealthOutput{}, nil
 }
 
-func (s *scalingService) setProtection(c ec2Call, in *autoscaling.SetInstanceProtectionInput) (*autoscaling.SetInstanceProtectionOutput, error) {
+func (s *scalingService) setProtection(c apiCall, in *autoscaling.SetInstanceProtectionInput) (*autoscaling.SetInstanceProtectionOutput, error) {
 	_, members, err := s.named(c, in.AutoScalingGroupName, in.InstanceIds)
 	for _, m := range members {
 		m.Protected = *in.ProtectedFromScaleIn
@@ -86,7 +86,7 @@ func (s *scalingService) setProtection(c ec2Call, in *autoscaling.SetInstancePro
 	return &autoscaling.SetInstanceProtectionOutput{}, err
 }
 
-func (s *scalingService) enterStandby(c ec2Call, in *autoscaling.EnterStandbyInput) (*autoscaling.EnterStandbyOutput, error) {
+func (s *scalingService) enterStandby(c apiCall, in *autoscaling.EnterStandbyInput) (*autoscaling.EnterStandbyOutput, error) {
 	row, members, err := s.named(c, in.AutoScalingGroupName, in.InstanceIds)
 	if err != nil {
 		return nil, err
@@ -112,7 +112,7 @@ func (s *scalingService) enterStandby(c ec2Call, in *autoscaling.EnterStandbyInp
 	return out, nil
 }
 
-func (s *scalingService) exitStandby(c ec2Call, in *autoscaling.ExitStandbyInput) (*autoscaling.ExitStandbyOutput, error) {
+func (s *scalingService) exitStandby(c apiCall, in *autoscaling.ExitStandbyInput) (*autoscaling.ExitStandbyOutput, error) {
 	row, members, err := s.named(c, in.AutoScalingGroupName, in.InstanceIds)
 	if err != nil {
 		return nil, err

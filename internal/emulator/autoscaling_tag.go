@@ -43,7 +43,7 @@ func setScalingTags(old []types.TagDescription, group string, add []types.Tag) (
 	return list, nil
 }
 
-func (s *scalingService) createOrUpdateTags(c ec2Call, in *autoscaling.CreateOrUpdateTagsInput) (*autoscaling.CreateOrUpdateTagsOutput, error) {
+func (s *scalingService) createOrUpdateTags(c apiCall, in *autoscaling.CreateOrUpdateTagsInput) (*autoscaling.CreateOrUpdateTagsOutput, error) {
 	for _, t := range in.Tags {
 		row, err := s.group(c.w, t.ResourceId)
 		if err != nil {
@@ -57,7 +57,7 @@ func (s *scalingService) createOrUpdateTags(c ec2Call, in *autoscaling.CreateOrU
 	return &autoscaling.CreateOrUpdateTagsOutput{}, nil
 }
 
-func (s *scalingService) deleteTags(c ec2Call, in *autoscaling.DeleteTagsInput) (*autoscaling.DeleteTagsOutput, error) {
+func (s *scalingService) deleteTags(c apiCall, in *autoscaling.DeleteTagsInput) (*autoscaling.DeleteTagsOutput, error) {
 	for _, t := range in.Tags {
 		row, err := s.group(c.w, t.ResourceId)
 		if err != nil {
@@ -85,7 +85,7 @@ func scalingFilter(name string) (func(types.TagDescription) (string, bool), erro
 	return nil, refuse("ValidationError", "Filter type %s is not correct. Allowed Filter types are: tag-key, tag-value, tag:<key>", name)
 }
 
-func (s *scalingService) describeTags(c ec2Call, in *autoscaling.DescribeTagsInput) (*autoscaling.DescribeTagsOutput, error) {
+func (s *scalingService) describeTags(c apiCall, in *autoscaling.DescribeTagsInput) (*autoscaling.DescribeTagsOutput, error) {
 	var list []types.TagDescription
 	for _, r := range s.groups.all(c.w) {
 		list = append(list, r.Group.Tags...)

@@ -13,16 +13,16 @@ import (
 // traffic sources, too, of the type elbv2.
 
 func (s *scalingService) addTargets() {
-	scalingOn(s, "AttachLoadBalancerTargetGroups", "AutoScalingGroupName TargetGroupARNs", func(c ec2Call, in *autoscaling.AttachLoadBalancerTargetGroupsInput) (*autoscaling.AttachLoadBalancerTargetGroupsOutput, error) {
+	scalingOn(s, "AttachLoadBalancerTargetGroups", "AutoScalingGroupName TargetGroupARNs", func(c apiCall, in *autoscaling.AttachLoadBalancerTargetGroupsInput) (*autoscaling.AttachLoadBalancerTargetGroupsOutput, error) {
 		return &autoscaling.AttachLoadBalancerTargetGroupsOutput{}, s.attachTargets(c, in.AutoScalingGroupName, in.TargetGroupARNs)
 	})
-	scalingOn(s, "DetachLoadBalancerTargetGroups", "AutoScalingGroupName TargetGroupARNs", func(c ec2Call, in *autoscaling.DetachLoadBalancerTargetGroupsInput) (*autoscaling.DetachLoadBalancerTargetGroupsOutput, error) {
+	scalingOn(s, "DetachLoadBalancerTargetGroups", "AutoScalingGroupName TargetGroupARNs", func(c apiCall, in *autoscaling.DetachLoadBalancerTargetGroupsInput) (*autoscaling.DetachLoadBalancerTargetGroupsOutput, error) {
 		return &autoscaling.DetachLoadBalancerTargetGroupsOutput{}, s.detachTargets(c, in.AutoScalingGroupName, in.TargetGroupARNs)
 	})
-	scalingOn(s, "AttachTrafficSources", "AutoScalingGroupName TrafficSources.*", func(c ec2Call, in *autoscaling.AttachTrafficSourcesInput) (*autoscaling.AttachTrafficSourcesOutput, error) {
+	scalingOn(s, "AttachTrafficSources", "AutoScalingGroupName TrafficSources.*", func(c apiCall, in *autoscaling.AttachTrafficSourcesInput) (*autoscaling.AttachTrafficSourcesOutput, error) {
 		return &autoscaling.AttachTrafficSourcesOutput{}, s.attachTargets(c, in.AutoScalingGroupName, sourcesOf(in.TrafficSources))
 	})
-	scalingOn(s, "DetachTrafficSources", "AutoScalingGroupName TrafficSources.*", func(c ec2Call, in *autoscaling.DetachTrafficSourcesInput) (*autoscaling.DetachTrafficSourcesOutput, error) {
+	scalingOn(s, "DetachTrafficSources", "AutoScalingGroupName TrafficSources.*", func(c apiCall, in *autoscaling.DetachTrafficSourcesInput) (*autoscaling.DetachTrafficSourcesOutput, error) {
 		return &autoscaling.DetachTrafficSourcesOutput{}, s.detachTargets(c, in.AutoScalingGroupName, sourcesOf(in.TrafficSources))
 	})
 	scalingOn(s, "DescribeLoadBalancerTargetGroups", "AutoScalingGroupName MaxRecords NextToken", s.describeTargets)
@@ -38,7 +38,7 @@ func sourcesOf(list []types.TrafficSourceIdentifier) []string {
 }
 
 // attachTarget adds a target group to a group that is not kept yet.
-func (s *scalingService) attachTarget(c ec2Call, row *scalingRow, arn string) error {
+func (s *scalingService) attachTarget(c apiCall, row *scalingRow, arn string) error {
 	if _, ok := s.cloud.elb.groups.get(c.w, arn); !ok {
 		return refuse("ValidationError", "Provided Target Groups may not be valid. Please ensure they exist and try again.")
 	}
@@ -49,7 +49,7 @@ func (s *scalingService) attachTarget(c ec2Call, row *scalingRow, arn string) er
 	return nil
 }
 
-func (s *scalingService) attachTargets(c ec2Call, name *string, arns []string) error {
+func (s *scalingService) attachTargets(c apiCall, name *string, arns []string) error {
 	row, err := s.standing(c.w, name)
 	for _, arn := range arns {
 		if err == nil {
@@ -62,7 +62,7 @@ func (s *scalingService) attachTargets(c ec2Call, name *string, arns []string) e
 	return err
 }
 
-func (s *scalingService) detachTargets(c ec2Call, name *string, arns []string) error {
+func (s *scalingService) detachTargets(c apiCall, name *string, arns []string) error {
 	row, err := s.group(c.w, name)
 	if err != nil {
 		return err
@@ -81,13 +81,13 @@ func (s *scalingService) detachTargets(c ec2Call, name *string, arns []string) e
 	return nil
 }
 
-func (s *scalingService) deregister(c ec2Call, arn, instance string) {
+func (s *scalingService) deregister(c apiCall, arn, instance string) {
 	_, _ = s.cloud.elb.deregisterTargets(c, &elb.DeregisterTargetsInput{TargetGroupArn: &arn,
 		Targets: []elbtypes.TargetDescription{{Id: &instance}}}) // a group that is gone has no targets left
 }
 
 // register keeps an instance in service registered wherever its group says so.
-func (s *scalingService) register(c ec2Call, row scalingRow, instance string) {
+func (s *scalingService) register(c apiCall, row scalingRow, instance string) {
 	if row.suspended("AddToLoadBalancer") {
 		return
 	}
@@ -125,7 +125,7 @@ func (s *scalingService) serving(w world, row scalingRow, instance string) (heal
 }
 
 // drained tells whether an instance has left every target group of its group.
-func (s *scalingService) drained(c ec2Call, row scalingRow, instance string) bool {
+func (s *scalingService) drained(c apiCall, row scalingRow, instance string) bool {
 	left := false
 	for _, arn := range row.Group.TargetGroupARNs {
 		targets := s.targetsOf(c.w, arn, instance)
@@ -152,7 +152,7 @@ func (s *scalingService) targetState(w world, row scalingRow, arn string) string
 	return "InService"
 }
 
-func (s *scalingService) describeTargets(c ec2Call, in *autoscaling.DescribeLoadBalancerTargetGroupsInput) (*autoscaling.DescribeLoadBalancerTargetGroupsOutput, error) {
+func (s *scalingService) describeTargets(c apiCall, in *autoscaling.DescribeLoadBalancerTargetGroupsInput) (*autoscaling.DescribeLoadBalancerTargetGroupsOutput, error) {
 	row, err := s.group(c.w, in.AutoScalingGroupName)
 	if err != nil {
 		return nil, err
@@ -166,7 +166,7 @@ func (s *scalingService) describeTargets(c ec2Call, in *autoscaling.DescribeLoad
 	return out, err
 }
 
-func (s *scalingService) describeSources(c ec2Call, in *autoscaling.DescribeTrafficSourcesInput) (*autoscaling.DescribeTrafficSourcesOutput, error) {
+func (s *scalingService) describeSources(c apiCall, in *autoscaling.DescribeTrafficSourcesInput) (*autoscaling.DescribeTrafficSourcesOutput, error) {
 	row, err := s.group(c.w, in.AutoScalingGroupName)
 	if err != nil {
 		return nil, err

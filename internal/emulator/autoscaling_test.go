@@ -441,11 +441,6 @@ func TestScalingErrors(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) { wantCode(t, test.err, test.code) })
 	}
-	for _, action := range sortedKeys(f.registry[scalingName]) {
-		if unknown := f.Cloud.scaling.honours[action].unknownTo(f.registry[scalingName][action].input); unknown != nil {
-			t.Errorf("%s honours parameters that do not exist: %v", action, unknown)
-		}
-	}
 }
 
 func TestScalingWithOthers(t *testing.T) {

@@ -62,13 +62,7 @@ func newStacks(c *Cloud) *stackService {
 // stackOn adds an action, as on does for EC2. Its handler also gets the context,
 // for what the stack's resources are made with.
 func stackOn[I, O any](s *stackService, action, honours string, f func(context.Context, caller, *I) (*O, error)) {
-	known := parseHonoured(honours)
-	handle(s.cloud.registry, stackName, action, func(ctx context.Context, in *I) (*O, error) {
-		if err := known.check(in); err != nil {
-			return nil, err
-		}
-		return f(ctx, callerOf(ctx), in)
-	})
+	handleHonouring(s.cloud.registry, stackName, action, honours, func(ctx context.Context, in *I) (*O, error) { return f(ctx, callerOf(ctx), in) })
 }
 
 func stackInvalid(format string, args ...any) error {

@@ -1,7 +1,6 @@
 package emulator
 
 import (
-	"context"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -19,8 +18,6 @@ type ec2Service struct {
 	// births are when this process made things, for the window in which reads
 	// don't see them yet. Like the tables, it's used within transactions alone.
 	births map[string]time.Time
-
-	honours map[string]honoured // by action
 
 	furnished     *table[furniture]
 	tags          *table[tagRow]
@@ -54,7 +51,6 @@ func newEC2(c *Cloud) *ec2Service {
 	s := &ec2Service{
 		cloud:         c,
 		births:        map[string]time.Time{},
-		honours:       map[string]honoured{},
 		furnished:     newTable[furniture](c.store, "ec2-furnished"),
 		tags:          newTable[tagRow](c.store, "ec2-tags"),
 		tokens:        newTable[tokenRow](c.store, "ec2-tokens"),
@@ -113,35 +109,21 @@ func newEC2(c *Cloud) *ec2Service {
 	return s
 }
 
-// ec2Call is one call as a handler sees it.
-type ec2Call struct {
-	caller
-	w   world // the caller's account in the call's region
-	now time.Time
-}
-
 // shared is the world of what a region's accounts share: images, snapshots.
-func (c ec2Call) shared() world { return world{Region: c.Region} }
+func (c apiCall) shared() world { return world{Region: c.Region} }
 
-// on adds an action. honours lists the parameters that the handler knows how
-// to carry out (see honoured); others are refused before the handler runs.
-func on[I, O any](s *ec2Service, action, honours string, f func(ec2Call, *I) (*O, error)) {
-	offer(s, "ec2", s.honours, action, honours, f)
+// on adds an action; see handleHonouring for what honours means.
+func on[I, O any](s *ec2Service, action, honours string, f func(apiCall, *I) (*O, error)) {
+	offer(s, "ec2", action, honours, f)
 }
 
 // offer adds an action of a service whose worlds are EC2's.
-func offer[I, O any](s *ec2Service, service string, all map[string]honoured, action, honours string, f func(ec2Call, *I) (*O, error)) {
-	known := parseHonoured(honours)
-	all[action] = known
-	handle(s.cloud.registry, service, action, func(ctx context.Context, in *I) (*O, error) {
-		if err := known.check(in); err != nil {
-			return nil, err
-		}
-		who := callerOf(ctx)
-		c := ec2Call{caller: who, w: who.world(), now: s.cloud.clock.Now()}
+func offer[I, O any](s *ec2Service, service, action, honours string, f func(apiCall, *I) (*O, error)) {
+	handleCall(s.cloud.registry, service, action, honours, func(who caller) apiCall {
+		c := apiCall{who, who.world(), s.cloud.clock.Now()}
 		s.furnish(c)
-		return f(c, in)
-	})
+		return c
+	}, f)
 }
 
 // addInventory lists what a user makes and has to remove again. What comes with

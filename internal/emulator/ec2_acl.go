@@ -19,7 +19,7 @@ func openEntries() []types.NetworkAclEntry {
 	return list
 }
 
-func (s *ec2Service) describeNetworkAcls(c ec2Call, in *ec2.DescribeNetworkAclsInput) (*ec2.DescribeNetworkAclsOutput, error) {
+func (s *ec2Service) describeNetworkAcls(c apiCall, in *ec2.DescribeNetworkAclsInput) (*ec2.DescribeNetworkAclsOutput, error) {
 	rows, err := needAll(s, s.acls, c.w, aclID, in.NetworkAclIds)
 	if err != nil {
 		return nil, err

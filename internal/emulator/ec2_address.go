@@ -20,7 +20,7 @@ func (s *ec2Service) addAddresses() {
 	on(s, "ReleaseAddress", "AllocationId PublicIp", s.releaseAddress)
 }
 
-func (s *ec2Service) allocateAddress(c ec2Call, in *ec2.AllocateAddressInput) (*ec2.AllocateAddressOutput, error) {
+func (s *ec2Service) allocateAddress(c apiCall, in *ec2.AllocateAddressInput) (*ec2.AllocateAddressOutput, error) {
 	tags, err := readBirthTags(in.TagSpecifications, types.ResourceTypeElasticIp)
 	if err != nil {
 		return nil, err
@@ -38,7 +38,7 @@ func (s *ec2Service) allocateAddress(c ec2Call, in *ec2.AllocateAddressInput) (*
 }
 
 // addressBy finds an address by its allocation, its association, or itself.
-func (s *ec2Service) addressBy(c ec2Call, allocation, association, ip *string) (addressRow, error) {
+func (s *ec2Service) addressBy(c apiCall, allocation, association, ip *string) (addressRow, error) {
 	for _, row := range s.addresses.all(c.w) {
 		a := row.Address
 		if deref(allocation) != "" && *a.AllocationId == *allocation || deref(association) != "" && deref(a.AssociationId) == *association ||
@@ -57,7 +57,7 @@ func (s *ec2Service) addressBy(c ec2Call, allocation, association, ip *string) (
 	return addressRow{}, refuse("MissingParameter", "Either public IP or allocation ID must be specified")
 }
 
-func (s *ec2Service) describeAddresses(c ec2Call, in *ec2.DescribeAddressesInput) (*ec2.DescribeAddressesOutput, error) {
+func (s *ec2Service) describeAddresses(c apiCall, in *ec2.DescribeAddressesInput) (*ec2.DescribeAddressesOutput, error) {
 	rows := s.addresses.all(c.w)
 	shown := func(row addressRow) addressRow {
 		if nic, ok := s.nics.get(c.w, deref(row.Address.NetworkInterfaceId)); ok && nic.Instance != "" {
@@ -105,7 +105,7 @@ func (s *ec2Service) describeAddresses(c ec2Call, in *ec2.DescribeAddressesInput
 	return out, err
 }
 
-func (s *ec2Service) associateAddress(c ec2Call, in *ec2.AssociateAddressInput) (*ec2.AssociateAddressOutput, error) {
+func (s *ec2Service) associateAddress(c apiCall, in *ec2.AssociateAddressInput) (*ec2.AssociateAddressOutput, error) {
 	row, err := s.addressBy(c, in.AllocationId, nil, in.PublicIp)
 	if err != nil {
 		return nil, err
@@ -153,7 +153,7 @@ func (s *ec2Service) associateAddress(c ec2Call, in *ec2.AssociateAddressInput) 
 
 // associable is the interface that a call means: one that was made by itself,
 // attached or not, or the only one of an instance.
-func (s *ec2Service) associable(c ec2Call, in *ec2.AssociateAddressInput) (addressed, error) {
+func (s *ec2Service) associable(c apiCall, in *ec2.AssociateAddressInput) (addressed, error) {
 	if nic, ok := s.nics.get(c.w, deref(in.NetworkInterfaceId)); ok {
 		return ofInterface(nic), nil
 	}
@@ -187,7 +187,7 @@ func (s *ec2Service) detachAddress(w world, row addressRow) {
 	s.addresses.put(w, *a.AllocationId, row)
 }
 
-func (s *ec2Service) disassociateAddress(c ec2Call, in *ec2.DisassociateAddressInput) (*ec2.DisassociateAddressOutput, error) {
+func (s *ec2Service) disassociateAddress(c apiCall, in *ec2.DisassociateAddressInput) (*ec2.DisassociateAddressOutput, error) {
 	row, err := s.addressBy(c, nil, in.AssociationId, in.PublicIp)
 	if err != nil {
 		return nil, err
@@ -201,7 +201,7 @@ func (s *ec2Service) disassociateAddress(c ec2Call, in *ec2.DisassociateAddressI
 	return &ec2.DisassociateAddressOutput{}, nil
 }
 
-func (s *ec2Service) releaseAddress(c ec2Call, in *ec2.ReleaseAddressInput) (*ec2.ReleaseAddressOutput, error) {
+func (s *ec2Service) releaseAddress(c apiCall, in *ec2.ReleaseAddressInput) (*ec2.ReleaseAddressOutput, error) {
 	row, err := s.addressBy(c, in.AllocationId, nil, in.PublicIp)
 	if err != nil {
 		return nil, err

@@ -12,7 +12,7 @@ import (
 // consoleTail is how much of a console EC2 hands out.
 const consoleTail = 64 << 10
 
-func (s *ec2Service) getConsoleOutput(c ec2Call, in *ec2.GetConsoleOutputInput) (*ec2.GetConsoleOutputOutput, error) {
+func (s *ec2Service) getConsoleOutput(c apiCall, in *ec2.GetConsoleOutputInput) (*ec2.GetConsoleOutputOutput, error) {
 	row, err := s.liveInstance(c, in.InstanceId)
 	if err != nil {
 		return nil, err

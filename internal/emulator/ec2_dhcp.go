@@ -30,7 +30,7 @@ func defaultDHCP(w world) dhcpRow {
 	}}}
 }
 
-func (s *ec2Service) createDhcpOptions(c ec2Call, in *ec2.CreateDhcpOptionsInput) (*ec2.CreateDhcpOptionsOutput, error) {
+func (s *ec2Service) createDhcpOptions(c apiCall, in *ec2.CreateDhcpOptionsInput) (*ec2.CreateDhcpOptionsOutput, error) {
 	tags, err := readBirthTags(in.TagSpecifications, types.ResourceTypeDhcpOptions)
 	if err != nil {
 		return nil, err
@@ -71,7 +71,7 @@ func (s *ec2Service) dhcpBy(w world, id *string) (dhcpRow, error) {
 	return need(s.dhcp, w, dhcpID, id)
 }
 
-func (s *ec2Service) describeDhcpOptions(c ec2Call, in *ec2.DescribeDhcpOptionsInput) (*ec2.DescribeDhcpOptionsOutput, error) {
+func (s *ec2Service) describeDhcpOptions(c apiCall, in *ec2.DescribeDhcpOptionsInput) (*ec2.DescribeDhcpOptionsOutput, error) {
 	if err := noPagesOfIDs(in.DhcpOptionsIds, "dhcpOptionsIds", in.MaxResults); err != nil {
 		return nil, err
 	}
@@ -121,7 +121,7 @@ func (s *ec2Service) describeDhcpOptions(c ec2Call, in *ec2.DescribeDhcpOptionsI
 	return out, err
 }
 
-func (s *ec2Service) associateDhcpOptions(c ec2Call, in *ec2.AssociateDhcpOptionsInput) (*ec2.AssociateDhcpOptionsOutput, error) {
+func (s *ec2Service) associateDhcpOptions(c apiCall, in *ec2.AssociateDhcpOptionsInput) (*ec2.AssociateDhcpOptionsOutput, error) {
 	vpc, err := need(s.vpcs, c.w, vpcID, in.VpcId)
 	if err != nil {
 		return nil, err
@@ -137,7 +137,7 @@ func (s *ec2Service) associateDhcpOptions(c ec2Call, in *ec2.AssociateDhcpOption
 	return &ec2.AssociateDhcpOptionsOutput{}, nil
 }
 
-func (s *ec2Service) deleteDhcpOptions(c ec2Call, in *ec2.DeleteDhcpOptionsInput) (*ec2.DeleteDhcpOptionsOutput, error) {
+func (s *ec2Service) deleteDhcpOptions(c apiCall, in *ec2.DeleteDhcpOptionsInput) (*ec2.DeleteDhcpOptionsOutput, error) {
 	row, err := need(s.dhcp, c.w, dhcpID, in.DhcpOptionsId)
 	if err != nil {
 		return nil, err

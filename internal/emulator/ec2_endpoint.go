@@ -26,7 +26,7 @@ func (s *ec2Service) addEndpoints() {
 // openPolicy is the policy of an endpoint that is given none.
 const openPolicy = `{"Version":"2008-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*"}]}`
 
-func (s *ec2Service) createEndpoint(c ec2Call, in *ec2.CreateVpcEndpointInput) (*ec2.CreateVpcEndpointOutput, error) {
+func (s *ec2Service) createEndpoint(c apiCall, in *ec2.CreateVpcEndpointInput) (*ec2.CreateVpcEndpointOutput, error) {
 	made, done, err := s.replayed(c, "CreateVpcEndpoint", in.ClientToken, in)
 	if err != nil {
 		return nil, err
@@ -85,7 +85,7 @@ func setPolicy(row *endpointRow, policy *string) error {
 }
 
 // leadThrough adds the endpoint's route to a table.
-func (s *ec2Service) leadThrough(c ec2Call, row *endpointRow, table string) error {
+func (s *ec2Service) leadThrough(c apiCall, row *endpointRow, table string) error {
 	t, err := need(s.routeTables, c.w, routeTableID, &table)
 	if err != nil {
 		return err
@@ -117,7 +117,7 @@ func (s *ec2Service) showEndpoint(w world, row endpointRow) types.VpcEndpoint {
 	return e
 }
 
-func (s *ec2Service) describeEndpoints(c ec2Call, in *ec2.DescribeVpcEndpointsInput) (*ec2.DescribeVpcEndpointsOutput, error) {
+func (s *ec2Service) describeEndpoints(c apiCall, in *ec2.DescribeVpcEndpointsInput) (*ec2.DescribeVpcEndpointsOutput, error) {
 	if err := noPagesOfIDs(in.VpcEndpointIds, "vpcEndpointIds", in.MaxResults); err != nil {
 		return nil, err
 	}
@@ -143,7 +143,7 @@ func (s *ec2Service) describeEndpoints(c ec2Call, in *ec2.DescribeVpcEndpointsIn
 	return out, err
 }
 
-func (s *ec2Service) modifyEndpoint(c ec2Call, in *ec2.ModifyVpcEndpointInput) (*ec2.ModifyVpcEndpointOutput, error) {
+func (s *ec2Service) modifyEndpoint(c apiCall, in *ec2.ModifyVpcEndpointInput) (*ec2.ModifyVpcEndpointOutput, error) {
 	row, err := need(s.endpoints, c.w, endpointID, in.VpcEndpointId)
 	if err != nil {
 		return nil, err
@@ -172,7 +172,7 @@ func (s *ec2Service) modifyEndpoint(c ec2Call, in *ec2.ModifyVpcEndpointInput) (
 	return &ec2.ModifyVpcEndpointOutput{Return: new(true)}, nil
 }
 
-func (s *ec2Service) deleteEndpoints(c ec2Call, in *ec2.DeleteVpcEndpointsInput) (*ec2.DeleteVpcEndpointsOutput, error) {
+func (s *ec2Service) deleteEndpoints(c apiCall, in *ec2.DeleteVpcEndpointsInput) (*ec2.DeleteVpcEndpointsOutput, error) {
 	out := &ec2.DeleteVpcEndpointsOutput{}
 	if len(in.VpcEndpointIds) == 0 {
 		return nil, refuse("MissingParameter", "The request must contain the parameter VpcEndpointId")

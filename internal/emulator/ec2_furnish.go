@@ -12,7 +12,7 @@ type furniture struct{ Done bool }
 
 // furnish gives a world its default VPC, on the first call that is about it:
 // with a public subnet in each zone, an internet gateway and a route to it.
-func (s *ec2Service) furnish(c ec2Call) {
+func (s *ec2Service) furnish(c apiCall) {
 	if _, done := s.furnished.get(c.w, "default"); done {
 		return
 	}
@@ -21,7 +21,7 @@ func (s *ec2Service) furnish(c ec2Call) {
 }
 
 // makeDefaultVPC makes a default VPC; id gives the IDs of its parts.
-func (s *ec2Service) makeDefaultVPC(c ec2Call, id func(k idKind, part string) string) string {
+func (s *ec2Service) makeDefaultVPC(c apiCall, id func(k idKind, part string) string) string {
 	vpc := id(vpcID, "vpc")
 	s.makeVPC(c, netip.MustParsePrefix("172.31.0.0/16"), types.TenancyDefault, vpcParts{
 		vpc: vpc, table: id(routeTableID, "main"), association: id("rtbassoc", "main"),

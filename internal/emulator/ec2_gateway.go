@@ -25,7 +25,7 @@ func (s *ec2Service) addGateways() {
 	on(s, "DeleteInternetGateway", "InternetGatewayId", s.deleteInternetGateway)
 }
 
-func (s *ec2Service) createInternetGateway(c ec2Call, in *ec2.CreateInternetGatewayInput) (*ec2.CreateInternetGatewayOutput, error) {
+func (s *ec2Service) createInternetGateway(c apiCall, in *ec2.CreateInternetGatewayInput) (*ec2.CreateInternetGatewayOutput, error) {
 	tags, err := readBirthTags(in.TagSpecifications, types.ResourceTypeInternetGateway)
 	if err != nil {
 		return nil, err
@@ -39,13 +39,13 @@ func (s *ec2Service) createInternetGateway(c ec2Call, in *ec2.CreateInternetGate
 	return &ec2.CreateInternetGatewayOutput{InternetGateway: new(s.showGateway(c, row))}, nil
 }
 
-func (s *ec2Service) showGateway(c ec2Call, row gatewayRow) types.InternetGateway {
+func (s *ec2Service) showGateway(c apiCall, row gatewayRow) types.InternetGateway {
 	gateway := row.Gateway
 	gateway.Tags = s.tagList(c.w, *gateway.InternetGatewayId)
 	return gateway
 }
 
-func (s *ec2Service) describeInternetGateways(c ec2Call, in *ec2.DescribeInternetGatewaysInput) (*ec2.DescribeInternetGatewaysOutput, error) {
+func (s *ec2Service) describeInternetGateways(c apiCall, in *ec2.DescribeInternetGatewaysInput) (*ec2.DescribeInternetGatewaysOutput, error) {
 	if err := noPagesOfIDs(in.InternetGatewayIds, "internetGatewayIds", in.MaxResults); err != nil {
 		return nil, err
 	}
@@ -76,7 +76,7 @@ func (s *ec2Service) describeInternetGateways(c ec2Call, in *ec2.DescribeInterne
 	return out, err
 }
 
-func (s *ec2Service) attachInternetGateway(c ec2Call, in *ec2.AttachInternetGatewayInput) (*ec2.AttachInternetGatewayOutput, error) {
+func (s *ec2Service) attachInternetGateway(c apiCall, in *ec2.AttachInternetGatewayInput) (*ec2.AttachInternetGatewayOutput, error) {
 	row, err := need(s.gateways, c.w, gatewayID, in.InternetGatewayId)
 	if err != nil {
 		return nil, err
@@ -99,7 +99,7 @@ func (s *ec2Service) attachInternetGateway(c ec2Call, in *ec2.AttachInternetGate
 	return &ec2.AttachInternetGatewayOutput{}, nil
 }
 
-func (s *ec2Service) detachInternetGateway(c ec2Call, in *ec2.DetachInternetGatewayInput) (*ec2.DetachInternetGatewayOutput, error) {
+func (s *ec2Service) detachInternetGateway(c apiCall, in *ec2.DetachInternetGatewayInput) (*ec2.DetachInternetGatewayOutput, error) {
 	row, err := need(s.gateways, c.w, gatewayID, in.InternetGatewayId)
 	if err != nil {
 		return nil, err
@@ -132,7 +132,7 @@ func (s *ec2Service) detachInternetGateway(c ec2Call, in *ec2.DetachInternetGate
 	return &ec2.DetachInternetGatewayOutput{}, nil
 }
 
-func (s *ec2Service) deleteInternetGateway(c ec2Call, in *ec2.DeleteInternetGatewayInput) (*ec2.DeleteInternetGatewayOutput, error) {
+func (s *ec2Service) deleteInternetGateway(c apiCall, in *ec2.DeleteInternetGatewayInput) (*ec2.DeleteInternetGatewayOutput, error) {
 	row, err := need(s.gateways, c.w, gatewayID, in.InternetGatewayId)
 	if err != nil {
 		return nil, err

@@ -22,11 +22,11 @@ func (s *ec2Service) addSecurityGroups() {
 	on(s, "DeleteSecurityGroup", "GroupId GroupName", s.deleteSecurityGroup)
 }
 
-func groupARN(c ec2Call, id string) *string {
+func groupARN(c apiCall, id string) *string {
 	return new(fmt.Sprintf("arn:aws:ec2:%s:%s:security-group/%s", c.Region, c.Account, id))
 }
 
-func (s *ec2Service) createSecurityGroup(c ec2Call, in *ec2.CreateSecurityGroupInput) (*ec2.CreateSecurityGroupOutput, error) {
+func (s *ec2Service) createSecurityGroup(c apiCall, in *ec2.CreateSecurityGroupInput) (*ec2.CreateSecurityGroupOutput, error) {
 	tags, err := readBirthTags(in.TagSpecifications, types.ResourceTypeSecurityGroup)
 	if err != nil {
 		return nil, err
@@ -85,7 +85,7 @@ func (s *ec2Service) groupNamed(w world, vpc, name string) (groupRow, bool) {
 }
 
 // groupByEither finds a group by its ID or, in the default VPC, by its name.
-func (s *ec2Service) groupByEither(c ec2Call, id, name *string) (groupRow, error) {
+func (s *ec2Service) groupByEither(c apiCall, id, name *string) (groupRow, error) {
 	if deref(id) != "" {
 		return need(s.groups, c.w, groupID, id)
 	}
@@ -100,7 +100,7 @@ func (s *ec2Service) groupByEither(c ec2Call, id, name *string) (groupRow, error
 	return row, nil
 }
 
-func (s *ec2Service) showGroup(c ec2Call, row groupRow, rules []types.SecurityGroupRule) types.SecurityGroup {
+func (s *ec2Service) showGroup(c apiCall, row groupRow, rules []types.SecurityGroupRule) types.SecurityGroup {
 	return types.SecurityGroup{
 		GroupId: new(row.ID), GroupName: new(row.Name), Description: new(row.Description), VpcId: new(row.VPC),
 		OwnerId: new(c.Account), SecurityGroupArn: groupARN(c, row.ID), Tags: s.tagList(c.w, row.ID),
@@ -108,7 +108,7 @@ func (s *ec2Service) showGroup(c ec2Call, row groupRow, rules []types.SecurityGr
 	}
 }
 
-func (s *ec2Service) describeSecurityGroups(c ec2Call, in *ec2.DescribeSecurityGroupsInput) (*ec2.DescribeSecurityGroupsOutput, error) {
+func (s *ec2Service) describeSecurityGroups(c apiCall, in *ec2.DescribeSecurityGroupsInput) (*ec2.DescribeSecurityGroupsOutput, error) {
 	if err := noPagesOfIDs(append(copied(in.GroupIds), in.GroupNames...), "GroupIds", in.MaxResults); err != nil {
 		return nil, err
 	}
@@ -178,7 +178,7 @@ func groupFilters() filters[types.SecurityGroup] {
 	return f
 }
 
-func (s *ec2Service) deleteSecurityGroup(c ec2Call, in *ec2.DeleteSecurityGroupInput) (*ec2.DeleteSecurityGroupOutput, error) {
+func (s *ec2Service) deleteSecurityGroup(c apiCall, in *ec2.DeleteSecurityGroupInput) (*ec2.DeleteSecurityGroupOutput, error) {
 	row, err := s.groupByEither(c, in.GroupId, in.GroupName)
 	if err != nil {
 		return nil, err

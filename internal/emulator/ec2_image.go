@@ -57,7 +57,7 @@ func (s *ec2Service) addImages() {
 	s.settler("ec2-image", s.settleImage)
 	s.cloud.hooks.publicImage = publicImage
 	s.cloud.hooks.imageExists = func(w world, id string) bool {
-		row, err := s.visibleImage(ec2Call{caller: caller{Account: w.Account, Region: w.Region}, w: w}, id)
+		row, err := s.visibleImage(apiCall{caller: caller{Account: w.Account, Region: w.Region}, w: w}, id)
 		return err == nil && row.Image.State == types.ImageStateAvailable
 	}
 }
@@ -84,7 +84,7 @@ func (s *ec2Service) imagesIn(region string) []imageRow {
 }
 
 // visibleImage is an image that the caller may use, or EC2's error.
-func (s *ec2Service) visibleImage(c ec2Call, id string) (imageRow, error) {
+func (s *ec2Service) visibleImage(c apiCall, id string) (imageRow, error) {
 	if err := imageID.check(id); err != nil {
 		return imageRow{}, refuse("InvalidAMIID.Malformed", "Invalid id: \"%s\" (expecting \"ami-...\")", id)
 	}
@@ -105,7 +105,7 @@ func (s *ec2Service) visibleImage(c ec2Call, id string) (imageRow, error) {
 // namedImage is the image that a launch names: by its ID, or by the parameter that
 // holds it, resolve:ssm:NAME, with a version or a label of it or without.
 // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/using-systems-manager-parameter-to-find-AMI.html
-func (s *ec2Service) namedImage(c ec2Call, name string) (imageRow, error) {
+func (s *ec2Service) namedImage(c apiCall, name string) (imageRow, error) {
 	parameter, ok := strings.CutPrefix(name, "resolve:ssm:")
 	if !ok {
 		return s.visibleImage(c, name)
@@ -121,7 +121,7 @@ func (s *ec2Service) namedImage(c ec2Call, name string) (imageRow, error) {
 }
 
 // ownImage is an image that the caller may change.
-func (s *ec2Service) ownImage(c ec2Call, id *string) (imageRow, error) {
+func (s *ec2Service) ownImage(c apiCall, id *string) (imageRow, error) {
 	if err := require("ImageId", id); err != nil {
 		return imageRow{}, err
 	}
@@ -133,7 +133,7 @@ func (s *ec2Service) ownImage(c ec2Call, id *string) (imageRow, error) {
 }
 
 // showImage is an image as an account sees it.
-func (s *ec2Service) showImage(c ec2Call, row imageRow) types.Image {
+func (s *ec2Service) showImage(c apiCall, row imageRow) types.Image {
 	image := row.Image
 	image.Public = new(row.Public)
 	image.Tags = s.tagList(c.w, row.id())
@@ -143,7 +143,7 @@ func (s *ec2Service) showImage(c ec2Call, row imageRow) types.Image {
 	return image
 }
 
-func (s *ec2Service) describeImages(c ec2Call, in *ec2.DescribeImagesInput) (*ec2.DescribeImagesOutput, error) {
+func (s *ec2Service) describeImages(c apiCall, in *ec2.DescribeImagesInput) (*ec2.DescribeImagesOutput, error) {
 	if err := noPagesOfIDs(in.ImageIds, "imageIds", in.MaxResults); err != nil {
 		return nil, err
 	}
@@ -183,7 +183,7 @@ func (s *ec2Service) describeImages(c ec2Call, in *ec2.DescribeImagesInput) (*ec
 
 // listed leaves out images that EC2 shows only when asked for by ID: others'
 // deprecated ones, and disabled ones.
-func (s *ec2Service) listed(c ec2Call, r imageRow, in *ec2.DescribeImagesInput) bool {
+func (s *ec2Service) listed(c apiCall, r imageRow, in *ec2.DescribeImagesInput) bool {
 	if r.Image.State == types.ImageStateDisabled && !deref(in.IncludeDisabled) {
 		return false
 	}
@@ -204,7 +204,7 @@ func checkOwners(owners []string) error {
 	return nil
 }
 
-func ownedBy(c ec2Call, r imageRow, owners []string) bool {
+func ownedBy(c apiCall, r imageRow, owners []string) bool {
 	for _, owner := range owners {
 		if owner == *r.Image.OwnerId || owner == "self" && *r.Image.OwnerId == c.Account || owner == deref(r.Image.ImageOwnerAlias) {
 			return true
@@ -213,7 +213,7 @@ func ownedBy(c ec2Call, r imageRow, owners []string) bool {
 	return len(owners) == 0
 }
 
-func executableBy(c ec2Call, r imageRow, users []string) bool {
+func executableBy(c apiCall, r imageRow, users []string) bool {
 	for _, user := range users {
 		switch {
 		case user == "all" && r.Public:

@@ -21,7 +21,7 @@ func (s *ec2Service) addImageAttributes() {
 	on(s, "DisableImageDeregistrationProtection", "ImageId", s.unprotectImage)
 }
 
-func (s *ec2Service) describeImageAttribute(c ec2Call, in *ec2.DescribeImageAttributeInput) (*ec2.DescribeImageAttributeOutput, error) {
+func (s *ec2Service) describeImageAttribute(c apiCall, in *ec2.DescribeImageAttributeInput) (*ec2.DescribeImageAttributeOutput, error) {
 	row, err := s.ownImage(c, in.ImageId)
 	if err != nil {
 		return nil, err
@@ -53,7 +53,7 @@ func (s *ec2Service) describeImageAttribute(c ec2Call, in *ec2.DescribeImageAttr
 	return out, nil
 }
 
-func (s *ec2Service) modifyImageAttribute(c ec2Call, in *ec2.ModifyImageAttributeInput) (*ec2.ModifyImageAttributeOutput, error) {
+func (s *ec2Service) modifyImageAttribute(c apiCall, in *ec2.ModifyImageAttributeInput) (*ec2.ModifyImageAttributeOutput, error) {
 	row, err := s.ownImage(c, in.ImageId)
 	if err != nil {
 		return nil, err
@@ -99,7 +99,7 @@ func (s *ec2Service) modifyImageAttribute(c ec2Call, in *ec2.ModifyImageAttribut
 
 // hasDefaultKey tells whether a snapshot of an image is encrypted with the
 // account's own key for EBS, which nobody else may use.
-func (s *ec2Service) hasDefaultKey(c ec2Call, row imageRow) bool {
+func (s *ec2Service) hasDefaultKey(c apiCall, row imageRow) bool {
 	for _, id := range row.snapshots() {
 		snapshot, ok := s.snapshots.get(c.shared(), id)
 		if ok && deref(snapshot.Snapshot.Encrypted) && deref(snapshot.Snapshot.KmsKeyId) == keyARN(c.w, ebsKey) {
@@ -193,7 +193,7 @@ func (r imageRow) permit(add, remove []types.LaunchPermission) imageRow {
 	return r
 }
 
-func (s *ec2Service) resetImageAttribute(c ec2Call, in *ec2.ResetImageAttributeInput) (*ec2.ResetImageAttributeOutput, error) {
+func (s *ec2Service) resetImageAttribute(c apiCall, in *ec2.ResetImageAttributeInput) (*ec2.ResetImageAttributeOutput, error) {
 	row, err := s.ownImage(c, in.ImageId)
 	if err != nil {
 		return nil, err
@@ -206,7 +206,7 @@ func (s *ec2Service) resetImageAttribute(c ec2Call, in *ec2.ResetImageAttributeI
 	return &ec2.ResetImageAttributeOutput{}, nil
 }
 
-func (s *ec2Service) enableImageDeprecation(c ec2Call, in *ec2.EnableImageDeprecationInput) (*ec2.EnableImageDeprecationOutput, error) {
+func (s *ec2Service) enableImageDeprecation(c apiCall, in *ec2.EnableImageDeprecationInput) (*ec2.EnableImageDeprecationOutput, error) {
 	row, err := s.ownImage(c, in.ImageId)
 	if err != nil {
 		return nil, err
@@ -222,7 +222,7 @@ func (s *ec2Service) enableImageDeprecation(c ec2Call, in *ec2.EnableImageDeprec
 	return &ec2.EnableImageDeprecationOutput{Return: new(true)}, nil
 }
 
-func (s *ec2Service) disableImageDeprecation(c ec2Call, in *ec2.DisableImageDeprecationInput) (*ec2.DisableImageDeprecationOutput, error) {
+func (s *ec2Service) disableImageDeprecation(c apiCall, in *ec2.DisableImageDeprecationInput) (*ec2.DisableImageDeprecationOutput, error) {
 	row, err := s.ownImage(c, in.ImageId)
 	if err != nil {
 		return nil, err
@@ -234,7 +234,7 @@ func (s *ec2Service) disableImageDeprecation(c ec2Call, in *ec2.DisableImageDepr
 
 // disableImage takes an image out of use: nobody may launch it, and those that
 // it was shared with lose it.
-func (s *ec2Service) disableImage(c ec2Call, in *ec2.DisableImageInput) (*ec2.DisableImageOutput, error) {
+func (s *ec2Service) disableImage(c apiCall, in *ec2.DisableImageInput) (*ec2.DisableImageOutput, error) {
 	row, err := s.ownImage(c, in.ImageId)
 	if err != nil {
 		return nil, err
@@ -247,7 +247,7 @@ func (s *ec2Service) disableImage(c ec2Call, in *ec2.DisableImageInput) (*ec2.Di
 	return &ec2.DisableImageOutput{Return: new(true)}, nil
 }
 
-func (s *ec2Service) enableImage(c ec2Call, in *ec2.EnableImageInput) (*ec2.EnableImageOutput, error) {
+func (s *ec2Service) enableImage(c apiCall, in *ec2.EnableImageInput) (*ec2.EnableImageOutput, error) {
 	row, err := s.ownImage(c, in.ImageId)
 	if err != nil {
 		return nil, err
@@ -260,7 +260,7 @@ func (s *ec2Service) enableImage(c ec2Call, in *ec2.EnableImageInput) (*ec2.Enab
 	return &ec2.EnableImageOutput{Return: new(true)}, nil
 }
 
-func (s *ec2Service) protectImage(c ec2Call, in *ec2.EnableImageDeregistrationProtectionInput) (*ec2.EnableImageDeregistrationProtectionOutput, error) {
+func (s *ec2Service) protectImage(c apiCall, in *ec2.EnableImageDeregistrationProtectionInput) (*ec2.EnableImageDeregistrationProtectionOutput, error) {
 	row, err := s.ownImage(c, in.ImageId)
 	if err != nil {
 		return nil, err
@@ -270,7 +270,7 @@ func (s *ec2Service) protectImage(c ec2Call, in *ec2.EnableImageDeregistrationPr
 	return &ec2.EnableImageDeregistrationProtectionOutput{Return: new("true")}, nil
 }
 
-func (s *ec2Service) unprotectImage(c ec2Call, in *ec2.DisableImageDeregistrationProtectionInput) (*ec2.DisableImageDeregistrationProtectionOutput, error) {
+func (s *ec2Service) unprotectImage(c apiCall, in *ec2.DisableImageDeregistrationProtectionInput) (*ec2.DisableImageDeregistrationProtectionOutput, error) {
 	row, err := s.ownImage(c, in.ImageId)
 	if err != nil {
 		return nil, err

@@ -10,7 +10,7 @@ import (
 
 // newImageName refuses a name that a new image can't have: EC2's form, and not
 // one that another image of the account has in the region.
-func (s *ec2Service) newImageName(c ec2Call, name *string) error {
+func (s *ec2Service) newImageName(c apiCall, name *string) error {
 	if err := require("Name", name); err != nil {
 		return err
 	}
@@ -26,7 +26,7 @@ func (s *ec2Service) newImageName(c ec2Call, name *string) error {
 	return nil
 }
 
-func (s *ec2Service) createImage(c ec2Call, in *ec2.CreateImageInput) (*ec2.CreateImageOutput, error) {
+func (s *ec2Service) createImage(c apiCall, in *ec2.CreateImageInput) (*ec2.CreateImageOutput, error) {
 	tags, err := readBirthTags(in.TagSpecifications, types.ResourceTypeImage, types.ResourceTypeSnapshot)
 	if err != nil {
 		return nil, err
@@ -90,7 +90,7 @@ type imageVolume struct {
 
 // imageVolumes are the block devices of a new image: the instance's volumes,
 // as the call's mappings change them.
-func (s *ec2Service) imageVolumes(c ec2Call, in *ec2.CreateImageInput, instance instanceRow) ([]imageVolume, error) {
+func (s *ec2Service) imageVolumes(c apiCall, in *ec2.CreateImageInput, instance instanceRow) ([]imageVolume, error) {
 	var list []imageVolume
 	for _, v := range s.volumesOf(c.w, instance.ID) {
 		iops := v.Volume.Iops
@@ -132,7 +132,7 @@ func (s *ec2Service) imageVolumes(c ec2Call, in *ec2.CreateImageInput, instance 
 	return list, nil
 }
 
-func (s *ec2Service) registerImage(c ec2Call, in *ec2.RegisterImageInput) (*ec2.RegisterImageOutput, error) {
+func (s *ec2Service) registerImage(c apiCall, in *ec2.RegisterImageInput) (*ec2.RegisterImageOutput, error) {
 	tags, err := readBirthTags(in.TagSpecifications, types.ResourceTypeImage)
 	if err != nil {
 		return nil, err
@@ -175,7 +175,7 @@ func (s *ec2Service) registerImage(c ec2Call, in *ec2.RegisterImageInput) (*ec2.
 }
 
 // registered completes a block device mapping of an image to register.
-func (s *ec2Service) registered(c ec2Call, m types.BlockDeviceMapping) (types.BlockDeviceMapping, *snapshotRow, error) {
+func (s *ec2Service) registered(c apiCall, m types.BlockDeviceMapping) (types.BlockDeviceMapping, *snapshotRow, error) {
 	if err := require("deviceName", m.DeviceName); err != nil {
 		return m, nil, err
 	}
@@ -209,7 +209,7 @@ func replaceAbsent[T any](field **T, value T) {
 	}
 }
 
-func (s *ec2Service) copyImage(c ec2Call, in *ec2.CopyImageInput) (*ec2.CopyImageOutput, error) {
+func (s *ec2Service) copyImage(c apiCall, in *ec2.CopyImageInput) (*ec2.CopyImageOutput, error) {
 	made, done, err := s.replayed(c, "CopyImage", in.ClientToken, in)
 	if err != nil || done {
 		return &ec2.CopyImageOutput{ImageId: new(strings.Join(made, ""))}, err
@@ -258,7 +258,7 @@ func (s *ec2Service) copyImage(c ec2Call, in *ec2.CopyImageInput) (*ec2.CopyImag
 }
 
 // copySnapshotsOf gives a copy of an image snapshots of its own.
-func (s *ec2Service) copySnapshotsOf(c, there ec2Call, row *imageRow, source imageRow, in *ec2.CopyImageInput, tags birthTags) error {
+func (s *ec2Service) copySnapshotsOf(c, there apiCall, row *imageRow, source imageRow, in *ec2.CopyImageInput, tags birthTags) error {
 	row.Image.BlockDeviceMappings = copied(source.Image.BlockDeviceMappings)
 	for i, m := range row.Image.BlockDeviceMappings {
 		if m.Ebs == nil || m.Ebs.SnapshotId == nil {
@@ -281,7 +281,7 @@ func (s *ec2Service) copySnapshotsOf(c, there ec2Call, row *imageRow, source ima
 	return nil
 }
 
-func (s *ec2Service) deregisterImage(c ec2Call, in *ec2.DeregisterImageInput) (*ec2.DeregisterImageOutput, error) {
+func (s *ec2Service) deregisterImage(c apiCall, in *ec2.DeregisterImageInput) (*ec2.DeregisterImageOutput, error) {
 	row, err := s.ownImage(c, in.ImageId)
 	if err != nil {
 		return nil, err

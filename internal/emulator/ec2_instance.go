@@ -108,7 +108,7 @@ func (s *ec2Service) addInstances() {
 }
 
 // shownInstance is an instance that callers still see.
-func (s *ec2Service) shownInstance(c ec2Call, id string) (instanceRow, bool) {
+func (s *ec2Service) shownInstance(c apiCall, id string) (instanceRow, bool) {
 	row, ok := s.instances.get(c.w, id)
 	return row, ok && s.isShown(row)
 }
@@ -118,7 +118,7 @@ func (s *ec2Service) isShown(row instanceRow) bool {
 }
 
 // liveInstance is an instance that callers see, or EC2's error.
-func (s *ec2Service) liveInstance(c ec2Call, id *string) (instanceRow, error) {
+func (s *ec2Service) liveInstance(c apiCall, id *string) (instanceRow, error) {
 	row, err := need(s.instances, c.w, instanceID, id)
 	if err == nil && !s.isShown(row) {
 		err = instanceID.missing(row.ID)
@@ -128,7 +128,7 @@ func (s *ec2Service) liveInstance(c ec2Call, id *string) (instanceRow, error) {
 
 // liveInstances are the instances with the IDs, in that order, each once; all
 // that callers see if there are no IDs.
-func (s *ec2Service) liveInstances(c ec2Call, ids []string) ([]instanceRow, error) {
+func (s *ec2Service) liveInstances(c apiCall, ids []string) ([]instanceRow, error) {
 	rows, err := needAll(s, s.instances, c.w, instanceID, ids)
 	if err != nil {
 		return nil, err
@@ -264,7 +264,7 @@ func (s *ec2Service) publicName(w world, row instanceRow) string {
 	return fmt.Sprintf("%s.%s.compute.amazonaws.com", name, w.Region)
 }
 
-func (s *ec2Service) describeInstances(c ec2Call, in *ec2.DescribeInstancesInput) (*ec2.DescribeInstancesOutput, error) {
+func (s *ec2Service) describeInstances(c apiCall, in *ec2.DescribeInstancesInput) (*ec2.DescribeInstancesOutput, error) {
 	if err := noPagesOfIDs(in.InstanceIds, "instancesSet", in.MaxResults); err != nil {
 		return nil, err
 	}
@@ -281,7 +281,7 @@ func (s *ec2Service) describeInstances(c ec2Call, in *ec2.DescribeInstancesInput
 }
 
 // reservations lists instances by the call that launched them.
-func (s *ec2Service) reservations(c ec2Call, rows []instanceRow) []types.Reservation {
+func (s *ec2Service) reservations(c apiCall, rows []instanceRow) []types.Reservation {
 	var list []types.Reservation
 	index := map[string]int{}
 	for _, row := range rows {
@@ -307,7 +307,7 @@ func (s *ec2Service) checks(row instanceRow) (types.SummaryStatus, types.StatusT
 	return types.SummaryStatusInitializing, types.StatusTypeInitializing
 }
 
-func (s *ec2Service) describeInstanceStatus(c ec2Call, in *ec2.DescribeInstanceStatusInput) (*ec2.DescribeInstanceStatusOutput, error) {
+func (s *ec2Service) describeInstanceStatus(c apiCall, in *ec2.DescribeInstanceStatusInput) (*ec2.DescribeInstanceStatusOutput, error) {
 	if err := noPagesOfIDs(in.InstanceIds, "instancesSet", in.MaxResults); err != nil {
 		return nil, err
 	}

@@ -17,7 +17,7 @@ func (s *ec2Service) addInstanceAttributes() {
 
 // modifyInstanceAttribute changes one attribute, as EC2 has it. Each comes in a
 // parameter of its own; some come as a name and a value too.
-func (s *ec2Service) modifyInstanceAttribute(c ec2Call, in *ec2.ModifyInstanceAttributeInput) (*ec2.ModifyInstanceAttributeOutput, error) {
+func (s *ec2Service) modifyInstanceAttribute(c apiCall, in *ec2.ModifyInstanceAttributeInput) (*ec2.ModifyInstanceAttributeOutput, error) {
 	row, err := s.liveInstance(c, in.InstanceId)
 	if err != nil {
 		return nil, err
@@ -31,17 +31,17 @@ func (s *ec2Service) modifyInstanceAttribute(c ec2Call, in *ec2.ModifyInstanceAt
 	set := 0
 	for _, change := range []struct {
 		asked bool
-		apply func(ec2Call, *instanceRow, *ec2.ModifyInstanceAttributeInput) error
+		apply func(apiCall, *instanceRow, *ec2.ModifyInstanceAttributeInput) error
 	}{
-		{in.SourceDestCheck != nil, func(_ ec2Call, r *instanceRow, in *ec2.ModifyInstanceAttributeInput) error {
+		{in.SourceDestCheck != nil, func(_ apiCall, r *instanceRow, in *ec2.ModifyInstanceAttributeInput) error {
 			r.SourceDestCheck = deref(in.SourceDestCheck.Value)
 			return nil
 		}},
-		{in.DisableApiTermination != nil, func(_ ec2Call, r *instanceRow, in *ec2.ModifyInstanceAttributeInput) error {
+		{in.DisableApiTermination != nil, func(_ apiCall, r *instanceRow, in *ec2.ModifyInstanceAttributeInput) error {
 			r.KeepAlive = deref(in.DisableApiTermination.Value)
 			return nil
 		}},
-		{in.DisableApiStop != nil, func(_ ec2Call, r *instanceRow, in *ec2.ModifyInstanceAttributeInput) error {
+		{in.DisableApiStop != nil, func(_ apiCall, r *instanceRow, in *ec2.ModifyInstanceAttributeInput) error {
 			r.KeepRunning = deref(in.DisableApiStop.Value)
 			return nil
 		}},
@@ -114,7 +114,7 @@ func needStopped(r *instanceRow, what string) error {
 	return nil
 }
 
-func changeShutdown(_ ec2Call, r *instanceRow, in *ec2.ModifyInstanceAttributeInput) error {
+func changeShutdown(_ apiCall, r *instanceRow, in *ec2.ModifyInstanceAttributeInput) error {
 	to := types.ShutdownBehavior(deref(in.InstanceInitiatedShutdownBehavior.Value))
 	if to != types.ShutdownBehaviorStop && to != types.ShutdownBehaviorTerminate {
 		return refuse("InvalidParameterValue", "Value (%s) for parameter instanceInitiatedShutdownBehavior is invalid.", to)
@@ -123,7 +123,7 @@ func changeShutdown(_ ec2Call, r *instanceRow, in *ec2.ModifyInstanceAttributeIn
 	return nil
 }
 
-func changeType(_ ec2Call, r *instanceRow, in *ec2.ModifyInstanceAttributeInput) error {
+func changeType(_ apiCall, r *instanceRow, in *ec2.ModifyInstanceAttributeInput) error {
 	if err := needStopped(r, "type"); err != nil {
 		return err
 	}
@@ -139,7 +139,7 @@ func changeType(_ ec2Call, r *instanceRow, in *ec2.ModifyInstanceAttributeInput)
 	return nil
 }
 
-func changeUserData(_ ec2Call, r *instanceRow, in *ec2.ModifyInstanceAttributeInput) error {
+func changeUserData(_ apiCall, r *instanceRow, in *ec2.ModifyInstanceAttributeInput) error {
 	if err := needStopped(r, "user data"); err != nil {
 		return err
 	}
@@ -150,14 +150,14 @@ func changeUserData(_ ec2Call, r *instanceRow, in *ec2.ModifyInstanceAttributeIn
 	return nil
 }
 
-func changeEbsOptimized(_ ec2Call, r *instanceRow, in *ec2.ModifyInstanceAttributeInput) error {
+func changeEbsOptimized(_ apiCall, r *instanceRow, in *ec2.ModifyInstanceAttributeInput) error {
 	r.EbsOptimized = deref(in.EbsOptimized.Value)
 	return needStopped(r, "EBS optimisation")
 }
 
 // changeNetworking switches enhanced networking. EC2 does not know how to switch
 // it off for SR-IOV.
-func changeNetworking(_ ec2Call, r *instanceRow, in *ec2.ModifyInstanceAttributeInput) error {
+func changeNetworking(_ apiCall, r *instanceRow, in *ec2.ModifyInstanceAttributeInput) error {
 	if in.SriovNetSupport != nil && deref(in.SriovNetSupport.Value) != "simple" {
 		return refuse("InvalidParameterValue", "Value (%s) for parameter sriovNetSupport is invalid.", deref(in.SriovNetSupport.Value))
 	}
@@ -170,7 +170,7 @@ func changeNetworking(_ ec2Call, r *instanceRow, in *ec2.ModifyInstanceAttribute
 	return nil
 }
 
-func (s *ec2Service) changeGroups(c ec2Call, r *instanceRow, in *ec2.ModifyInstanceAttributeInput) (err error) {
+func (s *ec2Service) changeGroups(c apiCall, r *instanceRow, in *ec2.ModifyInstanceAttributeInput) (err error) {
 	if !r.holdsNetwork() {
 		return refuse("IncorrectInstanceState", "The instance '%s' is terminated.", r.ID)
 	}
@@ -178,7 +178,7 @@ func (s *ec2Service) changeGroups(c ec2Call, r *instanceRow, in *ec2.ModifyInsta
 	return err
 }
 
-func (s *ec2Service) changeDevices(c ec2Call, r *instanceRow, in *ec2.ModifyInstanceAttributeInput) error {
+func (s *ec2Service) changeDevices(c apiCall, r *instanceRow, in *ec2.ModifyInstanceAttributeInput) error {
 	for _, m := range in.BlockDeviceMappings {
 		found := false
 		for _, v := range s.volumesOf(c.w, r.ID) {
@@ -198,7 +198,7 @@ func (s *ec2Service) changeDevices(c ec2Call, r *instanceRow, in *ec2.ModifyInst
 	return nil
 }
 
-func (s *ec2Service) describeInstanceAttribute(c ec2Call, in *ec2.DescribeInstanceAttributeInput) (*ec2.DescribeInstanceAttributeOutput, error) {
+func (s *ec2Service) describeInstanceAttribute(c apiCall, in *ec2.DescribeInstanceAttributeInput) (*ec2.DescribeInstanceAttributeOutput, error) {
 	row, err := s.liveInstance(c, in.InstanceId)
 	if err != nil {
 		return nil, err
@@ -243,7 +243,7 @@ func (s *ec2Service) describeInstanceAttribute(c ec2Call, in *ec2.DescribeInstan
 	return out, nil
 }
 
-func (s *ec2Service) modifyMetadataOptions(c ec2Call, in *ec2.ModifyInstanceMetadataOptionsInput) (*ec2.ModifyInstanceMetadataOptionsOutput, error) {
+func (s *ec2Service) modifyMetadataOptions(c apiCall, in *ec2.ModifyInstanceMetadataOptionsInput) (*ec2.ModifyInstanceMetadataOptionsOutput, error) {
 	row, err := s.liveInstance(c, in.InstanceId)
 	if err != nil {
 		return nil, err
@@ -259,7 +259,7 @@ func (s *ec2Service) modifyMetadataOptions(c ec2Call, in *ec2.ModifyInstanceMeta
 	return &ec2.ModifyInstanceMetadataOptionsOutput{InstanceId: new(row.ID), InstanceMetadataOptions: new(row.Metadata)}, nil
 }
 
-func (s *ec2Service) describeCredits(c ec2Call, in *ec2.DescribeInstanceCreditSpecificationsInput) (*ec2.DescribeInstanceCreditSpecificationsOutput, error) {
+func (s *ec2Service) describeCredits(c apiCall, in *ec2.DescribeInstanceCreditSpecificationsInput) (*ec2.DescribeInstanceCreditSpecificationsOutput, error) {
 	rows, err := s.liveInstances(c, in.InstanceIds)
 	if err != nil {
 		return nil, err

@@ -48,7 +48,7 @@ type plannedVolume struct {
 	root   bool
 }
 
-func (s *ec2Service) runInstances(c ec2Call, in *ec2.RunInstancesInput) (*ec2.RunInstancesOutput, error) {
+func (s *ec2Service) runInstances(c apiCall, in *ec2.RunInstancesInput) (*ec2.RunInstancesOutput, error) {
 	whole, from, err := s.fromTemplate(c, in)
 	if err != nil {
 		return nil, err
@@ -87,9 +87,9 @@ func (s *ec2Service) runInstances(c ec2Call, in *ec2.RunInstancesInput) (*ec2.Ru
 	return out, nil
 }
 
-func (s *ec2Service) launch(c ec2Call, in *ec2.RunInstancesInput) ([]instanceRow, error) {
+func (s *ec2Service) launch(c apiCall, in *ec2.RunInstancesInput) ([]instanceRow, error) {
 	l := &launch{in: in}
-	for _, part := range []func(ec2Call, *launch) error{s.launchBasics, s.launchImage, s.launchNetwork, s.launchOptions, s.launchVolumes} {
+	for _, part := range []func(apiCall, *launch) error{s.launchBasics, s.launchImage, s.launchNetwork, s.launchOptions, s.launchVolumes} {
 		if err := part(c, l); err != nil {
 			return nil, err
 		}
@@ -106,7 +106,7 @@ func (s *ec2Service) launch(c ec2Call, in *ec2.RunInstancesInput) ([]instanceRow
 	return rows, nil
 }
 
-func (s *ec2Service) launchBasics(c ec2Call, l *launch) (err error) {
+func (s *ec2Service) launchBasics(c apiCall, l *launch) (err error) {
 	in := l.in
 	least, most := deref(in.MinCount), deref(in.MaxCount)
 	switch {
@@ -159,7 +159,7 @@ func readUserData(text *string) (string, error) {
 	return base64.StdEncoding.EncodeToString(data), nil
 }
 
-func (s *ec2Service) launchImage(c ec2Call, l *launch) error {
+func (s *ec2Service) launchImage(c apiCall, l *launch) error {
 	if err := require("ImageId", l.in.ImageId); err != nil {
 		return err
 	}
@@ -185,7 +185,7 @@ func (s *ec2Service) launchImage(c ec2Call, l *launch) error {
 	return s.mayRun(image.OS, l.root.PublicKey)
 }
 
-func (s *ec2Service) launchOptions(c ec2Call, l *launch) error {
+func (s *ec2Service) launchOptions(c apiCall, l *launch) error {
 	var err error
 	l.root.Metadata, err = metadataOptions(types.InstanceMetadataOptionsResponse{
 		State: types.InstanceMetadataOptionsStateApplied, HttpEndpoint: types.InstanceMetadataEndpointStateEnabled,
@@ -231,7 +231,7 @@ func metadataOptions(now types.InstanceMetadataOptionsResponse, asked types.Inst
 	return now, nil
 }
 
-func (s *ec2Service) launchOne(c ec2Call, l *launch, index int32) (instanceRow, error) {
+func (s *ec2Service) launchOne(c apiCall, l *launch, index int32) (instanceRow, error) {
 	row := l.root
 	row.ID, row.LaunchIndex = instanceID.make(), index
 	row.Interface, row.Attachment, row.MAC, row.InterfaceText = interfaceID.make(), idKind("eni-attach").make(), newMAC(), l.text

@@ -12,7 +12,7 @@ import (
 
 // launchZone is the zone that a call asks for, by name or by subnet; empty if
 // it leaves that open.
-func (s *ec2Service) launchZone(c ec2Call, in *ec2.RunInstancesInput) (string, error) {
+func (s *ec2Service) launchZone(c apiCall, in *ec2.RunInstancesInput) (string, error) {
 	id := in.SubnetId
 	if len(in.NetworkInterfaces) > 0 && in.NetworkInterfaces[0].SubnetId != nil {
 		id = in.NetworkInterfaces[0].SubnetId
@@ -28,7 +28,7 @@ func (s *ec2Service) launchZone(c ec2Call, in *ec2.RunInstancesInput) (string, e
 	return "", nil
 }
 
-func (s *ec2Service) launchNetwork(c ec2Call, l *launch) error {
+func (s *ec2Service) launchNetwork(c apiCall, l *launch) error {
 	in := l.in
 	groups, names, subnet := in.SecurityGroupIds, in.SecurityGroups, in.SubnetId
 	l.address = in.PrivateIpAddress
@@ -87,7 +87,7 @@ func (l *launch) addresses(nic types.InstanceNetworkInterfaceSpecification) erro
 
 // launchSubnet is the subnet that a call names or, if it names none, the
 // default one of its zone.
-func (s *ec2Service) launchSubnet(c ec2Call, in *ec2.RunInstancesInput, id *string) (types.Subnet, error) {
+func (s *ec2Service) launchSubnet(c apiCall, in *ec2.RunInstancesInput, id *string) (types.Subnet, error) {
 	p := deref(in.Placement)
 	if deref(id) != "" {
 		row, err := need(s.subnets, c.w, subnetID, id)
@@ -117,7 +117,7 @@ func (s *ec2Service) launchSubnet(c ec2Call, in *ec2.RunInstancesInput, id *stri
 	return types.Subnet{}, refuse("VPCIdNotSpecified", "No default VPC for this user. GroupName is only supported for EC2-Classic and default VPC.")
 }
 
-func (s *ec2Service) launchGroups(c ec2Call, vpc string, ids, names []string) ([]string, error) {
+func (s *ec2Service) launchGroups(c apiCall, vpc string, ids, names []string) ([]string, error) {
 	var groups []string
 	for _, id := range ids {
 		group, err := need(s.groups, c.w, groupID, &id)

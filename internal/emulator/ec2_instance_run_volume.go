@@ -5,7 +5,7 @@ import (
 )
 
 // launchVolumes puts the call's block device mappings over the image's.
-func (s *ec2Service) launchVolumes(c ec2Call, l *launch) error {
+func (s *ec2Service) launchVolumes(c apiCall, l *launch) error {
 	mappings := copied(l.image.Image.BlockDeviceMappings)
 	for _, asked := range l.in.BlockDeviceMappings {
 		if err := require("deviceName", asked.DeviceName); err != nil {

@@ -106,7 +106,7 @@ func (s *ec2Service) forgetInstance(w world, id string) {
 }
 
 // named are the instances that a call names, which it has to.
-func (s *ec2Service) named(c ec2Call, ids []string) ([]instanceRow, error) {
+func (s *ec2Service) named(c apiCall, ids []string) ([]instanceRow, error) {
 	if len(ids) == 0 {
 		return nil, refuse("MissingParameter", "The request must contain the parameter InstanceId")
 	}
@@ -123,7 +123,7 @@ func userReason(action string) (*types.StateReason, string) {
 	}, "User initiated (" + action + ")"
 }
 
-func (s *ec2Service) startInstances(c ec2Call, in *ec2.StartInstancesInput) (*ec2.StartInstancesOutput, error) {
+func (s *ec2Service) startInstances(c apiCall, in *ec2.StartInstancesInput) (*ec2.StartInstancesOutput, error) {
 	rows, err := s.named(c, in.InstanceIds)
 	if err != nil {
 		return nil, err
@@ -144,7 +144,7 @@ func (s *ec2Service) startInstances(c ec2Call, in *ec2.StartInstancesInput) (*ec
 	return out, nil
 }
 
-func (s *ec2Service) stopInstances(c ec2Call, in *ec2.StopInstancesInput) (*ec2.StopInstancesOutput, error) {
+func (s *ec2Service) stopInstances(c apiCall, in *ec2.StopInstancesInput) (*ec2.StopInstancesOutput, error) {
 	rows, err := s.named(c, in.InstanceIds)
 	if err != nil {
 		return nil, err
@@ -169,7 +169,7 @@ func (s *ec2Service) stopInstances(c ec2Call, in *ec2.StopInstancesInput) (*ec2.
 	return out, nil
 }
 
-func (s *ec2Service) rebootInstances(c ec2Call, in *ec2.RebootInstancesInput) (*ec2.RebootInstancesOutput, error) {
+func (s *ec2Service) rebootInstances(c apiCall, in *ec2.RebootInstancesInput) (*ec2.RebootInstancesOutput, error) {
 	rows, err := s.named(c, in.InstanceIds)
 	if err != nil {
 		return nil, err
@@ -186,7 +186,7 @@ func (s *ec2Service) rebootInstances(c ec2Call, in *ec2.RebootInstancesInput) (*
 	return &ec2.RebootInstancesOutput{}, nil
 }
 
-func (s *ec2Service) terminateInstances(c ec2Call, in *ec2.TerminateInstancesInput) (*ec2.TerminateInstancesOutput, error) {
+func (s *ec2Service) terminateInstances(c apiCall, in *ec2.TerminateInstancesInput) (*ec2.TerminateInstancesOutput, error) {
 	rows, err := s.named(c, in.InstanceIds)
 	if err != nil {
 		return nil, err
@@ -207,7 +207,7 @@ func (s *ec2Service) terminateInstances(c ec2Call, in *ec2.TerminateInstancesInp
 	return out, nil
 }
 
-func (s *ec2Service) monitor(c ec2Call, ids []string, monitored bool) ([]types.InstanceMonitoring, error) {
+func (s *ec2Service) monitor(c apiCall, ids []string, monitored bool) ([]types.InstanceMonitoring, error) {
 	rows, err := s.named(c, ids)
 	var list []types.InstanceMonitoring
 	for _, row := range rows {
@@ -218,12 +218,12 @@ func (s *ec2Service) monitor(c ec2Call, ids []string, monitored bool) ([]types.I
 	return list, err
 }
 
-func (s *ec2Service) monitorInstances(c ec2Call, in *ec2.MonitorInstancesInput) (*ec2.MonitorInstancesOutput, error) {
+func (s *ec2Service) monitorInstances(c apiCall, in *ec2.MonitorInstancesInput) (*ec2.MonitorInstancesOutput, error) {
 	list, err := s.monitor(c, in.InstanceIds, true)
 	return &ec2.MonitorInstancesOutput{InstanceMonitorings: list}, err
 }
 
-func (s *ec2Service) unmonitorInstances(c ec2Call, in *ec2.UnmonitorInstancesInput) (*ec2.UnmonitorInstancesOutput, error) {
+func (s *ec2Service) unmonitorInstances(c apiCall, in *ec2.UnmonitorInstancesInput) (*ec2.UnmonitorInstancesOutput, error) {
 	list, err := s.monitor(c, in.InstanceIds, false)
 	return &ec2.UnmonitorInstancesOutput{InstanceMonitorings: list}, err
 }

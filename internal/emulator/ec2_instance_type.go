@@ -117,7 +117,7 @@ func (k kindOfInstance) info() types.InstanceTypeInfo {
 	}
 }
 
-func (s *ec2Service) describeInstanceTypes(c ec2Call, in *ec2.DescribeInstanceTypesInput) (*ec2.DescribeInstanceTypesOutput, error) {
+func (s *ec2Service) describeInstanceTypes(c apiCall, in *ec2.DescribeInstanceTypesInput) (*ec2.DescribeInstanceTypesOutput, error) {
 	var list []types.InstanceTypeInfo
 	if len(in.InstanceTypes) == 0 {
 		for _, kind := range instanceTypes() {
@@ -159,7 +159,7 @@ func (s *ec2Service) describeInstanceTypes(c ec2Call, in *ec2.DescribeInstanceTy
 	return &ec2.DescribeInstanceTypesOutput{InstanceTypes: list, NextToken: next}, err
 }
 
-func (s *ec2Service) describeOfferings(c ec2Call, in *ec2.DescribeInstanceTypeOfferingsInput) (*ec2.DescribeInstanceTypeOfferingsOutput, error) {
+func (s *ec2Service) describeOfferings(c apiCall, in *ec2.DescribeInstanceTypeOfferingsInput) (*ec2.DescribeInstanceTypeOfferingsOutput, error) {
 	places := []string{c.Region}
 	location := in.LocationType
 	switch location {

@@ -45,7 +45,7 @@ func (s *ec2Service) showInterface(w world, row instanceRow) types.InstanceNetwo
 	return nic
 }
 
-func (s *ec2Service) describeNetworkInterfaces(c ec2Call, in *ec2.DescribeNetworkInterfacesInput) (*ec2.DescribeNetworkInterfacesOutput, error) {
+func (s *ec2Service) describeNetworkInterfaces(c apiCall, in *ec2.DescribeNetworkInterfacesInput) (*ec2.DescribeNetworkInterfacesOutput, error) {
 	if err := noPagesOfIDs(in.NetworkInterfaceIds, "networkInterfaceIds", in.MaxResults); err != nil {
 		return nil, err
 	}

@@ -41,7 +41,7 @@ func (s *ec2Service) keyByID(w world, id string) (keyRow, bool) {
 }
 
 // newKeyName refuses a name that a new key pair can't have.
-func (s *ec2Service) newKeyName(c ec2Call, name *string) error {
+func (s *ec2Service) newKeyName(c apiCall, name *string) error {
 	if err := require("KeyName", name); err != nil {
 		return err
 	}
@@ -54,7 +54,7 @@ func (s *ec2Service) newKeyName(c ec2Call, name *string) error {
 	return nil
 }
 
-func (s *ec2Service) createKeyPair(c ec2Call, in *ec2.CreateKeyPairInput) (*ec2.CreateKeyPairOutput, error) {
+func (s *ec2Service) createKeyPair(c apiCall, in *ec2.CreateKeyPairInput) (*ec2.CreateKeyPairOutput, error) {
 	tags, err := readBirthTags(in.TagSpecifications, types.ResourceTypeKeyPair)
 	if err != nil {
 		return nil, err
@@ -141,7 +141,7 @@ func colons(sum []byte) string {
 	return strings.Join(parts, ":")
 }
 
-func (s *ec2Service) putKey(c ec2Call, name string, kind types.KeyType, public, fingerprint string) keyRow {
+func (s *ec2Service) putKey(c apiCall, name string, kind types.KeyType, public, fingerprint string) keyRow {
 	row := keyRow{PublicKey: public, Key: types.KeyPairInfo{
 		KeyName: new(name), KeyPairId: new(keyPairID.make()), KeyType: kind, KeyFingerprint: new(fingerprint), CreateTime: new(c.now),
 	}}
@@ -149,7 +149,7 @@ func (s *ec2Service) putKey(c ec2Call, name string, kind types.KeyType, public, 
 	return row
 }
 
-func (s *ec2Service) importKeyPair(c ec2Call, in *ec2.ImportKeyPairInput) (*ec2.ImportKeyPairOutput, error) {
+func (s *ec2Service) importKeyPair(c apiCall, in *ec2.ImportKeyPairInput) (*ec2.ImportKeyPairOutput, error) {
 	tags, err := readBirthTags(in.TagSpecifications, types.ResourceTypeKeyPair)
 	if err != nil {
 		return nil, err
@@ -186,7 +186,7 @@ func (s *ec2Service) importKeyPair(c ec2Call, in *ec2.ImportKeyPairInput) (*ec2.
 	}, nil
 }
 
-func (s *ec2Service) describeKeyPairs(c ec2Call, in *ec2.DescribeKeyPairsInput) (*ec2.DescribeKeyPairsOutput, error) {
+func (s *ec2Service) describeKeyPairs(c apiCall, in *ec2.DescribeKeyPairsInput) (*ec2.DescribeKeyPairsOutput, error) {
 	rows := s.keys.all(c.w)
 	if len(in.KeyNames)+len(in.KeyPairIds) > 0 {
 		rows = nil
@@ -224,7 +224,7 @@ func (s *ec2Service) describeKeyPairs(c ec2Call, in *ec2.DescribeKeyPairsInput) 
 }
 
 // deleteKeyPair succeeds for a key pair that doesn't exist, as EC2 does.
-func (s *ec2Service) deleteKeyPair(c ec2Call, in *ec2.DeleteKeyPairInput) (*ec2.DeleteKeyPairOutput, error) {
+func (s *ec2Service) deleteKeyPair(c apiCall, in *ec2.DeleteKeyPairInput) (*ec2.DeleteKeyPairOutput, error) {
 	out := &ec2.DeleteKeyPairOutput{Return: new(true)}
 	var row keyRow
 	var ok bool

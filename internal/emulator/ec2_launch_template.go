@@ -99,7 +99,7 @@ func (r templateRow) version(text string) (templateVersion, error) {
 // newest is the latest version that is there; the default one always is.
 func (r templateRow) newest() templateVersion { return r.Versions[len(r.Versions)-1] }
 
-func (s *ec2Service) createLaunchTemplate(c ec2Call, in *ec2.CreateLaunchTemplateInput) (*ec2.CreateLaunchTemplateOutput, error) {
+func (s *ec2Service) createLaunchTemplate(c apiCall, in *ec2.CreateLaunchTemplateInput) (*ec2.CreateLaunchTemplateOutput, error) {
 	made, done, err := s.replayed(c, "CreateLaunchTemplate", in.ClientToken, in)
 	if err != nil {
 		return nil, err
@@ -145,7 +145,7 @@ func (s *ec2Service) checkTemplateData(data *types.RequestLaunchTemplateData) er
 	return err
 }
 
-func (s *ec2Service) createLaunchTemplateVersion(c ec2Call, in *ec2.CreateLaunchTemplateVersionInput) (*ec2.CreateLaunchTemplateVersionOutput, error) {
+func (s *ec2Service) createLaunchTemplateVersion(c apiCall, in *ec2.CreateLaunchTemplateVersionInput) (*ec2.CreateLaunchTemplateVersionOutput, error) {
 	row, err := s.template(c.w, in.LaunchTemplateId, in.LaunchTemplateName)
 	if err != nil {
 		return nil, err
@@ -178,7 +178,7 @@ func (s *ec2Service) createLaunchTemplateVersion(c ec2Call, in *ec2.CreateLaunch
 	return &ec2.CreateLaunchTemplateVersionOutput{LaunchTemplateVersion: new(showVersion(row, v))}, nil
 }
 
-func (s *ec2Service) showTemplate(c ec2Call, row templateRow) types.LaunchTemplate {
+func (s *ec2Service) showTemplate(c apiCall, row templateRow) types.LaunchTemplate {
 	return types.LaunchTemplate{
 		LaunchTemplateId: new(row.ID), LaunchTemplateName: new(row.Name), CreateTime: new(row.Created), CreatedBy: new(row.Creator),
 		DefaultVersionNumber: new(row.Default), LatestVersionNumber: new(row.newest().Number), Tags: s.tagList(c.w, row.ID),
@@ -219,7 +219,7 @@ func overlay(into, from any) {
 	}
 }
 
-func (s *ec2Service) describeLaunchTemplates(c ec2Call, in *ec2.DescribeLaunchTemplatesInput) (*ec2.DescribeLaunchTemplatesOutput, error) {
+func (s *ec2Service) describeLaunchTemplates(c apiCall, in *ec2.DescribeLaunchTemplatesInput) (*ec2.DescribeLaunchTemplatesOutput, error) {
 	rows, err := needAll(s, s.templates, c.w, templateID, in.LaunchTemplateIds)
 	if err != nil {
 		return nil, err
@@ -247,7 +247,7 @@ func (s *ec2Service) describeLaunchTemplates(c ec2Call, in *ec2.DescribeLaunchTe
 	return out, err
 }
 
-func (s *ec2Service) modifyLaunchTemplate(c ec2Call, in *ec2.ModifyLaunchTemplateInput) (*ec2.ModifyLaunchTemplateOutput, error) {
+func (s *ec2Service) modifyLaunchTemplate(c apiCall, in *ec2.ModifyLaunchTemplateInput) (*ec2.ModifyLaunchTemplateOutput, error) {
 	row, err := s.template(c.w, in.LaunchTemplateId, in.LaunchTemplateName)
 	if err != nil {
 		return nil, err
@@ -264,7 +264,7 @@ func (s *ec2Service) modifyLaunchTemplate(c ec2Call, in *ec2.ModifyLaunchTemplat
 	return &ec2.ModifyLaunchTemplateOutput{LaunchTemplate: new(s.showTemplate(c, row))}, nil
 }
 
-func (s *ec2Service) deleteLaunchTemplate(c ec2Call, in *ec2.DeleteLaunchTemplateInput) (*ec2.DeleteLaunchTemplateOutput, error) {
+func (s *ec2Service) deleteLaunchTemplate(c apiCall, in *ec2.DeleteLaunchTemplateInput) (*ec2.DeleteLaunchTemplateOutput, error) {
 	row, err := s.template(c.w, in.LaunchTemplateId, in.LaunchTemplateName)
 	if err != nil {
 		return nil, err

@@ -9,7 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 )
 
-func (s *ec2Service) describeLaunchTemplateVersions(c ec2Call, in *ec2.DescribeLaunchTemplateVersionsInput) (*ec2.DescribeLaunchTemplateVersionsOutput, error) {
+func (s *ec2Service) describeLaunchTemplateVersions(c apiCall, in *ec2.DescribeLaunchTemplateVersionsInput) (*ec2.DescribeLaunchTemplateVersionsOutput, error) {
 	rows := s.templates.all(c.w)
 	if deref(in.LaunchTemplateId) != "" || deref(in.LaunchTemplateName) != "" {
 		row, err := s.template(c.w, in.LaunchTemplateId, in.LaunchTemplateName)
@@ -91,7 +91,7 @@ func (r templateRow) asked(in *ec2.DescribeLaunchTemplateVersionsInput) ([]templ
 	return list, nil
 }
 
-func (s *ec2Service) deleteLaunchTemplateVersions(c ec2Call, in *ec2.DeleteLaunchTemplateVersionsInput) (*ec2.DeleteLaunchTemplateVersionsOutput, error) {
+func (s *ec2Service) deleteLaunchTemplateVersions(c apiCall, in *ec2.DeleteLaunchTemplateVersionsInput) (*ec2.DeleteLaunchTemplateVersionsOutput, error) {
 	row, err := s.template(c.w, in.LaunchTemplateId, in.LaunchTemplateName)
 	if err != nil {
 		return nil, err
@@ -136,7 +136,7 @@ const (
 
 // fromTemplate is a launch with what its launch template says, where the call
 // itself says nothing: parameter by parameter, but tags key by key.
-func (s *ec2Service) fromTemplate(c ec2Call, in *ec2.RunInstancesInput) (*ec2.RunInstancesInput, origin, error) {
+func (s *ec2Service) fromTemplate(c apiCall, in *ec2.RunInstancesInput) (*ec2.RunInstancesInput, origin, error) {
 	asked := in.LaunchTemplate
 	if asked == nil {
 		return in, origin{}, nil

@@ -35,7 +35,7 @@ func (s *ec2Service) addNatGateways() {
 	s.settler("ec2-nat-gateway-forgotten", s.forgetNatGateway)
 }
 
-func (s *ec2Service) createNatGateway(c ec2Call, in *ec2.CreateNatGatewayInput) (*ec2.CreateNatGatewayOutput, error) {
+func (s *ec2Service) createNatGateway(c apiCall, in *ec2.CreateNatGatewayInput) (*ec2.CreateNatGatewayOutput, error) {
 	made, done, err := s.replayed(c, "CreateNatGateway", in.ClientToken, in)
 	if err != nil {
 		return nil, err
@@ -87,7 +87,7 @@ func (s *ec2Service) createNatGateway(c ec2Call, in *ec2.CreateNatGatewayInput) 
 }
 
 // giveNatAddress associates an elastic IP address with a gateway's interface.
-func (s *ec2Service) giveNatAddress(c ec2Call, a *types.NatGatewayAddress, allocation *string) error {
+func (s *ec2Service) giveNatAddress(c apiCall, a *types.NatGatewayAddress, allocation *string) error {
 	address, err := s.addressBy(c, allocation, nil, nil)
 	if err != nil {
 		return err
@@ -166,7 +166,7 @@ func (s *ec2Service) showNatGateway(w world, row natRow) types.NatGateway {
 	return gateway
 }
 
-func (s *ec2Service) describeNatGateways(c ec2Call, in *ec2.DescribeNatGatewaysInput) (*ec2.DescribeNatGatewaysOutput, error) {
+func (s *ec2Service) describeNatGateways(c apiCall, in *ec2.DescribeNatGatewaysInput) (*ec2.DescribeNatGatewaysOutput, error) {
 	if err := noPagesOfIDs(in.NatGatewayIds, "natGatewayIds", in.MaxResults); err != nil {
 		return nil, err
 	}
@@ -191,7 +191,7 @@ func (s *ec2Service) describeNatGateways(c ec2Call, in *ec2.DescribeNatGatewaysI
 	return out, err
 }
 
-func (s *ec2Service) deleteNatGateway(c ec2Call, in *ec2.DeleteNatGatewayInput) (*ec2.DeleteNatGatewayOutput, error) {
+func (s *ec2Service) deleteNatGateway(c apiCall, in *ec2.DeleteNatGatewayInput) (*ec2.DeleteNatGatewayOutput, error) {
 	row, err := need(s.nats, c.w, natID, in.NatGatewayId)
 	if err != nil {
 		return nil, err

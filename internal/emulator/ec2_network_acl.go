@@ -45,7 +45,7 @@ func (s *ec2Service) showNetworkAcl(w world, row aclRow) types.NetworkAcl {
 	return acl
 }
 
-func (s *ec2Service) createNetworkAcl(c ec2Call, in *ec2.CreateNetworkAclInput) (*ec2.CreateNetworkAclOutput, error) {
+func (s *ec2Service) createNetworkAcl(c apiCall, in *ec2.CreateNetworkAclInput) (*ec2.CreateNetworkAclOutput, error) {
 	made, done, err := s.replayed(c, "CreateNetworkAcl", in.ClientToken, in)
 	if err != nil {
 		return nil, err
@@ -80,7 +80,7 @@ func (s *ec2Service) createNetworkAcl(c ec2Call, in *ec2.CreateNetworkAclInput) 
 	return &ec2.CreateNetworkAclOutput{NetworkAcl: new(s.showNetworkAcl(c.w, row)), ClientToken: in.ClientToken}, nil
 }
 
-func (s *ec2Service) deleteNetworkAcl(c ec2Call, in *ec2.DeleteNetworkAclInput) (*ec2.DeleteNetworkAclOutput, error) {
+func (s *ec2Service) deleteNetworkAcl(c apiCall, in *ec2.DeleteNetworkAclInput) (*ec2.DeleteNetworkAclOutput, error) {
 	row, err := need(s.acls, c.w, aclID, in.NetworkAclId)
 	if err != nil {
 		return nil, err
@@ -98,7 +98,7 @@ func (s *ec2Service) deleteNetworkAcl(c ec2Call, in *ec2.DeleteNetworkAclInput) 
 }
 
 // entryAt finds an ACL and the index of its entry of a number, -1 for none.
-func (s *ec2Service) entryAt(c ec2Call, id *string, egress *bool, number *int32) (aclRow, int, error) {
+func (s *ec2Service) entryAt(c apiCall, id *string, egress *bool, number *int32) (aclRow, int, error) {
 	row, err := need(s.acls, c.w, aclID, id)
 	if err == nil && (deref(number) < 1 || deref(number) > 32766) {
 		err = refuse("InvalidParameterValue", "Value (%d) for parameter ruleNumber is invalid. It must be between 1 and 32766", deref(number))
@@ -109,7 +109,7 @@ func (s *ec2Service) entryAt(c ec2Call, id *string, egress *bool, number *int32)
 }
 
 // putEntry keeps an entry in the place of another, or of none.
-func (s *ec2Service) putEntry(c ec2Call, row aclRow, at int, e types.NetworkAclEntry) error {
+func (s *ec2Service) putEntry(c apiCall, row aclRow, at int, e types.NetworkAclEntry) error {
 	block, err := readBlock(e.CidrBlock, "cidrBlock")
 	if err != nil {
 		return err
@@ -132,7 +132,7 @@ func (s *ec2Service) putEntry(c ec2Call, row aclRow, at int, e types.NetworkAclE
 	return nil
 }
 
-func (s *ec2Service) createNetworkAclEntry(c ec2Call, in *ec2.CreateNetworkAclEntryInput) (*ec2.CreateNetworkAclEntryOutput, error) {
+func (s *ec2Service) createNetworkAclEntry(c apiCall, in *ec2.CreateNetworkAclEntryInput) (*ec2.CreateNetworkAclEntryOutput, error) {
 	row, at, err := s.entryAt(c, in.NetworkAclId, in.Egress, in.RuleNumber)
 	if err == nil && at >= 0 {
 		err = refuse("NetworkAclEntryAlreadyExists", "The network acl entry identified by %d already exists.", *in.RuleNumber)
@@ -145,7 +145,7 @@ func (s *ec2Service) createNetworkAclEntry(c ec2Call, in *ec2.CreateNetworkAclEn
 	})
 }
 
-func (s *ec2Service) replaceNetworkAclEntry(c ec2Call, in *ec2.ReplaceNetworkAclEntryInput) (*ec2.ReplaceNetworkAclEntryOutput, error) {
+func (s *ec2Service) replaceNetworkAclEntry(c apiCall, in *ec2.ReplaceNetworkAclEntryInput) (*ec2.ReplaceNetworkAclEntryOutput, error) {
 	row, at, err := s.entryAt(c, in.NetworkAclId, in.Egress, in.RuleNumber)
 	if err == nil && at < 0 {
 		err = refuse("InvalidNetworkAclEntry.NotFound", "The network acl entry identified by %d does not exist", *in.RuleNumber)
@@ -158,7 +158,7 @@ func (s *ec2Service) replaceNetworkAclEntry(c ec2Call, in *ec2.ReplaceNetworkAcl
 	})
 }
 
-func (s *ec2Service) deleteNetworkAclEntry(c ec2Call, in *ec2.DeleteNetworkAclEntryInput) (*ec2.DeleteNetworkAclEntryOutput, error) {
+func (s *ec2Service) deleteNetworkAclEntry(c apiCall, in *ec2.DeleteNetworkAclEntryInput) (*ec2.DeleteNetworkAclEntryOutput, error) {
 	row, at, err := s.entryAt(c, in.NetworkAclId, in.Egress, in.RuleNumber)
 	if err == nil && at < 0 {
 		err = refuse("InvalidNetworkAclEntry.NotFound", "The network acl entry identified by %d does not exist", *in.RuleNumber)
@@ -171,7 +171,7 @@ func (s *ec2Service) deleteNetworkAclEntry(c ec2Call, in *ec2.DeleteNetworkAclEn
 	return &ec2.DeleteNetworkAclEntryOutput{}, nil
 }
 
-func (s *ec2Service) replaceNetworkAclAssociation(c ec2Call, in *ec2.ReplaceNetworkAclAssociationInput) (*ec2.ReplaceNetworkAclAssociationOutput, error) {
+func (s *ec2Service) replaceNetworkAclAssociation(c apiCall, in *ec2.ReplaceNetworkAclAssociationInput) (*ec2.ReplaceNetworkAclAssociationOutput, error) {
 	acl, err := need(s.acls, c.w, aclID, in.NetworkAclId)
 	if err != nil {
 		return nil, err

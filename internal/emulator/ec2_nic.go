@@ -38,7 +38,7 @@ func (s *ec2Service) addInterfaces() {
 	s.settler("ec2-network-interface", s.settleInterface)
 }
 
-func (s *ec2Service) createNetworkInterface(c ec2Call, in *ec2.CreateNetworkInterfaceInput) (*ec2.CreateNetworkInterfaceOutput, error) {
+func (s *ec2Service) createNetworkInterface(c apiCall, in *ec2.CreateNetworkInterfaceInput) (*ec2.CreateNetworkInterfaceOutput, error) {
 	made, done, err := s.replayed(c, "CreateNetworkInterface", in.ClientToken, in)
 	if err != nil {
 		return nil, err
@@ -91,7 +91,7 @@ func (s *ec2Service) createNetworkInterface(c ec2Call, in *ec2.CreateNetworkInte
 
 // modifyNetworkInterface changes one attribute, of an interface that was made
 // by itself or of an instance's own.
-func (s *ec2Service) modifyNetworkInterface(c ec2Call, in *ec2.ModifyNetworkInterfaceAttributeInput) (*ec2.ModifyNetworkInterfaceAttributeOutput, error) {
+func (s *ec2Service) modifyNetworkInterface(c apiCall, in *ec2.ModifyNetworkInterfaceAttributeInput) (*ec2.ModifyNetworkInterfaceAttributeOutput, error) {
 	set := 0
 	for _, given := range []bool{in.Description != nil, in.SourceDestCheck != nil, len(in.Groups) > 0, in.Attachment != nil} {
 		if given {
@@ -127,7 +127,7 @@ func (s *ec2Service) modifyNetworkInterface(c ec2Call, in *ec2.ModifyNetworkInte
 	return &ec2.ModifyNetworkInterfaceAttributeOutput{}, nil
 }
 
-func (s *ec2Service) modifyOwnInterface(c ec2Call, row instanceRow, in *ec2.ModifyNetworkInterfaceAttributeInput) (err error) {
+func (s *ec2Service) modifyOwnInterface(c apiCall, row instanceRow, in *ec2.ModifyNetworkInterfaceAttributeInput) (err error) {
 	switch {
 	case in.Description != nil:
 		row.InterfaceText = deref(in.Description.Value)
@@ -144,7 +144,7 @@ func (s *ec2Service) modifyOwnInterface(c ec2Call, row instanceRow, in *ec2.Modi
 	return nil
 }
 
-func (s *ec2Service) deleteNetworkInterface(c ec2Call, in *ec2.DeleteNetworkInterfaceInput) (*ec2.DeleteNetworkInterfaceOutput, error) {
+func (s *ec2Service) deleteNetworkInterface(c apiCall, in *ec2.DeleteNetworkInterfaceInput) (*ec2.DeleteNetworkInterfaceOutput, error) {
 	if _, ok := s.instanceOfInterface(c.w, *in.NetworkInterfaceId); ok {
 		return nil, interfaceInUse(*in.NetworkInterfaceId)
 	}

@@ -33,7 +33,7 @@ func ofInterface(row nicRow) addressed {
 }
 
 // addressed finds the interface with an ID.
-func (s *ec2Service) addressed(c ec2Call, id *string) (addressed, error) {
+func (s *ec2Service) addressed(c apiCall, id *string) (addressed, error) {
 	if instance, ok := s.instanceOfInterface(c.w, deref(id)); ok {
 		return s.ofInstance(instance), nil
 	}
@@ -57,7 +57,7 @@ func (s *ec2Service) readdress(w world, a addressed) {
 // assign gives an interface more private addresses: those that are named, which
 // move gives leave to take from another one, or a number of free ones. What it
 // has already it keeps.
-func (s *ec2Service) assign(c ec2Call, a addressed, named []string, count int, move bool) (addressed, error) {
+func (s *ec2Service) assign(c apiCall, a addressed, named []string, count int, move bool) (addressed, error) {
 	if len(named) > 0 && count > 0 {
 		return a, refuse("InvalidParameterCombination", "You can't specify both secondary private IP addresses and their number.")
 	}
@@ -89,7 +89,7 @@ func (s *ec2Service) assign(c ec2Call, a addressed, named []string, count int, m
 
 // assignable is an address that an interface can have: a free one, or one that it
 // takes from another interface, with the elastic IP address that is at it.
-func (s *ec2Service) assignable(c ec2Call, subnet types.Subnet, text *string, to addressed, move bool) (netip.Addr, error) {
+func (s *ec2Service) assignable(c apiCall, subnet types.Subnet, text *string, to addressed, move bool) (netip.Addr, error) {
 	if text == nil {
 		return s.freeAddress(c.w, subnet, nil)
 	}
@@ -133,7 +133,7 @@ func (s *ec2Service) secondaryAt(w world, subnet string, addr netip.Addr) (addre
 	return addressed{}, false
 }
 
-func (s *ec2Service) assignPrivateAddresses(c ec2Call, in *ec2.AssignPrivateIpAddressesInput) (*ec2.AssignPrivateIpAddressesOutput, error) {
+func (s *ec2Service) assignPrivateAddresses(c apiCall, in *ec2.AssignPrivateIpAddressesInput) (*ec2.AssignPrivateIpAddressesOutput, error) {
 	a, err := s.addressed(c, in.NetworkInterfaceId)
 	if err != nil {
 		return nil, err
@@ -154,7 +154,7 @@ func (s *ec2Service) assignPrivateAddresses(c ec2Call, in *ec2.AssignPrivateIpAd
 
 // unassignPrivateAddresses takes secondary addresses away; an elastic IP address
 // that is at one is at nothing then.
-func (s *ec2Service) unassignPrivateAddresses(c ec2Call, in *ec2.UnassignPrivateIpAddressesInput) (*ec2.UnassignPrivateIpAddressesOutput, error) {
+func (s *ec2Service) unassignPrivateAddresses(c apiCall, in *ec2.UnassignPrivateIpAddressesInput) (*ec2.UnassignPrivateIpAddressesOutput, error) {
 	a, err := s.addressed(c, in.NetworkInterfaceId)
 	if err != nil {
 		return nil, err

@@ -24,7 +24,7 @@ func (s *ec2Service) nicsOf(w world, instance string) []nicRow {
 // maxDevices is how many interfaces the largest instances take.
 const maxDevices = 16
 
-func (s *ec2Service) attachNetworkInterface(c ec2Call, in *ec2.AttachNetworkInterfaceInput) (*ec2.AttachNetworkInterfaceOutput, error) {
+func (s *ec2Service) attachNetworkInterface(c apiCall, in *ec2.AttachNetworkInterfaceInput) (*ec2.AttachNetworkInterfaceOutput, error) {
 	row, err := need(s.nics, c.w, interfaceID, in.NetworkInterfaceId)
 	if err != nil {
 		return nil, err
@@ -54,7 +54,7 @@ func (s *ec2Service) attachNetworkInterface(c ec2Call, in *ec2.AttachNetworkInte
 	return &ec2.AttachNetworkInterfaceOutput{AttachmentId: &row.Attachment, NetworkCardIndex: new(int32(0))}, nil
 }
 
-func (s *ec2Service) detachNetworkInterface(c ec2Call, in *ec2.DetachNetworkInterfaceInput) (*ec2.DetachNetworkInterfaceOutput, error) {
+func (s *ec2Service) detachNetworkInterface(c apiCall, in *ec2.DetachNetworkInterfaceInput) (*ec2.DetachNetworkInterfaceOutput, error) {
 	for _, instance := range s.instances.all(c.w) {
 		if instance.Attachment == *in.AttachmentId && instance.holdsNetwork() {
 			return nil, refuse("OperationNotPermitted", "The network interface at device index 0 cannot be detached.")

@@ -76,7 +76,7 @@ func (s *ec2Service) peeringSide(w world, vpc vpcRow) *types.VpcPeeringConnectio
 	return side
 }
 
-func (s *ec2Service) createPeering(c ec2Call, in *ec2.CreateVpcPeeringConnectionInput) (*ec2.CreateVpcPeeringConnectionOutput, error) {
+func (s *ec2Service) createPeering(c apiCall, in *ec2.CreateVpcPeeringConnectionInput) (*ec2.CreateVpcPeeringConnectionOutput, error) {
 	tags, err := readBirthTags(in.TagSpecifications, types.ResourceTypeVpcPeeringConnection)
 	if err != nil {
 		return nil, err
@@ -174,7 +174,7 @@ func (s *ec2Service) showPeering(w world, row peeringRow) types.VpcPeeringConnec
 	return p
 }
 
-func (s *ec2Service) describePeerings(c ec2Call, in *ec2.DescribeVpcPeeringConnectionsInput) (*ec2.DescribeVpcPeeringConnectionsOutput, error) {
+func (s *ec2Service) describePeerings(c apiCall, in *ec2.DescribeVpcPeeringConnectionsInput) (*ec2.DescribeVpcPeeringConnectionsOutput, error) {
 	if err := noPagesOfIDs(in.VpcPeeringConnectionIds, "vpcPeeringConnectionIds", in.MaxResults); err != nil {
 		return nil, err
 	}
@@ -217,7 +217,7 @@ func (s *ec2Service) describePeerings(c ec2Call, in *ec2.DescribeVpcPeeringConne
 }
 
 // pending finds a connection that the caller's side may accept or reject.
-func (s *ec2Service) pending(c ec2Call, id *string) (peeringRow, error) {
+func (s *ec2Service) pending(c apiCall, id *string) (peeringRow, error) {
 	row, err := s.peer(c.w, id)
 	switch {
 	case err != nil:
@@ -229,7 +229,7 @@ func (s *ec2Service) pending(c ec2Call, id *string) (peeringRow, error) {
 	return row, err
 }
 
-func (s *ec2Service) acceptPeering(c ec2Call, in *ec2.AcceptVpcPeeringConnectionInput) (*ec2.AcceptVpcPeeringConnectionOutput, error) {
+func (s *ec2Service) acceptPeering(c apiCall, in *ec2.AcceptVpcPeeringConnectionInput) (*ec2.AcceptVpcPeeringConnectionOutput, error) {
 	row, err := s.pending(c, in.VpcPeeringConnectionId)
 	if err != nil {
 		return nil, err
@@ -240,7 +240,7 @@ func (s *ec2Service) acceptPeering(c ec2Call, in *ec2.AcceptVpcPeeringConnection
 	return &ec2.AcceptVpcPeeringConnectionOutput{VpcPeeringConnection: new(s.showPeering(c.w, row))}, nil
 }
 
-func (s *ec2Service) rejectPeering(c ec2Call, in *ec2.RejectVpcPeeringConnectionInput) (*ec2.RejectVpcPeeringConnectionOutput, error) {
+func (s *ec2Service) rejectPeering(c apiCall, in *ec2.RejectVpcPeeringConnectionInput) (*ec2.RejectVpcPeeringConnectionOutput, error) {
 	row, err := s.pending(c, in.VpcPeeringConnectionId)
 	if err != nil {
 		return nil, err
@@ -250,7 +250,7 @@ func (s *ec2Service) rejectPeering(c ec2Call, in *ec2.RejectVpcPeeringConnection
 	return &ec2.RejectVpcPeeringConnectionOutput{Return: new(true)}, nil
 }
 
-func (s *ec2Service) deletePeering(c ec2Call, in *ec2.DeleteVpcPeeringConnectionInput) (*ec2.DeleteVpcPeeringConnectionOutput, error) {
+func (s *ec2Service) deletePeering(c apiCall, in *ec2.DeleteVpcPeeringConnectionInput) (*ec2.DeleteVpcPeeringConnectionOutput, error) {
 	row, err := s.peer(c.w, in.VpcPeeringConnectionId)
 	if err != nil {
 		return nil, err
@@ -267,7 +267,7 @@ func (s *ec2Service) deletePeering(c ec2Call, in *ec2.DeleteVpcPeeringConnection
 	return &ec2.DeleteVpcPeeringConnectionOutput{Return: new(true)}, nil
 }
 
-func (s *ec2Service) modifyPeering(c ec2Call, in *ec2.ModifyVpcPeeringConnectionOptionsInput) (*ec2.ModifyVpcPeeringConnectionOptionsOutput, error) {
+func (s *ec2Service) modifyPeering(c apiCall, in *ec2.ModifyVpcPeeringConnectionOptionsInput) (*ec2.ModifyVpcPeeringConnectionOptionsOutput, error) {
 	row, err := s.peer(c.w, in.VpcPeeringConnectionId)
 	if err != nil {
 		return nil, err

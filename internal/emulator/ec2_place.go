@@ -11,10 +11,10 @@ func (s *ec2Service) addPlaces() {
 	on(s, "DescribeRegions", "AllRegions RegionNames Filters.*", s.describeRegions)
 	on(s, "DescribeAvailabilityZones", "AllAvailabilityZones ZoneNames ZoneIds Filters.*", s.describeZones)
 	on(s, "DescribeAccountAttributes", "AttributeNames", s.describeAccountAttributes)
-	on(s, "GetEbsEncryptionByDefault", "", func(ec2Call, *ec2.GetEbsEncryptionByDefaultInput) (*ec2.GetEbsEncryptionByDefaultOutput, error) {
+	on(s, "GetEbsEncryptionByDefault", "", func(apiCall, *ec2.GetEbsEncryptionByDefaultInput) (*ec2.GetEbsEncryptionByDefaultOutput, error) {
 		return &ec2.GetEbsEncryptionByDefaultOutput{EbsEncryptionByDefault: new(false)}, nil
 	})
-	on(s, "GetEbsDefaultKmsKeyId", "", func(ec2Call, *ec2.GetEbsDefaultKmsKeyIdInput) (*ec2.GetEbsDefaultKmsKeyIdOutput, error) {
+	on(s, "GetEbsDefaultKmsKeyId", "", func(apiCall, *ec2.GetEbsDefaultKmsKeyIdInput) (*ec2.GetEbsDefaultKmsKeyIdOutput, error) {
 		return &ec2.GetEbsDefaultKmsKeyIdOutput{KmsKeyId: new("alias/aws/ebs")}, nil
 	})
 }
@@ -74,7 +74,7 @@ func deref[T any](p *T) T {
 	return *p
 }
 
-func (s *ec2Service) describeRegions(c ec2Call, in *ec2.DescribeRegionsInput) (*ec2.DescribeRegionsOutput, error) {
+func (s *ec2Service) describeRegions(c apiCall, in *ec2.DescribeRegionsInput) (*ec2.DescribeRegionsOutput, error) {
 	var list []types.Region
 	known := map[string]bool{}
 	for _, r := range regions() {
@@ -99,7 +99,7 @@ func (s *ec2Service) describeRegions(c ec2Call, in *ec2.DescribeRegionsInput) (*
 	return &ec2.DescribeRegionsOutput{Regions: list}, err
 }
 
-func (s *ec2Service) describeZones(c ec2Call, in *ec2.DescribeAvailabilityZonesInput) (*ec2.DescribeAvailabilityZonesOutput, error) {
+func (s *ec2Service) describeZones(c apiCall, in *ec2.DescribeAvailabilityZonesInput) (*ec2.DescribeAvailabilityZonesOutput, error) {
 	var list []types.AvailabilityZone
 	names, ids := map[string]bool{}, map[string]bool{}
 	for _, z := range zones(c.Region) {
@@ -136,7 +136,7 @@ func (s *ec2Service) describeZones(c ec2Call, in *ec2.DescribeAvailabilityZonesI
 	return &ec2.DescribeAvailabilityZonesOutput{AvailabilityZones: list}, err
 }
 
-func (s *ec2Service) describeAccountAttributes(c ec2Call, in *ec2.DescribeAccountAttributesInput) (*ec2.DescribeAccountAttributesOutput, error) {
+func (s *ec2Service) describeAccountAttributes(c apiCall, in *ec2.DescribeAccountAttributesInput) (*ec2.DescribeAccountAttributesOutput, error) {
 	defaultVPC := "none"
 	for _, row := range s.vpcs.all(c.w) {
 		if deref(row.Vpc.IsDefault) {

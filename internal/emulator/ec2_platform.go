@@ -42,7 +42,7 @@ func (s *ec2Service) mayRun(os, publicKey string) error {
 // getPasswordData gives what EC2Launch makes at the first boot, encrypted for the
 // key that the instance was launched with: nothing of other systems, and nothing
 // before it has booted.
-func (s *ec2Service) getPasswordData(c ec2Call, in *ec2.GetPasswordDataInput) (*ec2.GetPasswordDataOutput, error) {
+func (s *ec2Service) getPasswordData(c apiCall, in *ec2.GetPasswordDataInput) (*ec2.GetPasswordDataOutput, error) {
 	row, err := s.liveInstance(c, in.InstanceId)
 	if err != nil {
 		return nil, err

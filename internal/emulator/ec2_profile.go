@@ -17,7 +17,7 @@ func (s *ec2Service) addProfiles() {
 
 // profileFor is the instance profile that a call names, if EC2 knows it and it
 // holds a role.
-func (s *ec2Service) profileFor(c ec2Call, asked types.IamInstanceProfileSpecification) (*types.IamInstanceProfile, error) {
+func (s *ec2Service) profileFor(c apiCall, asked types.IamInstanceProfileSpecification) (*types.IamInstanceProfile, error) {
 	arn, name := deref(asked.Arn), deref(asked.Name)
 	switch {
 	case arn == "" && name == "":
@@ -55,11 +55,11 @@ func (s *ec2Service) shownAssociation(row instanceRow) types.IamInstanceProfileA
 }
 
 // profiled are the instances with a profile.
-func (s *ec2Service) profiled(c ec2Call) []instanceRow {
+func (s *ec2Service) profiled(c apiCall) []instanceRow {
 	return keep(s.instances.all(c.w), func(r instanceRow) bool { return r.Profile != nil && r.holdsNetwork() })
 }
 
-func (s *ec2Service) associated(c ec2Call, id *string) (instanceRow, error) {
+func (s *ec2Service) associated(c apiCall, id *string) (instanceRow, error) {
 	if err := profileID.check(deref(id)); err != nil {
 		return instanceRow{}, err
 	}
@@ -71,7 +71,7 @@ func (s *ec2Service) associated(c ec2Call, id *string) (instanceRow, error) {
 	return instanceRow{}, profileID.missing(*id)
 }
 
-func (s *ec2Service) associateProfile(c ec2Call, in *ec2.AssociateIamInstanceProfileInput) (*ec2.AssociateIamInstanceProfileOutput, error) {
+func (s *ec2Service) associateProfile(c apiCall, in *ec2.AssociateIamInstanceProfileInput) (*ec2.AssociateIamInstanceProfileOutput, error) {
 	row, err := s.liveInstance(c, in.InstanceId)
 	if err != nil {
 		return nil, err
@@ -90,7 +90,7 @@ func (s *ec2Service) associateProfile(c ec2Call, in *ec2.AssociateIamInstancePro
 	return &ec2.AssociateIamInstanceProfileOutput{IamInstanceProfileAssociation: new(s.shownAssociation(row))}, nil
 }
 
-func (s *ec2Service) replaceProfile(c ec2Call, in *ec2.ReplaceIamInstanceProfileAssociationInput) (*ec2.ReplaceIamInstanceProfileAssociationOutput, error) {
+func (s *ec2Service) replaceProfile(c apiCall, in *ec2.ReplaceIamInstanceProfileAssociationInput) (*ec2.ReplaceIamInstanceProfileAssociationOutput, error) {
 	row, err := s.associated(c, in.AssociationId)
 	if err != nil {
 		return nil, err
@@ -102,7 +102,7 @@ func (s *ec2Service) replaceProfile(c ec2Call, in *ec2.ReplaceIamInstanceProfile
 	return &ec2.ReplaceIamInstanceProfileAssociationOutput{IamInstanceProfileAssociation: new(s.shownAssociation(row))}, nil
 }
 
-func (s *ec2Service) disassociateProfile(c ec2Call, in *ec2.DisassociateIamInstanceProfileInput) (*ec2.DisassociateIamInstanceProfileOutput, error) {
+func (s *ec2Service) disassociateProfile(c apiCall, in *ec2.DisassociateIamInstanceProfileInput) (*ec2.DisassociateIamInstanceProfileOutput, error) {
 	row, err := s.associated(c, in.AssociationId)
 	if err != nil {
 		return nil, err
@@ -114,7 +114,7 @@ func (s *ec2Service) disassociateProfile(c ec2Call, in *ec2.DisassociateIamInsta
 	return &ec2.DisassociateIamInstanceProfileOutput{IamInstanceProfileAssociation: &shown}, nil
 }
 
-func (s *ec2Service) describeProfiles(c ec2Call, in *ec2.DescribeIamInstanceProfileAssociationsInput) (*ec2.DescribeIamInstanceProfileAssociationsOutput, error) {
+func (s *ec2Service) describeProfiles(c apiCall, in *ec2.DescribeIamInstanceProfileAssociationsInput) (*ec2.DescribeIamInstanceProfileAssociationsOutput, error) {
 	if err := noPagesOfIDs(in.AssociationIds, "associationIds", in.MaxResults); err != nil {
 		return nil, err
 	}

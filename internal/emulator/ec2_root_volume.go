@@ -35,7 +35,7 @@ func (s *ec2Service) addRootVolumes() {
 	s.settler("ec2-root-task", s.settleRootTask)
 }
 
-func (s *ec2Service) createRootTask(c ec2Call, in *ec2.CreateReplaceRootVolumeTaskInput) (*ec2.CreateReplaceRootVolumeTaskOutput, error) {
+func (s *ec2Service) createRootTask(c apiCall, in *ec2.CreateReplaceRootVolumeTaskInput) (*ec2.CreateReplaceRootVolumeTaskOutput, error) {
 	made, done, err := s.replayed(c, "CreateReplaceRootVolumeTask", in.ClientToken, in)
 	if err != nil {
 		return nil, err
@@ -63,7 +63,7 @@ func (s *ec2Service) createRootTask(c ec2Call, in *ec2.CreateReplaceRootVolumeTa
 
 // planRootTask makes the row of a task. The new root is like the old one, but
 // for what it starts with.
-func (s *ec2Service) planRootTask(c ec2Call, in *ec2.CreateReplaceRootVolumeTaskInput) (rootTaskRow, error) {
+func (s *ec2Service) planRootTask(c apiCall, in *ec2.CreateReplaceRootVolumeTaskInput) (rootTaskRow, error) {
 	instance, err := s.liveInstance(c, in.InstanceId)
 	if err != nil {
 		return rootTaskRow{}, err
@@ -104,7 +104,7 @@ func (s *ec2Service) planRootTask(c ec2Call, in *ec2.CreateReplaceRootVolumeTask
 
 // newRoot is the snapshot that a new root starts from: that of an AMI, one of the
 // old root, or the one that the old root started from itself.
-func (s *ec2Service) newRoot(c ec2Call, in *ec2.CreateReplaceRootVolumeTaskInput, instance instanceRow, old volumeRow, row *rootTaskRow) (snapshotRow, error) {
+func (s *ec2Service) newRoot(c apiCall, in *ec2.CreateReplaceRootVolumeTaskInput, instance instanceRow, old volumeRow, row *rootTaskRow) (snapshotRow, error) {
 	if in.SnapshotId != nil {
 		from, err := s.visibleSnapshot(c, *in.SnapshotId)
 		if err == nil && deref(from.Snapshot.VolumeId) != old.id() {
@@ -257,7 +257,7 @@ func (s *ec2Service) showRootTask(w world, row rootTaskRow) types.ReplaceRootVol
 	return task
 }
 
-func (s *ec2Service) describeRootTasks(c ec2Call, in *ec2.DescribeReplaceRootVolumeTasksInput) (*ec2.DescribeReplaceRootVolumeTasksOutput, error) {
+func (s *ec2Service) describeRootTasks(c apiCall, in *ec2.DescribeReplaceRootVolumeTasksInput) (*ec2.DescribeReplaceRootVolumeTasksOutput, error) {
 	rows, err := needAll(s, s.rootTasks, c.w, rootTaskID, in.ReplaceRootVolumeTaskIds)
 	if err != nil {
 		return nil, err

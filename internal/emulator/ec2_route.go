@@ -42,7 +42,7 @@ func associated() *types.RouteTableAssociationState {
 	return &types.RouteTableAssociationState{State: types.RouteTableAssociationStateCodeAssociated}
 }
 
-func (s *ec2Service) createRouteTable(c ec2Call, in *ec2.CreateRouteTableInput) (*ec2.CreateRouteTableOutput, error) {
+func (s *ec2Service) createRouteTable(c apiCall, in *ec2.CreateRouteTableInput) (*ec2.CreateRouteTableOutput, error) {
 	made, done, err := s.replayed(c, "CreateRouteTable", in.ClientToken, in)
 	if err != nil {
 		return nil, err
@@ -75,7 +75,7 @@ func (s *ec2Service) createRouteTable(c ec2Call, in *ec2.CreateRouteTableInput) 
 	return &ec2.CreateRouteTableOutput{RouteTable: new(s.showRouteTable(c, row)), ClientToken: in.ClientToken}, nil
 }
 
-func (s *ec2Service) showRouteTable(c ec2Call, row routeTableRow) types.RouteTable {
+func (s *ec2Service) showRouteTable(c apiCall, row routeTableRow) types.RouteTable {
 	table := row.Table
 	table.Routes = copied(table.Routes)
 	for i, route := range table.Routes {
@@ -116,7 +116,7 @@ func (s *ec2Service) leadsNowhere(w world, route types.Route) bool {
 	return false
 }
 
-func (s *ec2Service) describeRouteTables(c ec2Call, in *ec2.DescribeRouteTablesInput) (*ec2.DescribeRouteTablesOutput, error) {
+func (s *ec2Service) describeRouteTables(c apiCall, in *ec2.DescribeRouteTablesInput) (*ec2.DescribeRouteTablesOutput, error) {
 	if err := noPagesOfIDs(in.RouteTableIds, "routeTableIds", in.MaxResults); err != nil {
 		return nil, err
 	}
@@ -172,7 +172,7 @@ func routeTableFilters() filters[types.RouteTable] {
 	}
 }
 
-func (s *ec2Service) deleteRouteTable(c ec2Call, in *ec2.DeleteRouteTableInput) (*ec2.DeleteRouteTableOutput, error) {
+func (s *ec2Service) deleteRouteTable(c apiCall, in *ec2.DeleteRouteTableInput) (*ec2.DeleteRouteTableOutput, error) {
 	row, err := need(s.routeTables, c.w, routeTableID, in.RouteTableId)
 	if err != nil {
 		return nil, err
@@ -188,7 +188,7 @@ func (s *ec2Service) deleteRouteTable(c ec2Call, in *ec2.DeleteRouteTableInput) 
 
 // routeTarget reads where a route is to lead: one of the IDs of wanted. The
 // rules of EC2: exactly one target, and within reach of the table's VPC.
-func (s *ec2Service) routeTarget(c ec2Call, vpc string, wanted types.Route) (types.Route, error) {
+func (s *ec2Service) routeTarget(c apiCall, vpc string, wanted types.Route) (types.Route, error) {
 	route := types.Route{Origin: types.RouteOriginCreateRoute, State: types.RouteStateActive}
 	set := 0
 	for _, id := range []*string{wanted.GatewayId, wanted.InstanceId, wanted.NetworkInterfaceId, wanted.NatGatewayId, wanted.VpcPeeringConnectionId} {
@@ -234,7 +234,7 @@ func (s *ec2Service) routeTarget(c ec2Call, vpc string, wanted types.Route) (typ
 }
 
 // interfaceTarget reads a route to an instance or a network interface.
-func (s *ec2Service) interfaceTarget(c ec2Call, vpc string, wanted, route types.Route) (types.Route, error) {
+func (s *ec2Service) interfaceTarget(c apiCall, vpc string, wanted, route types.Route) (types.Route, error) {
 	row, ok := s.instanceOfInterface(c.w, deref(wanted.NetworkInterfaceId))
 	if deref(wanted.InstanceId) != "" {
 		var err error
@@ -257,7 +257,7 @@ func (s *ec2Service) interfaceTarget(c ec2Call, vpc string, wanted, route types.
 	return route, nil
 }
 
-func (s *ec2Service) createRoute(c ec2Call, in *ec2.CreateRouteInput) (*ec2.CreateRouteOutput, error) {
+func (s *ec2Service) createRoute(c apiCall, in *ec2.CreateRouteInput) (*ec2.CreateRouteOutput, error) {
 	row, err := need(s.routeTables, c.w, routeTableID, in.RouteTableId)
 	if err != nil {
 		return nil, err
@@ -317,7 +317,7 @@ func ownRoute(row routeTableRow, destination *string) (int, error) {
 	return i, nil
 }
 
-func (s *ec2Service) replaceRoute(c ec2Call, in *ec2.ReplaceRouteInput) (*ec2.ReplaceRouteOutput, error) {
+func (s *ec2Service) replaceRoute(c apiCall, in *ec2.ReplaceRouteInput) (*ec2.ReplaceRouteOutput, error) {
 	row, err := need(s.routeTables, c.w, routeTableID, in.RouteTableId)
 	if err != nil {
 		return nil, err
@@ -340,7 +340,7 @@ func (s *ec2Service) replaceRoute(c ec2Call, in *ec2.ReplaceRouteInput) (*ec2.Re
 	return &ec2.ReplaceRouteOutput{}, nil
 }
 
-func (s *ec2Service) deleteRoute(c ec2Call, in *ec2.DeleteRouteInput) (*ec2.DeleteRouteOutput, error) {
+func (s *ec2Service) deleteRoute(c apiCall, in *ec2.DeleteRouteInput) (*ec2.DeleteRouteOutput, error) {
 	row, err := need(s.routeTables, c.w, routeTableID, in.RouteTableId)
 	if err != nil {
 		return nil, err
@@ -365,7 +365,7 @@ func (s *ec2Service) dropRoutes(w world, match func(routeTableRow, types.Route) 
 	}
 }
 
-func (s *ec2Service) associateRouteTable(c ec2Call, in *ec2.AssociateRouteTableInput) (*ec2.AssociateRouteTableOutput, error) {
+func (s *ec2Service) associateRouteTable(c apiCall, in *ec2.AssociateRouteTableInput) (*ec2.AssociateRouteTableOutput, error) {
 	row, err := need(s.routeTables, c.w, routeTableID, in.RouteTableId)
 	if err != nil {
 		return nil, err
@@ -413,7 +413,7 @@ func (s *ec2Service) association(w world, id *string) (routeTableRow, types.Rout
 	return routeTableRow{}, types.RouteTableAssociation{}, refuse("InvalidAssociationID.NotFound", "The association ID '%s' does not exist", *id)
 }
 
-func (s *ec2Service) disassociateRouteTable(c ec2Call, in *ec2.DisassociateRouteTableInput) (*ec2.DisassociateRouteTableOutput, error) {
+func (s *ec2Service) disassociateRouteTable(c apiCall, in *ec2.DisassociateRouteTableInput) (*ec2.DisassociateRouteTableOutput, error) {
 	row, a, err := s.association(c.w, in.AssociationId)
 	if err != nil {
 		return nil, err
@@ -425,7 +425,7 @@ func (s *ec2Service) disassociateRouteTable(c ec2Call, in *ec2.DisassociateRoute
 	return &ec2.DisassociateRouteTableOutput{}, nil
 }
 
-func (s *ec2Service) replaceRouteTableAssociation(c ec2Call, in *ec2.ReplaceRouteTableAssociationInput) (*ec2.ReplaceRouteTableAssociationOutput, error) {
+func (s *ec2Service) replaceRouteTableAssociation(c apiCall, in *ec2.ReplaceRouteTableAssociationInput) (*ec2.ReplaceRouteTableAssociationOutput, error) {
 	from, a, err := s.association(c.w, in.AssociationId)
 	if err != nil {
 		return nil, err

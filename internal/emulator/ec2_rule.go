@@ -31,7 +31,7 @@ func (s *ec2Service) addSecurityGroupRules() {
 }
 
 // anywhere is the rule that every group has from the start: all out.
-func anywhere(c ec2Call, group, id string) types.SecurityGroupRule {
+func anywhere(c apiCall, group, id string) types.SecurityGroupRule {
 	return types.SecurityGroupRule{
 		SecurityGroupRuleId: new(id), GroupId: new(group), GroupOwnerId: new(c.Account), IsEgress: new(true),
 		IpProtocol: new("-1"), FromPort: new(int32(-1)), ToPort: new(int32(-1)), CidrIpv4: new("0.0.0.0/0"),
@@ -106,7 +106,7 @@ func permissions(rules []types.SecurityGroupRule, egress bool) []types.IpPermiss
 	return list
 }
 
-func (s *ec2Service) authorizeIngress(c ec2Call, in *ec2.AuthorizeSecurityGroupIngressInput) (*ec2.AuthorizeSecurityGroupIngressOutput, error) {
+func (s *ec2Service) authorizeIngress(c apiCall, in *ec2.AuthorizeSecurityGroupIngressInput) (*ec2.AuthorizeSecurityGroupIngressOutput, error) {
 	list, err := plainPermission(in.IpPermissions, in.IpProtocol, in.FromPort, in.ToPort, in.CidrIp, in.SourceSecurityGroupName)
 	if err != nil {
 		return nil, err
@@ -119,7 +119,7 @@ func (s *ec2Service) authorizeIngress(c ec2Call, in *ec2.AuthorizeSecurityGroupI
 	return &ec2.AuthorizeSecurityGroupIngressOutput{Return: new(true), SecurityGroupRules: rules}, err
 }
 
-func (s *ec2Service) authorizeEgress(c ec2Call, in *ec2.AuthorizeSecurityGroupEgressInput) (*ec2.AuthorizeSecurityGroupEgressOutput, error) {
+func (s *ec2Service) authorizeEgress(c apiCall, in *ec2.AuthorizeSecurityGroupEgressInput) (*ec2.AuthorizeSecurityGroupEgressOutput, error) {
 	list, err := plainPermission(in.IpPermissions, in.IpProtocol, in.FromPort, in.ToPort, in.CidrIp, nil)
 	if err != nil {
 		return nil, err
@@ -134,7 +134,7 @@ func (s *ec2Service) authorizeEgress(c ec2Call, in *ec2.AuthorizeSecurityGroupEg
 
 const maxRules = 60 // a direction, EC2's quota for a new account
 
-func (s *ec2Service) authorize(c ec2Call, group groupRow, egress bool, list []types.IpPermission, specs []types.TagSpecification) ([]types.SecurityGroupRule, error) {
+func (s *ec2Service) authorize(c apiCall, group groupRow, egress bool, list []types.IpPermission, specs []types.TagSpecification) ([]types.SecurityGroupRule, error) {
 	tags, err := readBirthTags(specs, types.ResourceTypeSecurityGroupRule)
 	if err != nil {
 		return nil, err
@@ -165,14 +165,14 @@ func (s *ec2Service) authorize(c ec2Call, group groupRow, egress bool, list []ty
 	return rules, nil
 }
 
-func (s *ec2Service) showRule(c ec2Call, r types.SecurityGroupRule) types.SecurityGroupRule {
+func (s *ec2Service) showRule(c apiCall, r types.SecurityGroupRule) types.SecurityGroupRule {
 	id := *r.SecurityGroupRuleId
 	r.Tags = s.tagList(c.w, id)
 	r.SecurityGroupRuleArn = new(fmt.Sprintf("arn:aws:ec2:%s:%s:security-group-rule/%s", c.Region, c.Account, id))
 	return r
 }
 
-func (s *ec2Service) revokeIngress(c ec2Call, in *ec2.RevokeSecurityGroupIngressInput) (*ec2.RevokeSecurityGroupIngressOutput, error) {
+func (s *ec2Service) revokeIngress(c apiCall, in *ec2.RevokeSecurityGroupIngressInput) (*ec2.RevokeSecurityGroupIngressOutput, error) {
 	group, err := s.groupByEither(c, in.GroupId, in.GroupName)
 	if err != nil {
 		return nil, err
@@ -187,7 +187,7 @@ func (s *ec2Service) revokeIngress(c ec2Call, in *ec2.RevokeSecurityGroupIngress
 	return &ec2.RevokeSecurityGroupIngressOutput{Return: new(true), RevokedSecurityGroupRules: revoked}, err
 }
 
-func (s *ec2Service) revokeEgress(c ec2Call, in *ec2.RevokeSecurityGroupEgressInput) (*ec2.RevokeSecurityGroupEgressOutput, error) {
+func (s *ec2Service) revokeEgress(c apiCall, in *ec2.RevokeSecurityGroupEgressInput) (*ec2.RevokeSecurityGroupEgressOutput, error) {
 	group, err := s.groupByEither(c, in.GroupId, nil)
 	if err != nil {
 		return nil, err
@@ -202,7 +202,7 @@ func (s *ec2Service) revokeEgress(c ec2Call, in *ec2.RevokeSecurityGroupEgressIn
 	return &ec2.RevokeSecurityGroupEgressOutput{Return: new(true), RevokedSecurityGroupRules: revoked}, err
 }
 
-func (s *ec2Service) revoke(c ec2Call, group groupRow, egress bool, list []types.IpPermission, ids []string) ([]types.RevokedSecurityGroupRule, error) {
+func (s *ec2Service) revoke(c apiCall, group groupRow, egress bool, list []types.IpPermission, ids []string) ([]types.RevokedSecurityGroupRule, error) {
 	if len(list) > 0 && len(ids) > 0 {
 		return nil, refuse("InvalidParameterCombination", "The parameters ipPermissions and securityGroupRuleIds may not be used together")
 	}
@@ -228,7 +228,7 @@ func (s *ec2Service) revoke(c ec2Call, group groupRow, egress bool, list []types
 }
 
 // findRules finds a group's rules by IDs or by permissions; all must exist.
-func (s *ec2Service) findRules(c ec2Call, group groupRow, egress bool, list []types.IpPermission, ids []string) ([]types.SecurityGroupRule, error) {
+func (s *ec2Service) findRules(c apiCall, group groupRow, egress bool, list []types.IpPermission, ids []string) ([]types.SecurityGroupRule, error) {
 	var found []types.SecurityGroupRule
 	for _, id := range ids {
 		row, err := need(s.rules, c.w, ruleID, &id)
@@ -255,7 +255,7 @@ func (s *ec2Service) findRules(c ec2Call, group groupRow, egress bool, list []ty
 	return found, nil
 }
 
-func (s *ec2Service) describeRules(c ec2Call, in *ec2.DescribeSecurityGroupRulesInput) (*ec2.DescribeSecurityGroupRulesOutput, error) {
+func (s *ec2Service) describeRules(c apiCall, in *ec2.DescribeSecurityGroupRulesInput) (*ec2.DescribeSecurityGroupRulesOutput, error) {
 	if err := noPagesOfIDs(in.SecurityGroupRuleIds, "securityGroupRuleIds", in.MaxResults); err != nil {
 		return nil, err
 	}
@@ -279,7 +279,7 @@ func (s *ec2Service) describeRules(c ec2Call, in *ec2.DescribeSecurityGroupRules
 	return out, err
 }
 
-func (s *ec2Service) modifyRules(c ec2Call, in *ec2.ModifySecurityGroupRulesInput) (*ec2.ModifySecurityGroupRulesOutput, error) {
+func (s *ec2Service) modifyRules(c apiCall, in *ec2.ModifySecurityGroupRulesInput) (*ec2.ModifySecurityGroupRulesOutput, error) {
 	group, err := need(s.groups, c.w, groupID, in.GroupId)
 	if err != nil {
 		return nil, err
@@ -324,18 +324,18 @@ func (s *ec2Service) modifyRules(c ec2Call, in *ec2.ModifySecurityGroupRulesInpu
 	return &ec2.ModifySecurityGroupRulesOutput{Return: new(true)}, nil
 }
 
-func (s *ec2Service) describeIngressAnew(c ec2Call, in *ec2.UpdateSecurityGroupRuleDescriptionsIngressInput) (*ec2.UpdateSecurityGroupRuleDescriptionsIngressOutput, error) {
+func (s *ec2Service) describeIngressAnew(c apiCall, in *ec2.UpdateSecurityGroupRuleDescriptionsIngressInput) (*ec2.UpdateSecurityGroupRuleDescriptionsIngressOutput, error) {
 	err := s.describeAnew(c, in.GroupId, in.GroupName, false, in.IpPermissions, in.SecurityGroupRuleDescriptions)
 	return &ec2.UpdateSecurityGroupRuleDescriptionsIngressOutput{Return: new(true)}, err
 }
 
-func (s *ec2Service) describeEgressAnew(c ec2Call, in *ec2.UpdateSecurityGroupRuleDescriptionsEgressInput) (*ec2.UpdateSecurityGroupRuleDescriptionsEgressOutput, error) {
+func (s *ec2Service) describeEgressAnew(c apiCall, in *ec2.UpdateSecurityGroupRuleDescriptionsEgressInput) (*ec2.UpdateSecurityGroupRuleDescriptionsEgressOutput, error) {
 	err := s.describeAnew(c, in.GroupId, in.GroupName, true, in.IpPermissions, in.SecurityGroupRuleDescriptions)
 	return &ec2.UpdateSecurityGroupRuleDescriptionsEgressOutput{Return: new(true)}, err
 }
 
 // describeAnew changes the descriptions of rules.
-func (s *ec2Service) describeAnew(c ec2Call, id, name *string, egress bool, list []types.IpPermission, byID []types.SecurityGroupRuleDescription) error {
+func (s *ec2Service) describeAnew(c apiCall, id, name *string, egress bool, list []types.IpPermission, byID []types.SecurityGroupRuleDescription) error {
 	group, err := s.groupByEither(c, id, name)
 	if err != nil {
 		return err

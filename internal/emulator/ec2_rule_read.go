@@ -41,7 +41,7 @@ func ports(protocol *string, from, to *int32) (string, int32, int32, error) {
 }
 
 // readRules reads permissions into rules, one for each source or destination.
-func (s *ec2Service) readRules(c ec2Call, group groupRow, egress bool, list []types.IpPermission) ([]types.SecurityGroupRule, error) {
+func (s *ec2Service) readRules(c apiCall, group groupRow, egress bool, list []types.IpPermission) ([]types.SecurityGroupRule, error) {
 	var rules []types.SecurityGroupRule
 	for _, p := range list {
 		protocol, from, to, err := ports(p.IpProtocol, p.FromPort, p.ToPort)
@@ -104,7 +104,7 @@ func ruleBlock(text *string, four bool) (*string, error) {
 	return new(block.Masked().String()), nil
 }
 
-func (s *ec2Service) readGroupPair(c ec2Call, group groupRow, pair types.UserIdGroupPair) (*types.ReferencedSecurityGroup, error) {
+func (s *ec2Service) readGroupPair(c apiCall, group groupRow, pair types.UserIdGroupPair) (*types.ReferencedSecurityGroup, error) {
 	if owner := deref(pair.UserId); owner != "" && owner != c.Account {
 		return nil, refuse("InvalidGroup.NotFound", "You have specified two resources that belong to different networks.")
 	}

@@ -51,7 +51,7 @@ func (s *ec2Service) addSnapshots() {
 }
 
 // visibleSnapshot is a snapshot that the caller may use, or EC2's error.
-func (s *ec2Service) visibleSnapshot(c ec2Call, id string) (snapshotRow, error) {
+func (s *ec2Service) visibleSnapshot(c apiCall, id string) (snapshotRow, error) {
 	if err := snapshotID.check(id); err != nil {
 		return snapshotRow{}, err
 	}
@@ -76,7 +76,7 @@ func sourceSnapshot(region, id string) (snapshotRow, bool) {
 
 // imageSnapshot is a snapshot that belongs to an image: who may launch the image
 // may do so without a permission for its snapshots.
-func (s *ec2Service) imageSnapshot(c ec2Call, image imageRow, id string) (snapshotRow, bool) {
+func (s *ec2Service) imageSnapshot(c apiCall, image imageRow, id string) (snapshotRow, bool) {
 	for _, own := range image.snapshots() {
 		if own != id {
 			continue
@@ -89,7 +89,7 @@ func (s *ec2Service) imageSnapshot(c ec2Call, image imageRow, id string) (snapsh
 	return snapshotRow{}, false
 }
 
-func (s *ec2Service) ownSnapshot(c ec2Call, id *string) (snapshotRow, error) {
+func (s *ec2Service) ownSnapshot(c apiCall, id *string) (snapshotRow, error) {
 	if err := require("snapshotId", id); err != nil {
 		return snapshotRow{}, err
 	}
@@ -101,7 +101,7 @@ func (s *ec2Service) ownSnapshot(c ec2Call, id *string) (snapshotRow, error) {
 }
 
 // planSnapshot makes the row of a snapshot of a volume as it is now.
-func (s *ec2Service) planSnapshot(c ec2Call, v volumeRow, text string) snapshotRow {
+func (s *ec2Service) planSnapshot(c apiCall, v volumeRow, text string) snapshotRow {
 	id := snapshotID.make()
 	row := snapshotRow{
 		World: c.w, Layers: []string{id}, Due: c.now.Add(s.later()), Filled: !s.hosts.on(), Root: v.Root, Instance: v.on(),
@@ -122,7 +122,7 @@ func (s *ec2Service) planSnapshot(c ec2Call, v volumeRow, text string) snapshotR
 }
 
 // planSnapshotCopy makes the row of a copy: it shares the files.
-func (s *ec2Service) planSnapshotCopy(c ec2Call, from snapshotRow, text string, encrypted *bool, key *string) snapshotRow {
+func (s *ec2Service) planSnapshotCopy(c apiCall, from snapshotRow, text string, encrypted *bool, key *string) snapshotRow {
 	row := snapshotRow{
 		World: c.w, Layers: from.Layers, Due: c.now.Add(s.later()), Filled: true, Root: from.Root, OS: from.OS, User: from.User,
 		Snapshot: types.Snapshot{
@@ -154,7 +154,7 @@ func keyRegion(r snapshotRow, w world) string {
 }
 
 // addSnapshot keeps a new snapshot, tags it and has its files copied.
-func (s *ec2Service) addSnapshot(c ec2Call, row snapshotRow, tags birthTags) error {
+func (s *ec2Service) addSnapshot(c apiCall, row snapshotRow, tags birthTags) error {
 	s.snapshots.put(c.shared(), row.id(), row)
 	switch {
 	case row.Filled:
@@ -187,7 +187,7 @@ func (s *ec2Service) settleSnapshot(w world, id string) {
 
 // showSnapshot is a snapshot as an account sees it. Its progress follows the
 // clock and stays below the end until the files are complete.
-func (s *ec2Service) showSnapshot(c ec2Call, row snapshotRow) types.Snapshot {
+func (s *ec2Service) showSnapshot(c apiCall, row snapshotRow) types.Snapshot {
 	snapshot := row.Snapshot
 	snapshot.Tags = s.tagList(c.w, row.id())
 	if snapshot.State == types.SnapshotStatePending {
@@ -200,7 +200,7 @@ func (s *ec2Service) showSnapshot(c ec2Call, row snapshotRow) types.Snapshot {
 	return snapshot
 }
 
-func (s *ec2Service) createSnapshot(c ec2Call, in *ec2.CreateSnapshotInput) (*ec2.CreateSnapshotOutput, error) {
+func (s *ec2Service) createSnapshot(c apiCall, in *ec2.CreateSnapshotInput) (*ec2.CreateSnapshotOutput, error) {
 	tags, err := readBirthTags(in.TagSpecifications, types.ResourceTypeSnapshot)
 	if err != nil {
 		return nil, err
@@ -223,7 +223,7 @@ func (s *ec2Service) createSnapshot(c ec2Call, in *ec2.CreateSnapshotInput) (*ec
 	}, nil
 }
 
-func (s *ec2Service) createSnapshots(c ec2Call, in *ec2.CreateSnapshotsInput) (*ec2.CreateSnapshotsOutput, error) {
+func (s *ec2Service) createSnapshots(c apiCall, in *ec2.CreateSnapshotsInput) (*ec2.CreateSnapshotsOutput, error) {
 	tags, err := readBirthTags(in.TagSpecifications, types.ResourceTypeSnapshot)
 	if err != nil {
 		return nil, err
@@ -260,7 +260,7 @@ func (s *ec2Service) createSnapshots(c ec2Call, in *ec2.CreateSnapshotsInput) (*
 	return out, nil
 }
 
-func (s *ec2Service) copySnapshot(c ec2Call, in *ec2.CopySnapshotInput) (*ec2.CopySnapshotOutput, error) {
+func (s *ec2Service) copySnapshot(c apiCall, in *ec2.CopySnapshotInput) (*ec2.CopySnapshotOutput, error) {
 	tags, err := readBirthTags(in.TagSpecifications, types.ResourceTypeSnapshot)
 	if err != nil {
 		return nil, err
@@ -285,7 +285,7 @@ func (s *ec2Service) copySnapshot(c ec2Call, in *ec2.CopySnapshotInput) (*ec2.Co
 	return &ec2.CopySnapshotOutput{SnapshotId: row.Snapshot.SnapshotId, Tags: s.tagList(c.w, row.id())}, nil
 }
 
-func (s *ec2Service) describeSnapshots(c ec2Call, in *ec2.DescribeSnapshotsInput) (*ec2.DescribeSnapshotsOutput, error) {
+func (s *ec2Service) describeSnapshots(c apiCall, in *ec2.DescribeSnapshotsInput) (*ec2.DescribeSnapshotsOutput, error) {
 	if err := noPagesOfIDs(in.SnapshotIds, "snapshotIds", in.MaxResults); err != nil {
 		return nil, err
 	}
@@ -338,7 +338,7 @@ func (s *ec2Service) describeSnapshots(c ec2Call, in *ec2.DescribeSnapshotsInput
 }
 
 // imageOf is an image that a snapshot belongs to, empty if there is none.
-func (s *ec2Service) imageOf(c ec2Call, snapshot string) string {
+func (s *ec2Service) imageOf(c apiCall, snapshot string) string {
 	for _, image := range s.images.all(c.shared()) {
 		for _, id := range image.snapshots() {
 			if id == snapshot {
@@ -349,7 +349,7 @@ func (s *ec2Service) imageOf(c ec2Call, snapshot string) string {
 	return ""
 }
 
-func (s *ec2Service) deleteSnapshot(c ec2Call, in *ec2.DeleteSnapshotInput) (*ec2.DeleteSnapshotOutput, error) {
+func (s *ec2Service) deleteSnapshot(c apiCall, in *ec2.DeleteSnapshotInput) (*ec2.DeleteSnapshotOutput, error) {
 	row, err := s.ownSnapshot(c, in.SnapshotId)
 	if err != nil {
 		return nil, err
@@ -361,7 +361,7 @@ func (s *ec2Service) deleteSnapshot(c ec2Call, in *ec2.DeleteSnapshotInput) (*ec
 	return &ec2.DeleteSnapshotOutput{}, nil
 }
 
-func (s *ec2Service) removeSnapshot(c ec2Call, id string) {
+func (s *ec2Service) removeSnapshot(c apiCall, id string) {
 	s.snapshots.remove(c.shared(), id)
 	for w := range s.tags.rows {
 		s.gone(parseWorld(w), id)

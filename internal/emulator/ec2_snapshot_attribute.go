@@ -5,7 +5,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 )
 
-func (s *ec2Service) modifySnapshotAttribute(c ec2Call, in *ec2.ModifySnapshotAttributeInput) (*ec2.ModifySnapshotAttributeOutput, error) {
+func (s *ec2Service) modifySnapshotAttribute(c apiCall, in *ec2.ModifySnapshotAttributeInput) (*ec2.ModifySnapshotAttributeOutput, error) {
 	row, err := s.ownSnapshot(c, in.SnapshotId)
 	if err != nil {
 		return nil, err
@@ -39,7 +39,7 @@ func (s *ec2Service) modifySnapshotAttribute(c ec2Call, in *ec2.ModifySnapshotAt
 	return &ec2.ModifySnapshotAttributeOutput{}, nil
 }
 
-func (s *ec2Service) describeSnapshotAttribute(c ec2Call, in *ec2.DescribeSnapshotAttributeInput) (*ec2.DescribeSnapshotAttributeOutput, error) {
+func (s *ec2Service) describeSnapshotAttribute(c apiCall, in *ec2.DescribeSnapshotAttributeInput) (*ec2.DescribeSnapshotAttributeOutput, error) {
 	row, err := s.ownSnapshot(c, in.SnapshotId)
 	if err != nil {
 		return nil, err

@@ -21,7 +21,7 @@ func (s *ec2Service) addSubnets() {
 }
 
 // makeSubnet makes a subnet in a free block.
-func (s *ec2Service) makeSubnet(c ec2Call, id, vpc string, z zone, block netip.Prefix) subnetRow {
+func (s *ec2Service) makeSubnet(c apiCall, id, vpc string, z zone, block netip.Prefix) subnetRow {
 	row := subnetRow{Subnet: types.Subnet{
 		SubnetId: new(id), VpcId: new(vpc), OwnerId: new(c.Account), CidrBlock: new(block.String()),
 		AvailabilityZone: new(z.Name), AvailabilityZoneId: new(z.ID), State: types.SubnetStateAvailable,
@@ -36,7 +36,7 @@ func (s *ec2Service) makeSubnet(c ec2Call, id, vpc string, z zone, block netip.P
 	return row
 }
 
-func (s *ec2Service) createSubnet(c ec2Call, in *ec2.CreateSubnetInput) (*ec2.CreateSubnetOutput, error) {
+func (s *ec2Service) createSubnet(c apiCall, in *ec2.CreateSubnetInput) (*ec2.CreateSubnetOutput, error) {
 	tags, err := readBirthTags(in.TagSpecifications, types.ResourceTypeSubnet)
 	if err != nil {
 		return nil, err
@@ -72,7 +72,7 @@ func (s *ec2Service) createSubnet(c ec2Call, in *ec2.CreateSubnetInput) (*ec2.Cr
 	return &ec2.CreateSubnetOutput{Subnet: new(s.showSubnet(c, row))}, nil
 }
 
-func (s *ec2Service) showSubnet(c ec2Call, row subnetRow) types.Subnet {
+func (s *ec2Service) showSubnet(c apiCall, row subnetRow) types.Subnet {
 	subnet := row.Subnet
 	subnet.Tags = s.tagList(c.w, *subnet.SubnetId)
 	block := netip.MustParsePrefix(*subnet.CidrBlock)
@@ -140,7 +140,7 @@ func (s *ec2Service) freeAddress(w world, subnet types.Subnet, wanted *string) (
 	return netip.Addr{}, refuse("InsufficientFreeAddressesInSubnet", "There are not enough free addresses in subnet '%s' to satisfy the requested number of instances.", *subnet.SubnetId)
 }
 
-func (s *ec2Service) describeSubnets(c ec2Call, in *ec2.DescribeSubnetsInput) (*ec2.DescribeSubnetsOutput, error) {
+func (s *ec2Service) describeSubnets(c apiCall, in *ec2.DescribeSubnetsInput) (*ec2.DescribeSubnetsOutput, error) {
 	if err := noPagesOfIDs(in.SubnetIds, "subnetIds", in.MaxResults); err != nil {
 		return nil, err
 	}
@@ -178,7 +178,7 @@ func (s *ec2Service) describeSubnets(c ec2Call, in *ec2.DescribeSubnetsInput) (*
 	return out, err
 }
 
-func (s *ec2Service) deleteSubnet(c ec2Call, in *ec2.DeleteSubnetInput) (*ec2.DeleteSubnetOutput, error) {
+func (s *ec2Service) deleteSubnet(c apiCall, in *ec2.DeleteSubnetInput) (*ec2.DeleteSubnetOutput, error) {
 	row, err := need(s.subnets, c.w, subnetID, in.SubnetId)
 	if err != nil {
 		return nil, err
@@ -199,7 +199,7 @@ func (s *ec2Service) deleteSubnet(c ec2Call, in *ec2.DeleteSubnetInput) (*ec2.De
 	return &ec2.DeleteSubnetOutput{}, nil
 }
 
-func (s *ec2Service) modifySubnetAttribute(c ec2Call, in *ec2.ModifySubnetAttributeInput) (*ec2.ModifySubnetAttributeOutput, error) {
+func (s *ec2Service) modifySubnetAttribute(c apiCall, in *ec2.ModifySubnetAttributeInput) (*ec2.ModifySubnetAttributeOutput, error) {
 	row, err := need(s.subnets, c.w, subnetID, in.SubnetId)
 	if err != nil {
 		return nil, err

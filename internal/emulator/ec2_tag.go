@@ -115,7 +115,7 @@ func readBirthTags(specs []types.TagSpecification, allowed ...types.ResourceType
 }
 
 // born tags a new resource with what the call has for its type.
-func (s *ec2Service) born(c ec2Call, k idKind, id string, tags birthTags) error {
+func (s *ec2Service) born(c apiCall, k idKind, id string, tags birthTags) error {
 	kind := k.words().resource
 	s.births[id] = c.now
 	return s.setTags(c.w, id, kind, tags[kind])
@@ -126,7 +126,7 @@ func (s *ec2Service) gone(w world, id string) { s.tags.remove(w, id) }
 
 // tagTarget says what type of resource an ID that is to be tagged has, or
 // the error for one that doesn't exist.
-func (s *ec2Service) tagTarget(c ec2Call, id string) (string, error) {
+func (s *ec2Service) tagTarget(c apiCall, id string) (string, error) {
 	prefix, _, _ := strings.Cut(id, "-")
 	k := idKind(prefix)
 	exists := map[idKind]func() bool{
@@ -167,7 +167,7 @@ func has[T any](t *table[T], w world, id string) bool {
 	return ok
 }
 
-func (s *ec2Service) createTags(c ec2Call, in *ec2.CreateTagsInput) (*ec2.CreateTagsOutput, error) {
+func (s *ec2Service) createTags(c apiCall, in *ec2.CreateTagsInput) (*ec2.CreateTagsOutput, error) {
 	if len(in.Resources) == 0 {
 		return nil, refuse("MissingParameter", "The request must contain the parameter resourceIdSet")
 	}
@@ -186,7 +186,7 @@ func (s *ec2Service) createTags(c ec2Call, in *ec2.CreateTagsInput) (*ec2.Create
 	return &ec2.CreateTagsOutput{}, nil
 }
 
-func (s *ec2Service) deleteTags(c ec2Call, in *ec2.DeleteTagsInput) (*ec2.DeleteTagsOutput, error) {
+func (s *ec2Service) deleteTags(c apiCall, in *ec2.DeleteTagsInput) (*ec2.DeleteTagsOutput, error) {
 	if len(in.Resources) == 0 {
 		return nil, refuse("MissingParameter", "The request must contain the parameter resourceIdSet")
 	}
@@ -221,7 +221,7 @@ func removes(list []types.Tag, key, value string) bool {
 	return false
 }
 
-func (s *ec2Service) describeTags(c ec2Call, in *ec2.DescribeTagsInput) (*ec2.DescribeTagsOutput, error) {
+func (s *ec2Service) describeTags(c apiCall, in *ec2.DescribeTagsInput) (*ec2.DescribeTagsOutput, error) {
 	var list []types.TagDescription
 	for _, row := range s.tags.all(c.w) {
 		for _, key := range sortedKeys(row.Tags) {

@@ -90,10 +90,12 @@ func wantState(t *testing.T, c *testCloud, id string, state types.InstanceStateN
 
 func TestHandlersHonourParametersThatExist(t *testing.T) {
 	c := newTestCloud(t, Options{})
-	for _, action := range sortedKeys(c.registry["ec2"]) {
-		op := c.registry["ec2"][action]
-		for _, path := range c.Cloud.ec2.honours[action].unknownTo(op.input) {
-			t.Errorf("%s honours a parameter that does not exist: %s", action, path)
+	for _, service := range sortedKeys(c.registry) {
+		for _, action := range sortedKeys(c.registry[service]) {
+			op := c.registry[service][action]
+			for _, path := range op.honours.unknownTo(op.input) {
+				t.Errorf("%s of %s honours a parameter that does not exist: %s", action, service, path)
+			}
 		}
 	}
 }

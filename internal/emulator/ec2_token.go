@@ -18,7 +18,7 @@ const maxToken = 64
 // replayed says whether a call with a client token was carried out before, and
 // what it made then. The same token with other parameters is refused. scope
 // is the action and whatever else tokens are kept apart by.
-func (s *ec2Service) replayed(c ec2Call, scope string, token *string, in any) (made []string, done bool, err error) {
+func (s *ec2Service) replayed(c apiCall, scope string, token *string, in any) (made []string, done bool, err error) {
 	if deref(token) == "" {
 		return nil, false, nil
 	}
@@ -36,7 +36,7 @@ func (s *ec2Service) replayed(c ec2Call, scope string, token *string, in any) (m
 }
 
 // remember keeps what a call with a client token made.
-func (s *ec2Service) remember(c ec2Call, scope string, token *string, in any, made ...string) {
+func (s *ec2Service) remember(c apiCall, scope string, token *string, in any, made ...string) {
 	if deref(token) != "" {
 		s.tokens.put(c.w, scope+" "+*token, tokenRow{Asked: digest(in), Made: made})
 	}

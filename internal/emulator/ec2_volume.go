@@ -67,7 +67,7 @@ func limitsOf(kind types.VolumeType) (volumeLimits, bool) {
 }
 
 // planVolume makes the row of a volume, or says what EC2 would refuse about it.
-func (s *ec2Service) planVolume(c ec2Call, z zone, spec volumeSpec) (volumeRow, error) {
+func (s *ec2Service) planVolume(c apiCall, z zone, spec volumeSpec) (volumeRow, error) {
 	if spec.kind == "" {
 		spec.kind = types.VolumeTypeGp2
 	}
@@ -119,7 +119,7 @@ func (s *ec2Service) planVolume(c ec2Call, z zone, spec volumeSpec) (volumeRow, 
 
 // keyOf is the key of an encrypted volume: the one that is asked for, or else
 // that of its snapshot, if the snapshot is the caller's own.
-func (s *ec2Service) keyOf(c ec2Call, spec volumeSpec) *string {
+func (s *ec2Service) keyOf(c apiCall, spec volumeSpec) *string {
 	if from := spec.from; deref(spec.kms) == "" && from != nil && deref(from.Snapshot.Encrypted) && *from.Snapshot.OwnerId == c.Account {
 		return from.Snapshot.KmsKeyId
 	}
@@ -178,7 +178,7 @@ func performance(spec volumeSpec, limits volumeLimits, size int32) (iops, throug
 	return iops, throughput, nil
 }
 
-func (s *ec2Service) createVolume(c ec2Call, in *ec2.CreateVolumeInput) (*ec2.CreateVolumeOutput, error) {
+func (s *ec2Service) createVolume(c apiCall, in *ec2.CreateVolumeInput) (*ec2.CreateVolumeOutput, error) {
 	made, done, err := s.replayed(c, "CreateVolume", in.ClientToken, in)
 	if err != nil {
 		return nil, err
@@ -275,7 +275,7 @@ func (s *ec2Service) settleVolume(w world, id string) {
 	s.volumes.put(w, id, row)
 }
 
-func (s *ec2Service) describeVolumes(c ec2Call, in *ec2.DescribeVolumesInput) (*ec2.DescribeVolumesOutput, error) {
+func (s *ec2Service) describeVolumes(c apiCall, in *ec2.DescribeVolumesInput) (*ec2.DescribeVolumesOutput, error) {
 	if err := noPagesOfIDs(in.VolumeIds, "volumeIds", in.MaxResults); err != nil {
 		return nil, err
 	}
@@ -327,7 +327,7 @@ func volumeFilters() filters[volumeRow] {
 	}
 }
 
-func (s *ec2Service) deleteVolume(c ec2Call, in *ec2.DeleteVolumeInput) (*ec2.DeleteVolumeOutput, error) {
+func (s *ec2Service) deleteVolume(c apiCall, in *ec2.DeleteVolumeInput) (*ec2.DeleteVolumeOutput, error) {
 	row, err := need(s.volumes, c.w, volumeID, in.VolumeId)
 	if err != nil {
 		return nil, err

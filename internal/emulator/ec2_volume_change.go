@@ -43,7 +43,7 @@ func sameDevice(a, b string) bool {
 	return plain(a) == plain(b)
 }
 
-func (s *ec2Service) attachVolume(c ec2Call, in *ec2.AttachVolumeInput) (*ec2.AttachVolumeOutput, error) {
+func (s *ec2Service) attachVolume(c apiCall, in *ec2.AttachVolumeInput) (*ec2.AttachVolumeOutput, error) {
 	row, err := need(s.volumes, c.w, volumeID, in.VolumeId)
 	if err != nil {
 		return nil, err
@@ -91,7 +91,7 @@ func (s *ec2Service) attachVolume(c ec2Call, in *ec2.AttachVolumeInput) (*ec2.At
 
 // beginVolumeChange keeps a volume whose attachment changes, and has its
 // machine follow.
-func (s *ec2Service) beginVolumeChange(c ec2Call, row volumeRow) {
+func (s *ec2Service) beginVolumeChange(c apiCall, row volumeRow) {
 	row.Due = c.now.Add(s.later())
 	row.Settled = !s.hosts.on()
 	s.volumes.put(c.w, row.id(), row)
@@ -102,7 +102,7 @@ func (s *ec2Service) beginVolumeChange(c ec2Call, row volumeRow) {
 	s.hosts.kick(c.w, row.on())
 }
 
-func (s *ec2Service) detachVolume(c ec2Call, in *ec2.DetachVolumeInput) (*ec2.DetachVolumeOutput, error) {
+func (s *ec2Service) detachVolume(c apiCall, in *ec2.DetachVolumeInput) (*ec2.DetachVolumeOutput, error) {
 	row, err := need(s.volumes, c.w, volumeID, in.VolumeId)
 	if err != nil {
 		return nil, err
@@ -139,7 +139,7 @@ func (s *ec2Service) detachVolume(c ec2Call, in *ec2.DetachVolumeInput) (*ec2.De
 	}, nil
 }
 
-func (s *ec2Service) modifyVolume(c ec2Call, in *ec2.ModifyVolumeInput) (*ec2.ModifyVolumeOutput, error) {
+func (s *ec2Service) modifyVolume(c apiCall, in *ec2.ModifyVolumeInput) (*ec2.ModifyVolumeOutput, error) {
 	row, err := need(s.volumes, c.w, volumeID, in.VolumeId)
 	if err != nil {
 		return nil, err
@@ -205,7 +205,7 @@ func (s *ec2Service) settleModification(w world, id string) {
 	s.modifications.put(w, id, modificationRow{m})
 }
 
-func (s *ec2Service) describeModifications(c ec2Call, in *ec2.DescribeVolumesModificationsInput) (*ec2.DescribeVolumesModificationsOutput, error) {
+func (s *ec2Service) describeModifications(c apiCall, in *ec2.DescribeVolumesModificationsInput) (*ec2.DescribeVolumesModificationsOutput, error) {
 	rows := s.modifications.all(c.w)
 	if len(in.VolumeIds) > 0 {
 		rows = nil
@@ -243,7 +243,7 @@ func (s *ec2Service) describeModifications(c ec2Call, in *ec2.DescribeVolumesMod
 	return out, err
 }
 
-func (s *ec2Service) describeVolumeStatus(c ec2Call, in *ec2.DescribeVolumeStatusInput) (*ec2.DescribeVolumeStatusOutput, error) {
+func (s *ec2Service) describeVolumeStatus(c apiCall, in *ec2.DescribeVolumeStatusInput) (*ec2.DescribeVolumeStatusOutput, error) {
 	rows, err := needAll(s, s.volumes, c.w, volumeID, in.VolumeIds)
 	if err != nil {
 		return nil, err
@@ -268,7 +268,7 @@ func (s *ec2Service) describeVolumeStatus(c ec2Call, in *ec2.DescribeVolumeStatu
 	return out, err
 }
 
-func (s *ec2Service) describeVolumeAttribute(c ec2Call, in *ec2.DescribeVolumeAttributeInput) (*ec2.DescribeVolumeAttributeOutput, error) {
+func (s *ec2Service) describeVolumeAttribute(c apiCall, in *ec2.DescribeVolumeAttributeInput) (*ec2.DescribeVolumeAttributeOutput, error) {
 	row, err := need(s.volumes, c.w, volumeID, in.VolumeId)
 	if err != nil {
 		return nil, err

@@ -40,7 +40,7 @@ func newVPCParts() vpcParts {
 
 // makeVPC makes a VPC with its main route table, default network ACL and
 // default security group.
-func (s *ec2Service) makeVPC(c ec2Call, block netip.Prefix, tenancy types.Tenancy, parts vpcParts) vpcRow {
+func (s *ec2Service) makeVPC(c apiCall, block netip.Prefix, tenancy types.Tenancy, parts vpcParts) vpcRow {
 	row := vpcRow{DNSSupport: true, Vpc: types.Vpc{
 		VpcId: new(parts.vpc), CidrBlock: new(block.String()), OwnerId: new(c.Account), DhcpOptionsId: new(dhcpID.stable(c.w.String())),
 		InstanceTenancy: tenancy, IsDefault: new(false), State: types.VpcStateAvailable,
@@ -73,7 +73,7 @@ func blockAssociation(vpc string, block netip.Prefix) types.VpcCidrBlockAssociat
 	}
 }
 
-func (s *ec2Service) createVpc(c ec2Call, in *ec2.CreateVpcInput) (*ec2.CreateVpcOutput, error) {
+func (s *ec2Service) createVpc(c apiCall, in *ec2.CreateVpcInput) (*ec2.CreateVpcOutput, error) {
 	tags, err := readBirthTags(in.TagSpecifications, types.ResourceTypeVpc)
 	if err != nil {
 		return nil, err
@@ -99,7 +99,7 @@ func (s *ec2Service) createVpc(c ec2Call, in *ec2.CreateVpcInput) (*ec2.CreateVp
 	return &ec2.CreateVpcOutput{Vpc: new(s.showVPC(c, row))}, nil
 }
 
-func (s *ec2Service) createDefaultVpc(c ec2Call, _ *ec2.CreateDefaultVpcInput) (*ec2.CreateDefaultVpcOutput, error) {
+func (s *ec2Service) createDefaultVpc(c apiCall, _ *ec2.CreateDefaultVpcInput) (*ec2.CreateDefaultVpcOutput, error) {
 	if _, ok := s.defaultVPC(c.w); ok {
 		return nil, refuse("DefaultVpcAlreadyExists", "A Default VPC already exists for this account in this region.")
 	}
@@ -117,13 +117,13 @@ func (s *ec2Service) defaultVPC(w world) (vpcRow, bool) {
 	return vpcRow{}, false
 }
 
-func (s *ec2Service) showVPC(c ec2Call, row vpcRow) types.Vpc {
+func (s *ec2Service) showVPC(c apiCall, row vpcRow) types.Vpc {
 	vpc := row.Vpc
 	vpc.Tags = s.tagList(c.w, *vpc.VpcId)
 	return vpc
 }
 
-func (s *ec2Service) describeVpcs(c ec2Call, in *ec2.DescribeVpcsInput) (*ec2.DescribeVpcsOutput, error) {
+func (s *ec2Service) describeVpcs(c apiCall, in *ec2.DescribeVpcsInput) (*ec2.DescribeVpcsOutput, error) {
 	if err := noPagesOfIDs(in.VpcIds, "vpcIds", in.MaxResults); err != nil {
 		return nil, err
 	}
@@ -171,7 +171,7 @@ func (s *ec2Service) describeVpcs(c ec2Call, in *ec2.DescribeVpcsInput) (*ec2.De
 	return out, err
 }
 
-func (s *ec2Service) deleteVpc(c ec2Call, in *ec2.DeleteVpcInput) (*ec2.DeleteVpcOutput, error) {
+func (s *ec2Service) deleteVpc(c apiCall, in *ec2.DeleteVpcInput) (*ec2.DeleteVpcOutput, error) {
 	row, err := need(s.vpcs, c.w, vpcID, in.VpcId)
 	if err != nil {
 		return nil, err
@@ -242,7 +242,7 @@ func (s *ec2Service) vpcInUse(w world, id string) bool {
 	return false
 }
 
-func (s *ec2Service) modifyVpcAttribute(c ec2Call, in *ec2.ModifyVpcAttributeInput) (*ec2.ModifyVpcAttributeOutput, error) {
+func (s *ec2Service) modifyVpcAttribute(c apiCall, in *ec2.ModifyVpcAttributeInput) (*ec2.ModifyVpcAttributeOutput, error) {
 	row, err := need(s.vpcs, c.w, vpcID, in.VpcId)
 	if err != nil {
 		return nil, err
@@ -264,7 +264,7 @@ func (s *ec2Service) modifyVpcAttribute(c ec2Call, in *ec2.ModifyVpcAttributeInp
 	return &ec2.ModifyVpcAttributeOutput{}, nil
 }
 
-func (s *ec2Service) describeVpcAttribute(c ec2Call, in *ec2.DescribeVpcAttributeInput) (*ec2.DescribeVpcAttributeOutput, error) {
+func (s *ec2Service) describeVpcAttribute(c apiCall, in *ec2.DescribeVpcAttributeInput) (*ec2.DescribeVpcAttributeOutput, error) {
 	row, err := need(s.vpcs, c.w, vpcID, in.VpcId)
 	if err != nil {
 		return nil, err

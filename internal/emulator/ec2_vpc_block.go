@@ -7,7 +7,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 )
 
-func (s *ec2Service) associateVpcCidrBlock(c ec2Call, in *ec2.AssociateVpcCidrBlockInput) (*ec2.AssociateVpcCidrBlockOutput, error) {
+func (s *ec2Service) associateVpcCidrBlock(c apiCall, in *ec2.AssociateVpcCidrBlockInput) (*ec2.AssociateVpcCidrBlockOutput, error) {
 	row, err := need(s.vpcs, c.w, vpcID, in.VpcId)
 	if err != nil {
 		return nil, err
@@ -36,7 +36,7 @@ func (s *ec2Service) associateVpcCidrBlock(c ec2Call, in *ec2.AssociateVpcCidrBl
 	return &ec2.AssociateVpcCidrBlockOutput{VpcId: row.Vpc.VpcId, CidrBlockAssociation: &added}, nil
 }
 
-func (s *ec2Service) disassociateVpcCidrBlock(c ec2Call, in *ec2.DisassociateVpcCidrBlockInput) (*ec2.DisassociateVpcCidrBlockOutput, error) {
+func (s *ec2Service) disassociateVpcCidrBlock(c apiCall, in *ec2.DisassociateVpcCidrBlockInput) (*ec2.DisassociateVpcCidrBlockOutput, error) {
 	if err := require("associationId", in.AssociationId); err != nil {
 		return nil, err
 	}

@@ -18,8 +18,7 @@ import (
 // targets, and traffic carries what clients send to them.
 type elbService struct {
 	cloud   *Cloud
-	honours map[string]honoured // by action
-	probing atomic.Bool         // the prober runs
+	probing atomic.Bool // the prober runs
 	traffic *elbTraffic
 
 	tags      *table[map[string]string] // by ARN
@@ -36,7 +35,7 @@ const elbName = "elasticloadbalancing" // the signing name
 // loaded, after newEC2.
 func newELB(c *Cloud) *elbService {
 	s := &elbService{
-		cloud: c, honours: map[string]honoured{},
+		cloud:     c,
 		tags:      newTable[map[string]string](c.store, "elb-tags"),
 		balancers: newTable[balancerRow](c.store, "elb-load-balancers"),
 		groups:    newTable[targetGroupRow](c.store, "elb-target-groups"),
@@ -68,8 +67,8 @@ func newELB(c *Cloud) *elbService {
 }
 
 // elbOn adds an action, as on does for EC2.
-func elbOn[I, O any](s *elbService, action, honours string, f func(ec2Call, *I) (*O, error)) {
-	offer(s.cloud.ec2, elbName, s.honours, action, honours, f)
+func elbOn[I, O any](s *elbService, action, honours string, f func(apiCall, *I) (*O, error)) {
+	offer(s.cloud.ec2, elbName, action, honours, f)
 }
 
 // later is how long a change of state takes.
@@ -86,7 +85,7 @@ func checkELBName(what, name string) error {
 	return nil
 }
 
-func elbARN(c ec2Call, path string) string {
+func elbARN(c apiCall, path string) string {
 	var b [8]byte
 	_, _ = rand.Read(b[:]) // never fails
 	return fmt.Sprintf("arn:aws:elasticloadbalancing:%s:%s:%s/%s", c.Region, c.Account, path, hex.EncodeToString(b[:]))
@@ -137,7 +136,7 @@ func (s *elbService) exists(w world, arn string) error {
 	return refuse("ValidationError", "'%s' is not a valid ARN", arn)
 }
 
-func (s *elbService) addTags(c ec2Call, in *elb.AddTagsInput) (*elb.AddTagsOutput, error) {
+func (s *elbService) addTags(c apiCall, in *elb.AddTagsInput) (*elb.AddTagsOutput, error) {
 	for _, arn := range in.ResourceArns {
 		if err := firstError(s.exists(c.w, arn), s.setTags(c.w, arn, in.Tags)); err != nil {
 			return nil, err
@@ -146,7 +145,7 @@ func (s *elbService) addTags(c ec2Call, in *elb.AddTagsInput) (*elb.AddTagsOutpu
 	return &elb.AddTagsOutput{}, nil
 }
 
-func (s *elbService) removeTags(c ec2Call, in *elb.RemoveTagsInput) (*elb.RemoveTagsOutput, error) {
+func (s *elbService) removeTags(c apiCall, in *elb.RemoveTagsInput) (*elb.RemoveTagsOutput, error) {
 	for _, arn := range in.ResourceArns {
 		if err := s.exists(c.w, arn); err != nil {
 			return nil, err
@@ -167,7 +166,7 @@ func (s *elbService) removeTags(c ec2Call, in *elb.RemoveTagsInput) (*elb.Remove
 // maxTagARNs is how many resources one DescribeTags takes.
 const maxTagARNs = 20
 
-func (s *elbService) describeTags(c ec2Call, in *elb.DescribeTagsInput) (*elb.DescribeTagsOutput, error) {
+func (s *elbService) describeTags(c apiCall, in *elb.DescribeTagsInput) (*elb.DescribeTagsOutput, error) {
 	if len(in.ResourceArns) > maxTagARNs {
 		return nil, refuse("ValidationError", "1 validation error detected: Value at 'resourceArns' failed to satisfy constraint: Member must have length less than or equal to %d", maxTagARNs)
 	}

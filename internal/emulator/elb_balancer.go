@@ -38,7 +38,7 @@ func (s *elbService) balancer(w world, arn *string) (balancerRow, error) {
 	return row, nil
 }
 
-func (s *elbService) createLoadBalancer(c ec2Call, in *elb.CreateLoadBalancerInput) (*elb.CreateLoadBalancerOutput, error) {
+func (s *elbService) createLoadBalancer(c apiCall, in *elb.CreateLoadBalancerInput) (*elb.CreateLoadBalancerOutput, error) {
 	name, kind, scheme := *in.Name, in.Type, in.Scheme
 	if kind == "" {
 		kind = types.LoadBalancerTypeEnumApplication
@@ -101,7 +101,7 @@ func subnetsOf(ids []string, mappings []types.SubnetMapping) []string {
 	return ids
 }
 
-func (s *elbService) zonesOf(c ec2Call, kind types.LoadBalancerTypeEnum, ids []string) (zones []types.AvailabilityZone, vpc string, err error) {
+func (s *elbService) zonesOf(c apiCall, kind types.LoadBalancerTypeEnum, ids []string) (zones []types.AvailabilityZone, vpc string, err error) {
 	seen := map[string]bool{}
 	for _, id := range ids {
 		subnet, ok := s.cloud.ec2.subnets.get(c.w, id)
@@ -139,7 +139,7 @@ func checkIPv4(kind types.IpAddressType) error {
 
 // checkGroups are a balancer's security groups in order; the VPC's default one
 // stands in for none of an application load balancer.
-func (s *elbService) checkGroups(c ec2Call, kind types.LoadBalancerTypeEnum, vpc string, ids []string) ([]string, error) {
+func (s *elbService) checkGroups(c apiCall, kind types.LoadBalancerTypeEnum, vpc string, ids []string) ([]string, error) {
 	groups := slices.Clone(ids)
 	for _, id := range groups {
 		group, ok := s.cloud.ec2.groups.get(c.w, id)
@@ -159,7 +159,7 @@ func (s *elbService) checkGroups(c ec2Call, kind types.LoadBalancerTypeEnum, vpc
 }
 
 // showBalancer: a new one is provisioned for a while.
-func (s *elbService) showBalancer(c ec2Call, row balancerRow) types.LoadBalancer {
+func (s *elbService) showBalancer(c apiCall, row balancerRow) types.LoadBalancer {
 	b := row.Balancer
 	b.State = &types.LoadBalancerState{Code: types.LoadBalancerStateEnumActive}
 	if c.now.Before(b.CreatedTime.Add(s.later())) {
@@ -168,7 +168,7 @@ func (s *elbService) showBalancer(c ec2Call, row balancerRow) types.LoadBalancer
 	return b
 }
 
-func (s *elbService) describeLoadBalancers(c ec2Call, in *elb.DescribeLoadBalancersInput) (*elb.DescribeLoadBalancersOutput, error) {
+func (s *elbService) describeLoadBalancers(c apiCall, in *elb.DescribeLoadBalancersInput) (*elb.DescribeLoadBalancersOutput, error) {
 	rows, err := chosen(s.balancers.all(c.w), in.LoadBalancerArns, in.Names, balancerRow.arn, balancerRow.name, "LoadBalancerNotFound", "Load balancers")
 	if err != nil {
 		return nil, err
@@ -211,7 +211,7 @@ func chosen[T any](rows []T, arns, names []string, arn, name func(T) string, cod
 	return rows, nil
 }
 
-func (s *elbService) deleteLoadBalancer(c ec2Call, in *elb.DeleteLoadBalancerInput) (*elb.DeleteLoadBalancerOutput, error) {
+func (s *elbService) deleteLoadBalancer(c apiCall, in *elb.DeleteLoadBalancerInput) (*elb.DeleteLoadBalancerOutput, error) {
 	row, ok := s.balancers.get(c.w, *in.LoadBalancerArn)
 	if !ok {
 		return &elb.DeleteLoadBalancerOutput{}, nil // as AWS has it
@@ -230,7 +230,7 @@ func (s *elbService) deleteLoadBalancer(c ec2Call, in *elb.DeleteLoadBalancerInp
 	return &elb.DeleteLoadBalancerOutput{}, nil
 }
 
-func (s *elbService) setSubnets(c ec2Call, in *elb.SetSubnetsInput) (*elb.SetSubnetsOutput, error) {
+func (s *elbService) setSubnets(c apiCall, in *elb.SetSubnetsInput) (*elb.SetSubnetsOutput, error) {
 	row, err := s.balancer(c.w, in.LoadBalancerArn)
 	if err != nil {
 		return nil, err
@@ -247,7 +247,7 @@ func (s *elbService) setSubnets(c ec2Call, in *elb.SetSubnetsInput) (*elb.SetSub
 	return &elb.SetSubnetsOutput{AvailabilityZones: zones, IpAddressType: row.Balancer.IpAddressType}, nil
 }
 
-func (s *elbService) setSecurityGroups(c ec2Call, in *elb.SetSecurityGroupsInput) (*elb.SetSecurityGroupsOutput, error) {
+func (s *elbService) setSecurityGroups(c apiCall, in *elb.SetSecurityGroupsInput) (*elb.SetSecurityGroupsOutput, error) {
 	row, err := s.balancer(c.w, in.LoadBalancerArn)
 	if err != nil {
 		return nil, err
@@ -263,7 +263,7 @@ func (s *elbService) setSecurityGroups(c ec2Call, in *elb.SetSecurityGroupsInput
 	return &elb.SetSecurityGroupsOutput{SecurityGroupIds: row.Balancer.SecurityGroups}, nil
 }
 
-func (s *elbService) setIPAddressType(c ec2Call, in *elb.SetIpAddressTypeInput) (*elb.SetIpAddressTypeOutput, error) {
+func (s *elbService) setIPAddressType(c apiCall, in *elb.SetIpAddressTypeInput) (*elb.SetIpAddressTypeOutput, error) {
 	_, err := s.balancer(c.w, in.LoadBalancerArn)
 	return &elb.SetIpAddressTypeOutput{IpAddressType: in.IpAddressType}, firstError(err, checkIPv4(in.IpAddressType))
 }
@@ -272,7 +272,7 @@ func balancerAttribute(key, value *string) types.LoadBalancerAttribute {
 	return types.LoadBalancerAttribute{Key: key, Value: value}
 }
 
-func (s *elbService) modifyLoadBalancerAttributes(c ec2Call, in *elb.ModifyLoadBalancerAttributesInput) (*elb.ModifyLoadBalancerAttributesOutput, error) {
+func (s *elbService) modifyLoadBalancerAttributes(c apiCall, in *elb.ModifyLoadBalancerAttributesInput) (*elb.ModifyLoadBalancerAttributesOutput, error) {
 	row, err := s.balancer(c.w, in.LoadBalancerArn)
 	if err != nil {
 		return nil, err
@@ -288,7 +288,7 @@ func (s *elbService) modifyLoadBalancerAttributes(c ec2Call, in *elb.ModifyLoadB
 	return &elb.ModifyLoadBalancerAttributesOutput{Attributes: attributeList(row.Attributes, balancerAttribute)}, nil
 }
 
-func (s *elbService) describeLoadBalancerAttributes(c ec2Call, in *elb.DescribeLoadBalancerAttributesInput) (*elb.DescribeLoadBalancerAttributesOutput, error) {
+func (s *elbService) describeLoadBalancerAttributes(c apiCall, in *elb.DescribeLoadBalancerAttributesInput) (*elb.DescribeLoadBalancerAttributesOutput, error) {
 	row, err := s.balancer(c.w, in.LoadBalancerArn)
 	return &elb.DescribeLoadBalancerAttributesOutput{Attributes: attributeList(row.Attributes, balancerAttribute)}, err
 }

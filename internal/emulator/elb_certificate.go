@@ -18,7 +18,7 @@ func (s *elbService) addCertificates() {
 }
 
 // secureListener is a listener that has certificates.
-func (s *elbService) secureListener(c ec2Call, arn *string) (listenerRow, error) {
+func (s *elbService) secureListener(c apiCall, arn *string) (listenerRow, error) {
 	row, err := s.listener(c.w, arn)
 	if err == nil && len(row.Listener.Certificates) == 0 {
 		err = refuse("UnsupportedOperation", "Certificates are for listeners over HTTPS and TLS")
@@ -26,7 +26,7 @@ func (s *elbService) secureListener(c ec2Call, arn *string) (listenerRow, error)
 	return row, err
 }
 
-func (s *elbService) describeListenerCertificates(c ec2Call, in *elb.DescribeListenerCertificatesInput) (*elb.DescribeListenerCertificatesOutput, error) {
+func (s *elbService) describeListenerCertificates(c apiCall, in *elb.DescribeListenerCertificatesInput) (*elb.DescribeListenerCertificatesOutput, error) {
 	row, err := s.listener(c.w, in.ListenerArn)
 	if err != nil {
 		return nil, err
@@ -44,7 +44,7 @@ func (s *elbService) describeListenerCertificates(c ec2Call, in *elb.DescribeLis
 	return &elb.DescribeListenerCertificatesOutput{Certificates: all, NextMarker: next}, err
 }
 
-func (s *elbService) addListenerCertificates(c ec2Call, in *elb.AddListenerCertificatesInput) (*elb.AddListenerCertificatesOutput, error) {
+func (s *elbService) addListenerCertificates(c apiCall, in *elb.AddListenerCertificatesInput) (*elb.AddListenerCertificatesOutput, error) {
 	row, err := s.secureListener(c, in.ListenerArn)
 	if err != nil {
 		return nil, err
@@ -59,7 +59,7 @@ func (s *elbService) addListenerCertificates(c ec2Call, in *elb.AddListenerCerti
 	return &elb.AddListenerCertificatesOutput{Certificates: in.Certificates}, nil
 }
 
-func (s *elbService) removeListenerCertificates(c ec2Call, in *elb.RemoveListenerCertificatesInput) (*elb.RemoveListenerCertificatesOutput, error) {
+func (s *elbService) removeListenerCertificates(c apiCall, in *elb.RemoveListenerCertificatesInput) (*elb.RemoveListenerCertificatesOutput, error) {
 	row, err := s.secureListener(c, in.ListenerArn)
 	if err != nil {
 		return nil, err

@@ -114,7 +114,7 @@ func (s *elbService) sameListener(w world, l types.Listener) *types.Listener {
 	return nil
 }
 
-func (s *elbService) createListener(c ec2Call, in *elb.CreateListenerInput) (*elb.CreateListenerOutput, error) {
+func (s *elbService) createListener(c apiCall, in *elb.CreateListenerInput) (*elb.CreateListenerOutput, error) {
 	b, err := s.balancer(c.w, in.LoadBalancerArn)
 	if err != nil {
 		return nil, err
@@ -143,7 +143,7 @@ func (s *elbService) listener(w world, arn *string) (listenerRow, error) {
 	return row, nil
 }
 
-func (s *elbService) describeListeners(c ec2Call, in *elb.DescribeListenersInput) (*elb.DescribeListenersOutput, error) {
+func (s *elbService) describeListeners(c apiCall, in *elb.DescribeListenersInput) (*elb.DescribeListenersOutput, error) {
 	if (in.LoadBalancerArn == nil) == (len(in.ListenerArns) == 0) {
 		return nil, refuse("ValidationError", "You must specify either listener ARNs or a load balancer ARN")
 	}
@@ -165,7 +165,7 @@ func (s *elbService) describeListeners(c ec2Call, in *elb.DescribeListenersInput
 	return out, err
 }
 
-func (s *elbService) modifyListener(c ec2Call, in *elb.ModifyListenerInput) (*elb.ModifyListenerOutput, error) {
+func (s *elbService) modifyListener(c apiCall, in *elb.ModifyListenerInput) (*elb.ModifyListenerOutput, error) {
 	row, err := s.listener(c.w, in.ListenerArn)
 	if err != nil {
 		return nil, err
@@ -194,7 +194,7 @@ func (s *elbService) dropListener(w world, row listenerRow) {
 	s.tags.remove(w, row.arn())
 }
 
-func (s *elbService) deleteListener(c ec2Call, in *elb.DeleteListenerInput) (*elb.DeleteListenerOutput, error) {
+func (s *elbService) deleteListener(c apiCall, in *elb.DeleteListenerInput) (*elb.DeleteListenerOutput, error) {
 	row, err := s.listener(c.w, in.ListenerArn)
 	if err == nil {
 		s.dropListener(c.w, row)

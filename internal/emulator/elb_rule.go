@@ -29,7 +29,7 @@ func (s *elbService) addRules() {
 	elbOn(s, "DeleteRule", "RuleArn", s.deleteRule)
 }
 
-func (s *elbService) createRule(c ec2Call, in *elb.CreateRuleInput) (*elb.CreateRuleOutput, error) {
+func (s *elbService) createRule(c apiCall, in *elb.CreateRuleInput) (*elb.CreateRuleOutput, error) {
 	l, err := s.listener(c.w, in.ListenerArn)
 	if err != nil {
 		return nil, err
@@ -62,7 +62,7 @@ func (s *elbService) createRule(c ec2Call, in *elb.CreateRuleInput) (*elb.Create
 
 // describeRules lists rules in the order in which they are tried, with the
 // listener's default one last.
-func (s *elbService) describeRules(c ec2Call, in *elb.DescribeRulesInput) (*elb.DescribeRulesOutput, error) {
+func (s *elbService) describeRules(c apiCall, in *elb.DescribeRulesInput) (*elb.DescribeRulesOutput, error) {
 	if (in.ListenerArn == nil) == (len(in.RuleArns) == 0) {
 		return nil, refuse("ValidationError", "You must specify either listener rule ARNs or a listener ARN")
 	}
@@ -100,7 +100,7 @@ func (s *elbService) rule(w world, arn *string) (listenerRuleRow, error) {
 	return row, nil
 }
 
-func (s *elbService) modifyRule(c ec2Call, in *elb.ModifyRuleInput) (*elb.ModifyRuleOutput, error) {
+func (s *elbService) modifyRule(c apiCall, in *elb.ModifyRuleInput) (*elb.ModifyRuleOutput, error) {
 	row, err := s.rule(c.w, in.RuleArn)
 	if err != nil {
 		return nil, err
@@ -117,7 +117,7 @@ func (s *elbService) modifyRule(c ec2Call, in *elb.ModifyRuleInput) (*elb.Modify
 	return &elb.ModifyRuleOutput{Rules: []types.Rule{row.Rule}}, nil
 }
 
-func (s *elbService) deleteRule(c ec2Call, in *elb.DeleteRuleInput) (*elb.DeleteRuleOutput, error) {
+func (s *elbService) deleteRule(c apiCall, in *elb.DeleteRuleInput) (*elb.DeleteRuleOutput, error) {
 	row, err := s.rule(c.w, in.RuleArn)
 	if err == nil {
 		s.rules.remove(c.w, row.arn())
@@ -127,7 +127,7 @@ func (s *elbService) deleteRule(c ec2Call, in *elb.DeleteRuleInput) (*elb.Delete
 }
 
 // setRulePriorities gives rules new priorities, all at once.
-func (s *elbService) setRulePriorities(c ec2Call, in *elb.SetRulePrioritiesInput) (*elb.SetRulePrioritiesOutput, error) {
+func (s *elbService) setRulePriorities(c apiCall, in *elb.SetRulePrioritiesInput) (*elb.SetRulePrioritiesOutput, error) {
 	out := &elb.SetRulePrioritiesOutput{}
 	touched := map[string]bool{}
 	for _, pair := range in.RulePriorities {

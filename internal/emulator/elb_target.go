@@ -35,7 +35,7 @@ func (s *elbService) addTargets() {
 	s.cloud.onOpen(s.resumeProbes)
 }
 
-func (s *elbService) registerTargets(c ec2Call, in *elb.RegisterTargetsInput) (*elb.RegisterTargetsOutput, error) {
+func (s *elbService) registerTargets(c apiCall, in *elb.RegisterTargetsInput) (*elb.RegisterTargetsOutput, error) {
 	group, err := s.group(c.w, in.TargetGroupArn)
 	if err != nil {
 		return nil, err
@@ -99,7 +99,7 @@ func portOf(group targetGroupRow, t types.TargetDescription) int32 {
 // deregisterTargets lets targets drain: as long as any change of state takes,
 // and while they have connections, up to the group's delay; not at all where
 // the group says so.
-func (s *elbService) deregisterTargets(c ec2Call, in *elb.DeregisterTargetsInput) (*elb.DeregisterTargetsOutput, error) {
+func (s *elbService) deregisterTargets(c apiCall, in *elb.DeregisterTargetsInput) (*elb.DeregisterTargetsOutput, error) {
 	group, err := s.group(c.w, in.TargetGroupArn)
 	if err != nil {
 		return nil, err
@@ -150,7 +150,7 @@ func (s *elbService) forget(w world, instance string) {
 	}
 }
 
-func (s *elbService) describeTargetHealth(c ec2Call, in *elb.DescribeTargetHealthInput) (*elb.DescribeTargetHealthOutput, error) {
+func (s *elbService) describeTargetHealth(c apiCall, in *elb.DescribeTargetHealthInput) (*elb.DescribeTargetHealthOutput, error) {
 	group, err := s.group(c.w, in.TargetGroupArn)
 	if err != nil {
 		return nil, err

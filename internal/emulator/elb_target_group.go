@@ -39,7 +39,7 @@ func overHTTP(p types.ProtocolEnum) bool {
 	return p == types.ProtocolEnumHttp || p == types.ProtocolEnumHttps
 }
 
-func (s *elbService) createTargetGroup(c ec2Call, in *elb.CreateTargetGroupInput) (*elb.CreateTargetGroupOutput, error) {
+func (s *elbService) createTargetGroup(c apiCall, in *elb.CreateTargetGroupInput) (*elb.CreateTargetGroupOutput, error) {
 	if err := checkELBName("target group", *in.Name); err != nil {
 		return nil, err
 	}
@@ -178,7 +178,7 @@ func (s *elbService) showGroup(w world, row targetGroupRow) types.TargetGroup {
 	return g
 }
 
-func (s *elbService) describeTargetGroups(c ec2Call, in *elb.DescribeTargetGroupsInput) (*elb.DescribeTargetGroupsOutput, error) {
+func (s *elbService) describeTargetGroups(c apiCall, in *elb.DescribeTargetGroupsInput) (*elb.DescribeTargetGroupsOutput, error) {
 	rows, err := chosen(s.groups.all(c.w), in.TargetGroupArns, in.Names, targetGroupRow.arn, targetGroupRow.name, "TargetGroupNotFound", "Target groups")
 	if err != nil {
 		return nil, err
@@ -197,7 +197,7 @@ func (s *elbService) describeTargetGroups(c ec2Call, in *elb.DescribeTargetGroup
 	return out, err
 }
 
-func (s *elbService) modifyTargetGroup(c ec2Call, in *elb.ModifyTargetGroupInput) (*elb.ModifyTargetGroupOutput, error) {
+func (s *elbService) modifyTargetGroup(c apiCall, in *elb.ModifyTargetGroupInput) (*elb.ModifyTargetGroupOutput, error) {
 	row, err := s.group(c.w, in.TargetGroupArn)
 	if err != nil {
 		return nil, err
@@ -209,7 +209,7 @@ func (s *elbService) modifyTargetGroup(c ec2Call, in *elb.ModifyTargetGroupInput
 	return &elb.ModifyTargetGroupOutput{TargetGroups: []types.TargetGroup{s.showGroup(c.w, row)}}, nil
 }
 
-func (s *elbService) deleteTargetGroup(c ec2Call, in *elb.DeleteTargetGroupInput) (*elb.DeleteTargetGroupOutput, error) {
+func (s *elbService) deleteTargetGroup(c apiCall, in *elb.DeleteTargetGroupInput) (*elb.DeleteTargetGroupOutput, error) {
 	arn := *in.TargetGroupArn
 	if len(s.usedBy(c.w, arn)) > 0 {
 		return nil, refuse("ResourceInUse", "Target group '%s' is currently in use by a listener or a rule", arn)
@@ -228,7 +228,7 @@ func groupAttribute(key, value *string) types.TargetGroupAttribute {
 	return types.TargetGroupAttribute{Key: key, Value: value}
 }
 
-func (s *elbService) modifyTargetGroupAttributes(c ec2Call, in *elb.ModifyTargetGroupAttributesInput) (*elb.ModifyTargetGroupAttributesOutput, error) {
+func (s *elbService) modifyTargetGroupAttributes(c apiCall, in *elb.ModifyTargetGroupAttributesInput) (*elb.ModifyTargetGroupAttributesOutput, error) {
 	row, err := s.group(c.w, in.TargetGroupArn)
 	if err != nil {
 		return nil, err
@@ -241,7 +241,7 @@ func (s *elbService) modifyTargetGroupAttributes(c ec2Call, in *elb.ModifyTarget
 	return &elb.ModifyTargetGroupAttributesOutput{Attributes: attributeList(row.Attributes, groupAttribute)}, nil
 }
 
-func (s *elbService) describeTargetGroupAttributes(c ec2Call, in *elb.DescribeTargetGroupAttributesInput) (*elb.DescribeTargetGroupAttributesOutput, error) {
+func (s *elbService) describeTargetGroupAttributes(c apiCall, in *elb.DescribeTargetGroupAttributesInput) (*elb.DescribeTargetGroupAttributesOutput, error) {
 	row, err := s.group(c.w, in.TargetGroupArn)
 	return &elb.DescribeTargetGroupAttributesOutput{Attributes: attributeList(row.Attributes, groupAttribute)}, err
 }

@@ -1,7 +1,6 @@
 package emulator
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"net/http"
@@ -94,23 +93,11 @@ func newIAM(c *Cloud) *iamService {
 	return s
 }
 
-// iamCall is one call as a handler sees it.
-type iamCall struct {
-	caller
-	w   world // the account, in no region
-	now time.Time
-}
-
-// onIAM adds an action; see on for what honours means.
-func onIAM[I, O any](s *iamService, action, honours string, f func(iamCall, *I) (*O, error)) {
-	known := parseHonoured(honours)
-	handle(s.cloud.registry, "iam", action, func(ctx context.Context, in *I) (*O, error) {
-		if err := known.check(in); err != nil {
-			return nil, err
-		}
-		who := callerOf(ctx)
-		return f(iamCall{caller: who, w: world{Account: who.Account}, now: s.cloud.clock.Now().UTC().Truncate(time.Second)}, in)
-	})
+// onIAM adds an action; see handleHonouring for what honours means.
+func onIAM[I, O any](s *iamService, action, honours string, f func(apiCall, *I) (*O, error)) {
+	handleCall(s.cloud.registry, "iam", action, honours, func(who caller) apiCall {
+		return apiCall{who, world{Account: who.Account}, s.cloud.clock.Now().UTC().Truncate(time.Second)}
+	}, f)
 }
 
 func noSuchEntity(format string, args ...any) error {
@@ -166,7 +153,7 @@ func iamARN(account, kind, path, name string) string {
 func iamID(prefix string) string { return prefix + strings.ToUpper(instanceID.make()[2:19]) }
 
 // create adds a user, a group or a role.
-func (s *iamService) create(c iamCall, kind, prefix, name string, path *string, tags []types.Tag) (entityRow, error) {
+func (s *iamService) create(c apiCall, kind, prefix, name string, path *string, tags []types.Tag) (entityRow, error) {
 	if err := checkIAMName(kind, name); err != nil {
 		return entityRow{}, err
 	}
@@ -181,11 +168,11 @@ func (s *iamService) create(c iamCall, kind, prefix, name string, path *string, 
 	return entityRow{Kind: kind, Name: name, Path: p, ID: iamID(prefix), ARN: iamARN(c.Account, kind, p, name), Created: c.now, Tags: set}, err
 }
 
-func (s *iamService) put(c iamCall, e entityRow) { s.entities.put(c.w, entityKey(e.Kind, e.Name), e) }
+func (s *iamService) put(c apiCall, e entityRow) { s.entities.put(c.w, entityKey(e.Kind, e.Name), e) }
 
 // move gives an entity another name or path, and with them another ARN. All
 // that hangs on it stays.
-func (s *iamService) move(c iamCall, e *entityRow, name, path *string) error {
+func (s *iamService) move(c apiCall, e *entityRow, name, path *string) error {
 	old := *e
 	if name != nil {
 		if err := checkIAMName(e.Kind, *name); err != nil {
@@ -209,7 +196,7 @@ func (s *iamService) move(c iamCall, e *entityRow, name, path *string) error {
 	return nil
 }
 
-func (s *iamService) entity(c iamCall, kind string, name *string) (entityRow, error) {
+func (s *iamService) entity(c apiCall, kind string, name *string) (entityRow, error) {
 	e, ok := s.entities.get(c.w, entityKey(kind, deref(name)))
 	if !ok {
 		return e, noSuchEntity("The %s with name %s cannot be found.", kind, deref(name))
@@ -218,7 +205,7 @@ func (s *iamService) entity(c iamCall, kind string, name *string) (entityRow, er
 }
 
 // ofKind lists the entities of a kind below a path.
-func (s *iamService) ofKind(c iamCall, kind string, prefix *string) []entityRow {
+func (s *iamService) ofKind(c apiCall, kind string, prefix *string) []entityRow {
 	var list []entityRow
 	for _, e := range s.entities.all(c.w) {
 		if e.Kind == kind && strings.HasPrefix(e.Path, deref(prefix)) {
@@ -229,7 +216,7 @@ func (s *iamService) ofKind(c iamCall, kind string, prefix *string) []entityRow 
 }
 
 // remove deletes an entity that nothing hangs on any more.
-func (s *iamService) remove(c iamCall, e entityRow) error {
+func (s *iamService) remove(c apiCall, e entityRow) error {
 	switch {
 	case len(e.Attached) > 0:
 		return iamConflict("DeleteConflict", "Cannot delete entity, must detach all policies first.")

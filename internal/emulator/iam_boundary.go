@@ -8,22 +8,22 @@ import (
 )
 
 func (s *iamService) addBoundaries() {
-	onIAM(s, "PutUserPermissionsBoundary", "UserName PermissionsBoundary", func(c iamCall, in *iam.PutUserPermissionsBoundaryInput) (*iam.PutUserPermissionsBoundaryOutput, error) {
+	onIAM(s, "PutUserPermissionsBoundary", "UserName PermissionsBoundary", func(c apiCall, in *iam.PutUserPermissionsBoundaryInput) (*iam.PutUserPermissionsBoundaryOutput, error) {
 		return &iam.PutUserPermissionsBoundaryOutput{}, s.bind(c, "user", in.UserName, in.PermissionsBoundary)
 	})
-	onIAM(s, "DeleteUserPermissionsBoundary", "UserName", func(c iamCall, in *iam.DeleteUserPermissionsBoundaryInput) (*iam.DeleteUserPermissionsBoundaryOutput, error) {
+	onIAM(s, "DeleteUserPermissionsBoundary", "UserName", func(c apiCall, in *iam.DeleteUserPermissionsBoundaryInput) (*iam.DeleteUserPermissionsBoundaryOutput, error) {
 		return &iam.DeleteUserPermissionsBoundaryOutput{}, s.unbind(c, "user", in.UserName)
 	})
-	onIAM(s, "PutRolePermissionsBoundary", "RoleName PermissionsBoundary", func(c iamCall, in *iam.PutRolePermissionsBoundaryInput) (*iam.PutRolePermissionsBoundaryOutput, error) {
+	onIAM(s, "PutRolePermissionsBoundary", "RoleName PermissionsBoundary", func(c apiCall, in *iam.PutRolePermissionsBoundaryInput) (*iam.PutRolePermissionsBoundaryOutput, error) {
 		return &iam.PutRolePermissionsBoundaryOutput{}, s.bind(c, "role", in.RoleName, in.PermissionsBoundary)
 	})
-	onIAM(s, "DeleteRolePermissionsBoundary", "RoleName", func(c iamCall, in *iam.DeleteRolePermissionsBoundaryInput) (*iam.DeleteRolePermissionsBoundaryOutput, error) {
+	onIAM(s, "DeleteRolePermissionsBoundary", "RoleName", func(c apiCall, in *iam.DeleteRolePermissionsBoundaryInput) (*iam.DeleteRolePermissionsBoundaryOutput, error) {
 		return &iam.DeleteRolePermissionsBoundaryOutput{}, s.unbind(c, "role", in.RoleName)
 	})
 }
 
 // boundary is a checked permissions boundary: a managed policy that exists.
-func (s *iamService) boundary(c iamCall, arn *string) (string, error) {
+func (s *iamService) boundary(c apiCall, arn *string) (string, error) {
 	if arn == nil {
 		return "", nil
 	}
@@ -33,7 +33,7 @@ func (s *iamService) boundary(c iamCall, arn *string) (string, error) {
 	return *arn, nil
 }
 
-func (s *iamService) bind(c iamCall, kind string, name, arn *string) error {
+func (s *iamService) bind(c apiCall, kind string, name, arn *string) error {
 	e, err := s.entity(c, kind, name)
 	if err != nil {
 		return err
@@ -45,7 +45,7 @@ func (s *iamService) bind(c iamCall, kind string, name, arn *string) error {
 	return nil
 }
 
-func (s *iamService) unbind(c iamCall, kind string, name *string) error {
+func (s *iamService) unbind(c apiCall, kind string, name *string) error {
 	e, err := s.entity(c, kind, name)
 	if err != nil {
 		return err
@@ -59,7 +59,7 @@ func (s *iamService) unbind(c iamCall, kind string, name *string) error {
 }
 
 // boundTo are the entities that have a policy as their boundary.
-func (s *iamService) boundTo(c iamCall, arn string) []entityRow {
+func (s *iamService) boundTo(c apiCall, arn string) []entityRow {
 	return slices.DeleteFunc(s.entities.all(c.w), func(e entityRow) bool { return e.Boundary != arn })
 }
 

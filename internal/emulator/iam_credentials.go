@@ -31,14 +31,14 @@ func (s *iamService) addCredentials() {
 
 // user is a user by name: the local cloud's callers are no users, so there is
 // none to take when no name is given.
-func (s *iamService) user(c iamCall, name *string) (entityRow, error) {
+func (s *iamService) user(c apiCall, name *string) (entityRow, error) {
 	if name == nil {
 		return entityRow{}, iamInvalid("Must specify userName when calling with non-User credentials")
 	}
 	return s.entity(c, "user", name)
 }
 
-func (s *iamService) createAccessKey(c iamCall, in *iam.CreateAccessKeyInput) (*iam.CreateAccessKeyOutput, error) {
+func (s *iamService) createAccessKey(c apiCall, in *iam.CreateAccessKeyInput) (*iam.CreateAccessKeyOutput, error) {
 	u, err := s.user(c, in.UserName)
 	if err != nil {
 		return nil, err
@@ -53,7 +53,7 @@ func (s *iamService) createAccessKey(c iamCall, in *iam.CreateAccessKeyInput) (*
 		AccessKeyId: &k.ID, CreateDate: &k.Created, SecretAccessKey: new("local/" + instanceID.make()), Status: k.Status, UserName: &u.Name}}, nil
 }
 
-func (s *iamService) listAccessKeys(c iamCall, in *iam.ListAccessKeysInput) (*iam.ListAccessKeysOutput, error) {
+func (s *iamService) listAccessKeys(c apiCall, in *iam.ListAccessKeysInput) (*iam.ListAccessKeysOutput, error) {
 	u, err := s.user(c, in.UserName)
 	if err != nil {
 		return nil, err
@@ -67,7 +67,7 @@ func (s *iamService) listAccessKeys(c iamCall, in *iam.ListAccessKeysInput) (*ia
 }
 
 // changeKey changes one key of a user; a change that says false removes it.
-func (s *iamService) changeKey(c iamCall, name, id *string, change func(*accessKeyRow) bool) error {
+func (s *iamService) changeKey(c apiCall, name, id *string, change func(*accessKeyRow) bool) error {
 	u, err := s.user(c, name)
 	if err != nil {
 		return err
@@ -84,18 +84,18 @@ func (s *iamService) changeKey(c iamCall, name, id *string, change func(*accessK
 	return nil
 }
 
-func (s *iamService) updateAccessKey(c iamCall, in *iam.UpdateAccessKeyInput) (*iam.UpdateAccessKeyOutput, error) {
+func (s *iamService) updateAccessKey(c apiCall, in *iam.UpdateAccessKeyInput) (*iam.UpdateAccessKeyOutput, error) {
 	return &iam.UpdateAccessKeyOutput{}, s.changeKey(c, in.UserName, in.AccessKeyId, func(k *accessKeyRow) bool {
 		k.Status = in.Status
 		return true
 	})
 }
 
-func (s *iamService) deleteAccessKey(c iamCall, in *iam.DeleteAccessKeyInput) (*iam.DeleteAccessKeyOutput, error) {
+func (s *iamService) deleteAccessKey(c apiCall, in *iam.DeleteAccessKeyInput) (*iam.DeleteAccessKeyOutput, error) {
 	return &iam.DeleteAccessKeyOutput{}, s.changeKey(c, in.UserName, in.AccessKeyId, func(*accessKeyRow) bool { return false })
 }
 
-func (s *iamService) createLoginProfile(c iamCall, in *iam.CreateLoginProfileInput) (*iam.CreateLoginProfileOutput, error) {
+func (s *iamService) createLoginProfile(c apiCall, in *iam.CreateLoginProfileInput) (*iam.CreateLoginProfileOutput, error) {
 	u, err := s.user(c, in.UserName)
 	if err != nil {
 		return nil, err
@@ -122,7 +122,7 @@ func shownLogin(u entityRow) *types.LoginProfile {
 	return &types.LoginProfile{UserName: &u.Name, CreateDate: &u.Login.Created, PasswordResetRequired: u.Login.Reset}
 }
 
-func (s *iamService) login(c iamCall, name *string) (entityRow, error) {
+func (s *iamService) login(c apiCall, name *string) (entityRow, error) {
 	u, err := s.user(c, name)
 	if err == nil && u.Login == nil {
 		err = noSuchEntity("Login Profile for User %s cannot be found.", u.Name)
@@ -130,7 +130,7 @@ func (s *iamService) login(c iamCall, name *string) (entityRow, error) {
 	return u, err
 }
 
-func (s *iamService) getLoginProfile(c iamCall, in *iam.GetLoginProfileInput) (*iam.GetLoginProfileOutput, error) {
+func (s *iamService) getLoginProfile(c apiCall, in *iam.GetLoginProfileInput) (*iam.GetLoginProfileOutput, error) {
 	u, err := s.login(c, in.UserName)
 	if err != nil {
 		return nil, err
@@ -138,7 +138,7 @@ func (s *iamService) getLoginProfile(c iamCall, in *iam.GetLoginProfileInput) (*
 	return &iam.GetLoginProfileOutput{LoginProfile: shownLogin(u)}, nil
 }
 
-func (s *iamService) deleteLoginProfile(c iamCall, in *iam.DeleteLoginProfileInput) (*iam.DeleteLoginProfileOutput, error) {
+func (s *iamService) deleteLoginProfile(c apiCall, in *iam.DeleteLoginProfileInput) (*iam.DeleteLoginProfileOutput, error) {
 	u, err := s.login(c, in.UserName)
 	if err != nil {
 		return nil, err

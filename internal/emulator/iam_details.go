@@ -9,7 +9,7 @@ import (
 
 // getAccountAuthorizationDetails gives everything of an account, or of some
 // kinds, with the policies that hang on it. Pages run over all kinds together.
-func (s *iamService) getAccountAuthorizationDetails(c iamCall, in *iam.GetAccountAuthorizationDetailsInput) (*iam.GetAccountAuthorizationDetailsOutput, error) {
+func (s *iamService) getAccountAuthorizationDetails(c apiCall, in *iam.GetAccountAuthorizationDetailsInput) (*iam.GetAccountAuthorizationDetailsOutput, error) {
 	wanted := map[string]bool{}
 	for _, f := range in.Filter {
 		wanted[strings.ToLower(string(f))] = true
@@ -38,7 +38,7 @@ func (s *iamService) getAccountAuthorizationDetails(c iamCall, in *iam.GetAccoun
 	return out, err
 }
 
-func (s *iamService) policyDetail(c iamCall, p policyRow) types.ManagedPolicyDetail {
+func (s *iamService) policyDetail(c apiCall, p policyRow) types.ManagedPolicyDetail {
 	shown := s.shownPolicy(c, p, true)
 	d := types.ManagedPolicyDetail{
 		Arn: shown.Arn, AttachmentCount: shown.AttachmentCount, CreateDate: shown.CreateDate, DefaultVersionId: shown.DefaultVersionId,
@@ -51,7 +51,7 @@ func (s *iamService) policyDetail(c iamCall, p policyRow) types.ManagedPolicyDet
 	return d
 }
 
-func (s *iamService) entityDetail(c iamCall, e entityRow, out *iam.GetAccountAuthorizationDetailsOutput) {
+func (s *iamService) entityDetail(c apiCall, e entityRow, out *iam.GetAccountAuthorizationDetailsOutput) {
 	var inline []types.PolicyDetail
 	for _, name := range sortedKeys(e.Inline) {
 		inline = append(inline, types.PolicyDetail{PolicyName: new(name), PolicyDocument: encoded(e.Inline[name])})

@@ -12,13 +12,13 @@ import (
 // Users, groups and roles take the same policies in the same ways; IAM has an
 // action of its own for each of them all the same.
 func (s *iamService) addEntityPolicies() {
-	onIAM(s, "AttachUserPolicy", "UserName PolicyArn", func(c iamCall, in *iam.AttachUserPolicyInput) (*iam.AttachUserPolicyOutput, error) {
+	onIAM(s, "AttachUserPolicy", "UserName PolicyArn", func(c apiCall, in *iam.AttachUserPolicyInput) (*iam.AttachUserPolicyOutput, error) {
 		return &iam.AttachUserPolicyOutput{}, s.attach(c, "user", in.UserName, *in.PolicyArn)
 	})
-	onIAM(s, "DetachUserPolicy", "UserName PolicyArn", func(c iamCall, in *iam.DetachUserPolicyInput) (*iam.DetachUserPolicyOutput, error) {
+	onIAM(s, "DetachUserPolicy", "UserName PolicyArn", func(c apiCall, in *iam.DetachUserPolicyInput) (*iam.DetachUserPolicyOutput, error) {
 		return &iam.DetachUserPolicyOutput{}, s.detach(c, "user", in.UserName, *in.PolicyArn)
 	})
-	onIAM(s, "ListAttachedUserPolicies", "UserName PathPrefix Marker MaxItems", func(c iamCall, in *iam.ListAttachedUserPoliciesInput) (*iam.ListAttachedUserPoliciesOutput, error) {
+	onIAM(s, "ListAttachedUserPolicies", "UserName PathPrefix Marker MaxItems", func(c apiCall, in *iam.ListAttachedUserPoliciesInput) (*iam.ListAttachedUserPoliciesOutput, error) {
 		list, err := s.attached(c, "user", in.UserName, in.PathPrefix)
 		if err != nil {
 			return nil, err
@@ -26,17 +26,17 @@ func (s *iamService) addEntityPolicies() {
 		page, more, next, err := iamPage(list, in.Marker, in.MaxItems)
 		return &iam.ListAttachedUserPoliciesOutput{AttachedPolicies: page, IsTruncated: more, Marker: next}, err
 	})
-	onIAM(s, "PutUserPolicy", "UserName PolicyName PolicyDocument", func(c iamCall, in *iam.PutUserPolicyInput) (*iam.PutUserPolicyOutput, error) {
+	onIAM(s, "PutUserPolicy", "UserName PolicyName PolicyDocument", func(c apiCall, in *iam.PutUserPolicyInput) (*iam.PutUserPolicyOutput, error) {
 		return &iam.PutUserPolicyOutput{}, s.putInline(c, "user", in.UserName, *in.PolicyName, *in.PolicyDocument)
 	})
-	onIAM(s, "GetUserPolicy", "UserName PolicyName", func(c iamCall, in *iam.GetUserPolicyInput) (*iam.GetUserPolicyOutput, error) {
+	onIAM(s, "GetUserPolicy", "UserName PolicyName", func(c apiCall, in *iam.GetUserPolicyInput) (*iam.GetUserPolicyOutput, error) {
 		e, document, err := s.inline(c, "user", in.UserName, *in.PolicyName)
 		return &iam.GetUserPolicyOutput{UserName: &e.Name, PolicyName: in.PolicyName, PolicyDocument: encoded(document)}, err
 	})
-	onIAM(s, "DeleteUserPolicy", "UserName PolicyName", func(c iamCall, in *iam.DeleteUserPolicyInput) (*iam.DeleteUserPolicyOutput, error) {
+	onIAM(s, "DeleteUserPolicy", "UserName PolicyName", func(c apiCall, in *iam.DeleteUserPolicyInput) (*iam.DeleteUserPolicyOutput, error) {
 		return &iam.DeleteUserPolicyOutput{}, s.deleteInline(c, "user", in.UserName, *in.PolicyName)
 	})
-	onIAM(s, "ListUserPolicies", "UserName Marker MaxItems", func(c iamCall, in *iam.ListUserPoliciesInput) (*iam.ListUserPoliciesOutput, error) {
+	onIAM(s, "ListUserPolicies", "UserName Marker MaxItems", func(c apiCall, in *iam.ListUserPoliciesInput) (*iam.ListUserPoliciesOutput, error) {
 		e, err := s.entity(c, "user", in.UserName)
 		if err != nil {
 			return nil, err
@@ -44,13 +44,13 @@ func (s *iamService) addEntityPolicies() {
 		page, more, next, err := iamPage(sortedKeys(e.Inline), in.Marker, in.MaxItems)
 		return &iam.ListUserPoliciesOutput{PolicyNames: page, IsTruncated: more, Marker: next}, err
 	})
-	onIAM(s, "AttachGroupPolicy", "GroupName PolicyArn", func(c iamCall, in *iam.AttachGroupPolicyInput) (*iam.AttachGroupPolicyOutput, error) {
+	onIAM(s, "AttachGroupPolicy", "GroupName PolicyArn", func(c apiCall, in *iam.AttachGroupPolicyInput) (*iam.AttachGroupPolicyOutput, error) {
 		return &iam.AttachGroupPolicyOutput{}, s.attach(c, "group", in.GroupName, *in.PolicyArn)
 	})
-	onIAM(s, "DetachGroupPolicy", "GroupName PolicyArn", func(c iamCall, in *iam.DetachGroupPolicyInput) (*iam.DetachGroupPolicyOutput, error) {
+	onIAM(s, "DetachGroupPolicy", "GroupName PolicyArn", func(c apiCall, in *iam.DetachGroupPolicyInput) (*iam.DetachGroupPolicyOutput, error) {
 		return &iam.DetachGroupPolicyOutput{}, s.detach(c, "group", in.GroupName, *in.PolicyArn)
 	})
-	onIAM(s, "ListAttachedGroupPolicies", "GroupName PathPrefix Marker MaxItems", func(c iamCall, in *iam.ListAttachedGroupPoliciesInput) (*iam.ListAttachedGroupPoliciesOutput, error) {
+	onIAM(s, "ListAttachedGroupPolicies", "GroupName PathPrefix Marker MaxItems", func(c apiCall, in *iam.ListAttachedGroupPoliciesInput) (*iam.ListAttachedGroupPoliciesOutput, error) {
 		list, err := s.attached(c, "group", in.GroupName, in.PathPrefix)
 		if err != nil {
 			return nil, err
@@ -58,17 +58,17 @@ func (s *iamService) addEntityPolicies() {
 		page, more, next, err := iamPage(list, in.Marker, in.MaxItems)
 		return &iam.ListAttachedGroupPoliciesOutput{AttachedPolicies: page, IsTruncated: more, Marker: next}, err
 	})
-	onIAM(s, "PutGroupPolicy", "GroupName PolicyName PolicyDocument", func(c iamCall, in *iam.PutGroupPolicyInput) (*iam.PutGroupPolicyOutput, error) {
+	onIAM(s, "PutGroupPolicy", "GroupName PolicyName PolicyDocument", func(c apiCall, in *iam.PutGroupPolicyInput) (*iam.PutGroupPolicyOutput, error) {
 		return &iam.PutGroupPolicyOutput{}, s.putInline(c, "group", in.GroupName, *in.PolicyName, *in.PolicyDocument)
 	})
-	onIAM(s, "GetGroupPolicy", "GroupName PolicyName", func(c iamCall, in *iam.GetGroupPolicyInput) (*iam.GetGroupPolicyOutput, error) {
+	onIAM(s, "GetGroupPolicy", "GroupName PolicyName", func(c apiCall, in *iam.GetGroupPolicyInput) (*iam.GetGroupPolicyOutput, error) {
 		e, document, err := s.inline(c, "group", in.GroupName, *in.PolicyName)
 		return &iam.GetGroupPolicyOutput{GroupName: &e.Name, PolicyName: in.PolicyName, PolicyDocument: encoded(document)}, err
 	})
-	onIAM(s, "DeleteGroupPolicy", "GroupName PolicyName", func(c iamCall, in *iam.DeleteGroupPolicyInput) (*iam.DeleteGroupPolicyOutput, error) {
+	onIAM(s, "DeleteGroupPolicy", "GroupName PolicyName", func(c apiCall, in *iam.DeleteGroupPolicyInput) (*iam.DeleteGroupPolicyOutput, error) {
 		return &iam.DeleteGroupPolicyOutput{}, s.deleteInline(c, "group", in.GroupName, *in.PolicyName)
 	})
-	onIAM(s, "ListGroupPolicies", "GroupName Marker MaxItems", func(c iamCall, in *iam.ListGroupPoliciesInput) (*iam.ListGroupPoliciesOutput, error) {
+	onIAM(s, "ListGroupPolicies", "GroupName Marker MaxItems", func(c apiCall, in *iam.ListGroupPoliciesInput) (*iam.ListGroupPoliciesOutput, error) {
 		e, err := s.entity(c, "group", in.GroupName)
 		if err != nil {
 			return nil, err
@@ -76,13 +76,13 @@ func (s *iamService) addEntityPolicies() {
 		page, more, next, err := iamPage(sortedKeys(e.Inline), in.Marker, in.MaxItems)
 		return &iam.ListGroupPoliciesOutput{PolicyNames: page, IsTruncated: more, Marker: next}, err
 	})
-	onIAM(s, "AttachRolePolicy", "RoleName PolicyArn", func(c iamCall, in *iam.AttachRolePolicyInput) (*iam.AttachRolePolicyOutput, error) {
+	onIAM(s, "AttachRolePolicy", "RoleName PolicyArn", func(c apiCall, in *iam.AttachRolePolicyInput) (*iam.AttachRolePolicyOutput, error) {
 		return &iam.AttachRolePolicyOutput{}, s.attach(c, "role", in.RoleName, *in.PolicyArn)
 	})
-	onIAM(s, "DetachRolePolicy", "RoleName PolicyArn", func(c iamCall, in *iam.DetachRolePolicyInput) (*iam.DetachRolePolicyOutput, error) {
+	onIAM(s, "DetachRolePolicy", "RoleName PolicyArn", func(c apiCall, in *iam.DetachRolePolicyInput) (*iam.DetachRolePolicyOutput, error) {
 		return &iam.DetachRolePolicyOutput{}, s.detach(c, "role", in.RoleName, *in.PolicyArn)
 	})
-	onIAM(s, "ListAttachedRolePolicies", "RoleName PathPrefix Marker MaxItems", func(c iamCall, in *iam.ListAttachedRolePoliciesInput) (*iam.ListAttachedRolePoliciesOutput, error) {
+	onIAM(s, "ListAttachedRolePolicies", "RoleName PathPrefix Marker MaxItems", func(c apiCall, in *iam.ListAttachedRolePoliciesInput) (*iam.ListAttachedRolePoliciesOutput, error) {
 		list, err := s.attached(c, "role", in.RoleName, in.PathPrefix)
 		if err != nil {
 			return nil, err
@@ -90,17 +90,17 @@ func (s *iamService) addEntityPolicies() {
 		page, more, next, err := iamPage(list, in.Marker, in.MaxItems)
 		return &iam.ListAttachedRolePoliciesOutput{AttachedPolicies: page, IsTruncated: more, Marker: next}, err
 	})
-	onIAM(s, "PutRolePolicy", "RoleName PolicyName PolicyDocument", func(c iamCall, in *iam.PutRolePolicyInput) (*iam.PutRolePolicyOutput, error) {
+	onIAM(s, "PutRolePolicy", "RoleName PolicyName PolicyDocument", func(c apiCall, in *iam.PutRolePolicyInput) (*iam.PutRolePolicyOutput, error) {
 		return &iam.PutRolePolicyOutput{}, s.putInline(c, "role", in.RoleName, *in.PolicyName, *in.PolicyDocument)
 	})
-	onIAM(s, "GetRolePolicy", "RoleName PolicyName", func(c iamCall, in *iam.GetRolePolicyInput) (*iam.GetRolePolicyOutput, error) {
+	onIAM(s, "GetRolePolicy", "RoleName PolicyName", func(c apiCall, in *iam.GetRolePolicyInput) (*iam.GetRolePolicyOutput, error) {
 		e, document, err := s.inline(c, "role", in.RoleName, *in.PolicyName)
 		return &iam.GetRolePolicyOutput{RoleName: &e.Name, PolicyName: in.PolicyName, PolicyDocument: encoded(document)}, err
 	})
-	onIAM(s, "DeleteRolePolicy", "RoleName PolicyName", func(c iamCall, in *iam.DeleteRolePolicyInput) (*iam.DeleteRolePolicyOutput, error) {
+	onIAM(s, "DeleteRolePolicy", "RoleName PolicyName", func(c apiCall, in *iam.DeleteRolePolicyInput) (*iam.DeleteRolePolicyOutput, error) {
 		return &iam.DeleteRolePolicyOutput{}, s.deleteInline(c, "role", in.RoleName, *in.PolicyName)
 	})
-	onIAM(s, "ListRolePolicies", "RoleName Marker MaxItems", func(c iamCall, in *iam.ListRolePoliciesInput) (*iam.ListRolePoliciesOutput, error) {
+	onIAM(s, "ListRolePolicies", "RoleName Marker MaxItems", func(c apiCall, in *iam.ListRolePoliciesInput) (*iam.ListRolePoliciesOutput, error) {
 		e, err := s.entity(c, "role", in.RoleName)
 		if err != nil {
 			return nil, err
@@ -116,7 +116,7 @@ const maxAttached = 10
 
 var maxInlineSize = map[string]int{"user": 2048, "group": 5120, "role": 10240}
 
-func (s *iamService) attach(c iamCall, kind string, name *string, arn string) error {
+func (s *iamService) attach(c apiCall, kind string, name *string, arn string) error {
 	e, err := s.entity(c, kind, name)
 	if err != nil {
 		return err
@@ -136,7 +136,7 @@ func (s *iamService) attach(c iamCall, kind string, name *string, arn string) er
 	return nil
 }
 
-func (s *iamService) detach(c iamCall, kind string, name *string, arn string) error {
+func (s *iamService) detach(c apiCall, kind string, name *string, arn string) error {
 	e, err := s.entity(c, kind, name)
 	if err != nil {
 		return err
@@ -157,7 +157,7 @@ func attachedPolicies(e entityRow) []types.AttachedPolicy {
 	return list
 }
 
-func (s *iamService) attached(c iamCall, kind string, name, prefix *string) ([]types.AttachedPolicy, error) {
+func (s *iamService) attached(c apiCall, kind string, name, prefix *string) ([]types.AttachedPolicy, error) {
 	e, err := s.entity(c, kind, name)
 	list := slices.DeleteFunc(attachedPolicies(e), func(p types.AttachedPolicy) bool {
 		_, path, _ := strings.Cut(*p.PolicyArn, ":policy")
@@ -166,7 +166,7 @@ func (s *iamService) attached(c iamCall, kind string, name, prefix *string) ([]t
 	return list, err
 }
 
-func (s *iamService) putInline(c iamCall, kind string, name *string, policy, document string) error {
+func (s *iamService) putInline(c apiCall, kind string, name *string, policy, document string) error {
 	e, err := s.entity(c, kind, name)
 	if err != nil {
 		return err
@@ -193,7 +193,7 @@ func (s *iamService) putInline(c iamCall, kind string, name *string, policy, doc
 	return nil
 }
 
-func (s *iamService) inline(c iamCall, kind string, name *string, policy string) (entityRow, string, error) {
+func (s *iamService) inline(c apiCall, kind string, name *string, policy string) (entityRow, string, error) {
 	e, err := s.entity(c, kind, name)
 	if err != nil {
 		return e, "", err
@@ -205,7 +205,7 @@ func (s *iamService) inline(c iamCall, kind string, name *string, policy string)
 	return e, document, nil
 }
 
-func (s *iamService) deleteInline(c iamCall, kind string, name *string, policy string) error {
+func (s *iamService) deleteInline(c apiCall, kind string, name *string, policy string) error {
 	e, _, err := s.inline(c, kind, name, policy)
 	if err != nil {
 		return err

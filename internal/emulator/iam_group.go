@@ -33,7 +33,7 @@ func shownGroups(list []entityRow) []types.Group {
 	return groups
 }
 
-func (s *iamService) createGroup(c iamCall, in *iam.CreateGroupInput) (*iam.CreateGroupOutput, error) {
+func (s *iamService) createGroup(c apiCall, in *iam.CreateGroupInput) (*iam.CreateGroupOutput, error) {
 	e, err := s.create(c, "group", "AGPA", *in.GroupName, in.Path, nil)
 	if err != nil {
 		return nil, err
@@ -42,7 +42,7 @@ func (s *iamService) createGroup(c iamCall, in *iam.CreateGroupInput) (*iam.Crea
 	return &iam.CreateGroupOutput{Group: new(shownGroup(e))}, nil
 }
 
-func (s *iamService) getGroup(c iamCall, in *iam.GetGroupInput) (*iam.GetGroupOutput, error) {
+func (s *iamService) getGroup(c apiCall, in *iam.GetGroupInput) (*iam.GetGroupOutput, error) {
 	g, err := s.entity(c, "group", in.GroupName)
 	if err != nil {
 		return nil, err
@@ -57,12 +57,12 @@ func (s *iamService) getGroup(c iamCall, in *iam.GetGroupInput) (*iam.GetGroupOu
 	return out, err
 }
 
-func (s *iamService) listGroups(c iamCall, in *iam.ListGroupsInput) (*iam.ListGroupsOutput, error) {
+func (s *iamService) listGroups(c apiCall, in *iam.ListGroupsInput) (*iam.ListGroupsOutput, error) {
 	page, more, next, err := iamPage(s.ofKind(c, "group", in.PathPrefix), in.Marker, in.MaxItems)
 	return &iam.ListGroupsOutput{Groups: shownGroups(page), IsTruncated: more, Marker: next}, err
 }
 
-func (s *iamService) listGroupsForUser(c iamCall, in *iam.ListGroupsForUserInput) (*iam.ListGroupsForUserOutput, error) {
+func (s *iamService) listGroupsForUser(c apiCall, in *iam.ListGroupsForUserInput) (*iam.ListGroupsForUserOutput, error) {
 	u, err := s.entity(c, "user", in.UserName)
 	if err != nil {
 		return nil, err
@@ -71,7 +71,7 @@ func (s *iamService) listGroupsForUser(c iamCall, in *iam.ListGroupsForUserInput
 	return &iam.ListGroupsForUserOutput{Groups: shownGroups(page), IsTruncated: more, Marker: next}, err
 }
 
-func (s *iamService) updateGroup(c iamCall, in *iam.UpdateGroupInput) (*iam.UpdateGroupOutput, error) {
+func (s *iamService) updateGroup(c apiCall, in *iam.UpdateGroupInput) (*iam.UpdateGroupOutput, error) {
 	g, err := s.entity(c, "group", in.GroupName)
 	if err != nil {
 		return nil, err
@@ -79,7 +79,7 @@ func (s *iamService) updateGroup(c iamCall, in *iam.UpdateGroupInput) (*iam.Upda
 	return &iam.UpdateGroupOutput{}, s.move(c, &g, in.NewGroupName, in.NewPath)
 }
 
-func (s *iamService) deleteGroup(c iamCall, in *iam.DeleteGroupInput) (*iam.DeleteGroupOutput, error) {
+func (s *iamService) deleteGroup(c apiCall, in *iam.DeleteGroupInput) (*iam.DeleteGroupOutput, error) {
 	g, err := s.entity(c, "group", in.GroupName)
 	if err != nil {
 		return nil, err
@@ -87,7 +87,7 @@ func (s *iamService) deleteGroup(c iamCall, in *iam.DeleteGroupInput) (*iam.Dele
 	return &iam.DeleteGroupOutput{}, s.remove(c, g)
 }
 
-func (s *iamService) addUserToGroup(c iamCall, in *iam.AddUserToGroupInput) (*iam.AddUserToGroupOutput, error) {
+func (s *iamService) addUserToGroup(c apiCall, in *iam.AddUserToGroupInput) (*iam.AddUserToGroupOutput, error) {
 	g, err := s.entity(c, "group", in.GroupName)
 	if err != nil {
 		return nil, err
@@ -107,7 +107,7 @@ func (s *iamService) addUserToGroup(c iamCall, in *iam.AddUserToGroupInput) (*ia
 	return &iam.AddUserToGroupOutput{}, nil
 }
 
-func (s *iamService) removeUserFromGroup(c iamCall, in *iam.RemoveUserFromGroupInput) (*iam.RemoveUserFromGroupOutput, error) {
+func (s *iamService) removeUserFromGroup(c apiCall, in *iam.RemoveUserFromGroupInput) (*iam.RemoveUserFromGroupOutput, error) {
 	g, err := s.entity(c, "group", in.GroupName)
 	if err != nil {
 		return nil, err

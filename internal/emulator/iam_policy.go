@@ -65,7 +65,7 @@ func (s *iamService) addPolicies() {
 	onIAM(s, "ListEntitiesForPolicy", "PolicyArn EntityFilter PathPrefix Marker MaxItems", s.listEntitiesForPolicy)
 }
 
-func (s *iamService) policy(c iamCall, arn *string) (policyRow, error) {
+func (s *iamService) policy(c apiCall, arn *string) (policyRow, error) {
 	p, ok := s.policies.get(c.w, deref(arn))
 	if !ok {
 		return p, noSuchEntity("Policy %s was not found.", deref(arn))
@@ -73,11 +73,11 @@ func (s *iamService) policy(c iamCall, arn *string) (policyRow, error) {
 	return p, nil
 }
 
-func (s *iamService) attachedTo(c iamCall, arn string) []entityRow {
+func (s *iamService) attachedTo(c apiCall, arn string) []entityRow {
 	return slices.DeleteFunc(s.entities.all(c.w), func(e entityRow) bool { return !slices.Contains(e.Attached, arn) })
 }
 
-func (s *iamService) shownPolicy(c iamCall, p policyRow, whole bool) types.Policy {
+func (s *iamService) shownPolicy(c apiCall, p policyRow, whole bool) types.Policy {
 	shown := types.Policy{
 		Arn: &p.ARN, AttachmentCount: new(int32(len(s.attachedTo(c, p.ARN)))), CreateDate: &p.Created, DefaultVersionId: &p.Default,
 		IsAttachable: true, Path: &p.Path, PermissionsBoundaryUsageCount: new(int32(len(s.boundTo(c, p.ARN)))), PolicyId: &p.ID, PolicyName: &p.Name, UpdateDate: &p.Updated,
@@ -88,7 +88,7 @@ func (s *iamService) shownPolicy(c iamCall, p policyRow, whole bool) types.Polic
 	return shown
 }
 
-func (s *iamService) createPolicy(c iamCall, in *iam.CreatePolicyInput) (*iam.CreatePolicyOutput, error) {
+func (s *iamService) createPolicy(c apiCall, in *iam.CreatePolicyInput) (*iam.CreatePolicyOutput, error) {
 	if err := checkIAMName("policy", *in.PolicyName); err != nil {
 		return nil, err
 	}
@@ -130,13 +130,13 @@ func checkManaged(document string) error {
 	return nil
 }
 
-func (s *iamService) getPolicy(c iamCall, in *iam.GetPolicyInput) (*iam.GetPolicyOutput, error) {
+func (s *iamService) getPolicy(c apiCall, in *iam.GetPolicyInput) (*iam.GetPolicyOutput, error) {
 	p, err := s.policy(c, in.PolicyArn)
 	return &iam.GetPolicyOutput{Policy: new(s.shownPolicy(c, p, true))}, err
 }
 
 // listPolicies lists the customer's own: the local cloud has no list of AWS's.
-func (s *iamService) listPolicies(c iamCall, in *iam.ListPoliciesInput) (*iam.ListPoliciesOutput, error) {
+func (s *iamService) listPolicies(c apiCall, in *iam.ListPoliciesInput) (*iam.ListPoliciesOutput, error) {
 	var list []policyRow
 	for _, p := range s.policies.all(c.w) {
 		if in.Scope != types.PolicyScopeTypeAws && strings.HasPrefix(p.Path, deref(in.PathPrefix)) && !(in.OnlyAttached && len(s.attachedTo(c, p.ARN)) == 0) {
@@ -151,7 +151,7 @@ func (s *iamService) listPolicies(c iamCall, in *iam.ListPoliciesInput) (*iam.Li
 	return out, err
 }
 
-func (s *iamService) deletePolicy(c iamCall, in *iam.DeletePolicyInput) (*iam.DeletePolicyOutput, error) {
+func (s *iamService) deletePolicy(c apiCall, in *iam.DeletePolicyInput) (*iam.DeletePolicyOutput, error) {
 	p, err := s.policy(c, in.PolicyArn)
 	if err != nil {
 		return nil, err
@@ -174,7 +174,7 @@ func shownVersion(p policyRow, v policyVersion, document bool) types.PolicyVersi
 	return shown
 }
 
-func (s *iamService) createPolicyVersion(c iamCall, in *iam.CreatePolicyVersionInput) (*iam.CreatePolicyVersionOutput, error) {
+func (s *iamService) createPolicyVersion(c apiCall, in *iam.CreatePolicyVersionInput) (*iam.CreatePolicyVersionOutput, error) {
 	p, err := s.policy(c, in.PolicyArn)
 	if err != nil {
 		return nil, err
@@ -196,7 +196,7 @@ func (s *iamService) createPolicyVersion(c iamCall, in *iam.CreatePolicyVersionI
 	return &iam.CreatePolicyVersionOutput{PolicyVersion: new(shownVersion(p, v, false))}, nil
 }
 
-func (s *iamService) policyVersion(c iamCall, arn, id *string) (policyRow, policyVersion, error) {
+func (s *iamService) policyVersion(c apiCall, arn, id *string) (policyRow, policyVersion, error) {
 	p, err := s.policy(c, arn)
 	if err != nil {
 		return p, policyVersion{}, err
@@ -208,12 +208,12 @@ func (s *iamService) policyVersion(c iamCall, arn, id *string) (policyRow, polic
 	return p, v, nil
 }
 
-func (s *iamService) getPolicyVersion(c iamCall, in *iam.GetPolicyVersionInput) (*iam.GetPolicyVersionOutput, error) {
+func (s *iamService) getPolicyVersion(c apiCall, in *iam.GetPolicyVersionInput) (*iam.GetPolicyVersionOutput, error) {
 	p, v, err := s.policyVersion(c, in.PolicyArn, in.VersionId)
 	return &iam.GetPolicyVersionOutput{PolicyVersion: new(shownVersion(p, v, true))}, err
 }
 
-func (s *iamService) listPolicyVersions(c iamCall, in *iam.ListPolicyVersionsInput) (*iam.ListPolicyVersionsOutput, error) {
+func (s *iamService) listPolicyVersions(c apiCall, in *iam.ListPolicyVersionsInput) (*iam.ListPolicyVersionsOutput, error) {
 	p, err := s.policy(c, in.PolicyArn)
 	if err != nil {
 		return nil, err
@@ -228,7 +228,7 @@ func (s *iamService) listPolicyVersions(c iamCall, in *iam.ListPolicyVersionsInp
 	return out, err
 }
 
-func (s *iamService) deletePolicyVersion(c iamCall, in *iam.DeletePolicyVersionInput) (*iam.DeletePolicyVersionOutput, error) {
+func (s *iamService) deletePolicyVersion(c apiCall, in *iam.DeletePolicyVersionInput) (*iam.DeletePolicyVersionOutput, error) {
 	p, v, err := s.policyVersion(c, in.PolicyArn, in.VersionId)
 	if err != nil {
 		return nil, err
@@ -241,7 +241,7 @@ func (s *iamService) deletePolicyVersion(c iamCall, in *iam.DeletePolicyVersionI
 	return &iam.DeletePolicyVersionOutput{}, nil
 }
 
-func (s *iamService) setDefaultPolicyVersion(c iamCall, in *iam.SetDefaultPolicyVersionInput) (*iam.SetDefaultPolicyVersionOutput, error) {
+func (s *iamService) setDefaultPolicyVersion(c apiCall, in *iam.SetDefaultPolicyVersionInput) (*iam.SetDefaultPolicyVersionOutput, error) {
 	p, v, err := s.policyVersion(c, in.PolicyArn, in.VersionId)
 	if err != nil {
 		return nil, err
@@ -251,7 +251,7 @@ func (s *iamService) setDefaultPolicyVersion(c iamCall, in *iam.SetDefaultPolicy
 	return &iam.SetDefaultPolicyVersionOutput{}, nil
 }
 
-func (s *iamService) listEntitiesForPolicy(c iamCall, in *iam.ListEntitiesForPolicyInput) (*iam.ListEntitiesForPolicyOutput, error) {
+func (s *iamService) listEntitiesForPolicy(c apiCall, in *iam.ListEntitiesForPolicyInput) (*iam.ListEntitiesForPolicyOutput, error) {
 	if !awsPolicy.MatchString(*in.PolicyArn) {
 		if _, err := s.policy(c, in.PolicyArn); err != nil {
 			return nil, err

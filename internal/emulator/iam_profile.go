@@ -30,7 +30,7 @@ func (s *iamService) addProfiles() {
 	onIAM(s, "RemoveRoleFromInstanceProfile", "InstanceProfileName RoleName", s.removeRoleFromInstanceProfile)
 }
 
-func (s *iamService) profile(c iamCall, name *string) (profileRow, error) {
+func (s *iamService) profile(c apiCall, name *string) (profileRow, error) {
 	p, ok := s.profiles.get(c.w, strings.ToLower(deref(name)))
 	if !ok {
 		return p, noSuchEntity("Instance Profile %s cannot be found.", deref(name))
@@ -49,11 +49,11 @@ func (s *iamService) forEC2(account, arn, name string) (profileRow, bool) {
 	return profileRow{}, false
 }
 
-func (s *iamService) putProfile(c iamCall, p profileRow) {
+func (s *iamService) putProfile(c apiCall, p profileRow) {
 	s.profiles.put(c.w, strings.ToLower(p.Name), p)
 }
 
-func (s *iamService) shownProfile(c iamCall, p profileRow, tags bool) types.InstanceProfile {
+func (s *iamService) shownProfile(c apiCall, p profileRow, tags bool) types.InstanceProfile {
 	shown := types.InstanceProfile{Arn: &p.ARN, CreateDate: &p.Created, InstanceProfileId: &p.ID, InstanceProfileName: &p.Name, Path: &p.Path, Roles: []types.Role{}}
 	if r, err := s.entity(c, "role", &p.Role); err == nil {
 		shown.Roles = append(shown.Roles, shownRole(r, false))
@@ -64,7 +64,7 @@ func (s *iamService) shownProfile(c iamCall, p profileRow, tags bool) types.Inst
 	return shown
 }
 
-func (s *iamService) createInstanceProfile(c iamCall, in *iam.CreateInstanceProfileInput) (*iam.CreateInstanceProfileOutput, error) {
+func (s *iamService) createInstanceProfile(c apiCall, in *iam.CreateInstanceProfileInput) (*iam.CreateInstanceProfileOutput, error) {
 	name := *in.InstanceProfileName
 	if err := checkIAMName("instance-profile", name); err != nil {
 		return nil, err
@@ -85,12 +85,12 @@ func (s *iamService) createInstanceProfile(c iamCall, in *iam.CreateInstanceProf
 	return &iam.CreateInstanceProfileOutput{InstanceProfile: new(s.shownProfile(c, p, true))}, nil
 }
 
-func (s *iamService) getInstanceProfile(c iamCall, in *iam.GetInstanceProfileInput) (*iam.GetInstanceProfileOutput, error) {
+func (s *iamService) getInstanceProfile(c apiCall, in *iam.GetInstanceProfileInput) (*iam.GetInstanceProfileOutput, error) {
 	p, err := s.profile(c, in.InstanceProfileName)
 	return &iam.GetInstanceProfileOutput{InstanceProfile: new(s.shownProfile(c, p, true))}, err
 }
 
-func (s *iamService) shownProfiles(c iamCall, list []profileRow) []types.InstanceProfile {
+func (s *iamService) shownProfiles(c apiCall, list []profileRow) []types.InstanceProfile {
 	var shown []types.InstanceProfile
 	for _, p := range list {
 		shown = append(shown, s.shownProfile(c, p, false))
@@ -98,7 +98,7 @@ func (s *iamService) shownProfiles(c iamCall, list []profileRow) []types.Instanc
 	return shown
 }
 
-func (s *iamService) listInstanceProfiles(c iamCall, in *iam.ListInstanceProfilesInput) (*iam.ListInstanceProfilesOutput, error) {
+func (s *iamService) listInstanceProfiles(c apiCall, in *iam.ListInstanceProfilesInput) (*iam.ListInstanceProfilesOutput, error) {
 	var list []profileRow
 	for _, p := range s.profiles.all(c.w) {
 		if strings.HasPrefix(p.Path, deref(in.PathPrefix)) {
@@ -109,7 +109,7 @@ func (s *iamService) listInstanceProfiles(c iamCall, in *iam.ListInstanceProfile
 	return &iam.ListInstanceProfilesOutput{InstanceProfiles: s.shownProfiles(c, page), IsTruncated: more, Marker: next}, err
 }
 
-func (s *iamService) holding(c iamCall, role string) []profileRow {
+func (s *iamService) holding(c apiCall, role string) []profileRow {
 	var list []profileRow
 	for _, p := range s.profiles.all(c.w) {
 		if p.Role == role {
@@ -119,7 +119,7 @@ func (s *iamService) holding(c iamCall, role string) []profileRow {
 	return list
 }
 
-func (s *iamService) listInstanceProfilesForRole(c iamCall, in *iam.ListInstanceProfilesForRoleInput) (*iam.ListInstanceProfilesForRoleOutput, error) {
+func (s *iamService) listInstanceProfilesForRole(c apiCall, in *iam.ListInstanceProfilesForRoleInput) (*iam.ListInstanceProfilesForRoleOutput, error) {
 	r, err := s.entity(c, "role", in.RoleName)
 	if err != nil {
 		return nil, err
@@ -128,7 +128,7 @@ func (s *iamService) listInstanceProfilesForRole(c iamCall, in *iam.ListInstance
 	return &iam.ListInstanceProfilesForRoleOutput{InstanceProfiles: s.shownProfiles(c, page), IsTruncated: more, Marker: next}, err
 }
 
-func (s *iamService) deleteInstanceProfile(c iamCall, in *iam.DeleteInstanceProfileInput) (*iam.DeleteInstanceProfileOutput, error) {
+func (s *iamService) deleteInstanceProfile(c apiCall, in *iam.DeleteInstanceProfileInput) (*iam.DeleteInstanceProfileOutput, error) {
 	p, err := s.profile(c, in.InstanceProfileName)
 	if err != nil {
 		return nil, err
@@ -140,7 +140,7 @@ func (s *iamService) deleteInstanceProfile(c iamCall, in *iam.DeleteInstanceProf
 	return &iam.DeleteInstanceProfileOutput{}, nil
 }
 
-func (s *iamService) addRoleToInstanceProfile(c iamCall, in *iam.AddRoleToInstanceProfileInput) (*iam.AddRoleToInstanceProfileOutput, error) {
+func (s *iamService) addRoleToInstanceProfile(c apiCall, in *iam.AddRoleToInstanceProfileInput) (*iam.AddRoleToInstanceProfileOutput, error) {
 	p, err := s.profile(c, in.InstanceProfileName)
 	if err != nil {
 		return nil, err
@@ -157,7 +157,7 @@ func (s *iamService) addRoleToInstanceProfile(c iamCall, in *iam.AddRoleToInstan
 	return &iam.AddRoleToInstanceProfileOutput{}, nil
 }
 
-func (s *iamService) removeRoleFromInstanceProfile(c iamCall, in *iam.RemoveRoleFromInstanceProfileInput) (*iam.RemoveRoleFromInstanceProfileOutput, error) {
+func (s *iamService) removeRoleFromInstanceProfile(c apiCall, in *iam.RemoveRoleFromInstanceProfileInput) (*iam.RemoveRoleFromInstanceProfileOutput, error) {
 	p, err := s.profile(c, in.InstanceProfileName)
 	if err != nil {
 		return nil, err

@@ -38,7 +38,7 @@ func maxSession(asked *int32) (int32, error) {
 	return *asked, nil
 }
 
-func (s *iamService) createRole(c iamCall, in *iam.CreateRoleInput) (*iam.CreateRoleOutput, error) {
+func (s *iamService) createRole(c apiCall, in *iam.CreateRoleInput) (*iam.CreateRoleOutput, error) {
 	e, err := s.create(c, "role", "AROA", *in.RoleName, in.Path, in.Tags)
 	if err != nil {
 		return nil, err
@@ -57,12 +57,12 @@ func (s *iamService) createRole(c iamCall, in *iam.CreateRoleInput) (*iam.Create
 	return &iam.CreateRoleOutput{Role: new(shownRole(e, true))}, nil
 }
 
-func (s *iamService) getRole(c iamCall, in *iam.GetRoleInput) (*iam.GetRoleOutput, error) {
+func (s *iamService) getRole(c apiCall, in *iam.GetRoleInput) (*iam.GetRoleOutput, error) {
 	e, err := s.entity(c, "role", in.RoleName)
 	return &iam.GetRoleOutput{Role: new(shownRole(e, true))}, err
 }
 
-func (s *iamService) listRoles(c iamCall, in *iam.ListRolesInput) (*iam.ListRolesOutput, error) {
+func (s *iamService) listRoles(c apiCall, in *iam.ListRolesInput) (*iam.ListRolesOutput, error) {
 	page, more, next, err := iamPage(s.ofKind(c, "role", in.PathPrefix), in.Marker, in.MaxItems)
 	out := &iam.ListRolesOutput{IsTruncated: more, Marker: next}
 	for _, e := range page {
@@ -71,7 +71,7 @@ func (s *iamService) listRoles(c iamCall, in *iam.ListRolesInput) (*iam.ListRole
 	return out, err
 }
 
-func (s *iamService) updateRole(c iamCall, in *iam.UpdateRoleInput) (*iam.UpdateRoleOutput, error) {
+func (s *iamService) updateRole(c apiCall, in *iam.UpdateRoleInput) (*iam.UpdateRoleOutput, error) {
 	e, err := s.entity(c, "role", in.RoleName)
 	if err != nil {
 		return nil, err
@@ -88,7 +88,7 @@ func (s *iamService) updateRole(c iamCall, in *iam.UpdateRoleInput) (*iam.Update
 	return &iam.UpdateRoleOutput{}, nil
 }
 
-func (s *iamService) updateAssumeRolePolicy(c iamCall, in *iam.UpdateAssumeRolePolicyInput) (*iam.UpdateAssumeRolePolicyOutput, error) {
+func (s *iamService) updateAssumeRolePolicy(c apiCall, in *iam.UpdateAssumeRolePolicyInput) (*iam.UpdateAssumeRolePolicyOutput, error) {
 	e, err := s.entity(c, "role", in.RoleName)
 	if err != nil {
 		return nil, err
@@ -101,7 +101,7 @@ func (s *iamService) updateAssumeRolePolicy(c iamCall, in *iam.UpdateAssumeRoleP
 	return &iam.UpdateAssumeRolePolicyOutput{}, nil
 }
 
-func (s *iamService) deleteRole(c iamCall, in *iam.DeleteRoleInput) (*iam.DeleteRoleOutput, error) {
+func (s *iamService) deleteRole(c apiCall, in *iam.DeleteRoleInput) (*iam.DeleteRoleOutput, error) {
 	e, err := s.entity(c, "role", in.RoleName)
 	if err != nil {
 		return nil, err

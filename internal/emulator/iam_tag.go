@@ -5,7 +5,7 @@ import (
 )
 
 func (s *iamService) addTags() {
-	onIAM(s, "TagUser", "UserName Tags.*", func(c iamCall, in *iam.TagUserInput) (*iam.TagUserOutput, error) {
+	onIAM(s, "TagUser", "UserName Tags.*", func(c apiCall, in *iam.TagUserInput) (*iam.TagUserOutput, error) {
 		e, err := s.entity(c, "user", in.UserName)
 		if err == nil {
 			e.Tags, err = iamTags(e.Tags, in.Tags)
@@ -16,7 +16,7 @@ func (s *iamService) addTags() {
 		s.put(c, e)
 		return &iam.TagUserOutput{}, nil
 	})
-	onIAM(s, "UntagUser", "UserName TagKeys", func(c iamCall, in *iam.UntagUserInput) (*iam.UntagUserOutput, error) {
+	onIAM(s, "UntagUser", "UserName TagKeys", func(c apiCall, in *iam.UntagUserInput) (*iam.UntagUserOutput, error) {
 		e, err := s.entity(c, "user", in.UserName)
 		if err != nil {
 			return nil, err
@@ -25,7 +25,7 @@ func (s *iamService) addTags() {
 		s.put(c, e)
 		return &iam.UntagUserOutput{}, nil
 	})
-	onIAM(s, "ListUserTags", "UserName Marker MaxItems", func(c iamCall, in *iam.ListUserTagsInput) (*iam.ListUserTagsOutput, error) {
+	onIAM(s, "ListUserTags", "UserName Marker MaxItems", func(c apiCall, in *iam.ListUserTagsInput) (*iam.ListUserTagsOutput, error) {
 		e, err := s.entity(c, "user", in.UserName)
 		if err != nil {
 			return nil, err
@@ -33,7 +33,7 @@ func (s *iamService) addTags() {
 		page, more, next, err := iamPage(iamTagList(e.Tags), in.Marker, in.MaxItems)
 		return &iam.ListUserTagsOutput{Tags: page, IsTruncated: more, Marker: next}, err
 	})
-	onIAM(s, "TagRole", "RoleName Tags.*", func(c iamCall, in *iam.TagRoleInput) (*iam.TagRoleOutput, error) {
+	onIAM(s, "TagRole", "RoleName Tags.*", func(c apiCall, in *iam.TagRoleInput) (*iam.TagRoleOutput, error) {
 		e, err := s.entity(c, "role", in.RoleName)
 		if err == nil {
 			e.Tags, err = iamTags(e.Tags, in.Tags)
@@ -44,7 +44,7 @@ func (s *iamService) addTags() {
 		s.put(c, e)
 		return &iam.TagRoleOutput{}, nil
 	})
-	onIAM(s, "UntagRole", "RoleName TagKeys", func(c iamCall, in *iam.UntagRoleInput) (*iam.UntagRoleOutput, error) {
+	onIAM(s, "UntagRole", "RoleName TagKeys", func(c apiCall, in *iam.UntagRoleInput) (*iam.UntagRoleOutput, error) {
 		e, err := s.entity(c, "role", in.RoleName)
 		if err != nil {
 			return nil, err
@@ -53,7 +53,7 @@ func (s *iamService) addTags() {
 		s.put(c, e)
 		return &iam.UntagRoleOutput{}, nil
 	})
-	onIAM(s, "ListRoleTags", "RoleName Marker MaxItems", func(c iamCall, in *iam.ListRoleTagsInput) (*iam.ListRoleTagsOutput, error) {
+	onIAM(s, "ListRoleTags", "RoleName Marker MaxItems", func(c apiCall, in *iam.ListRoleTagsInput) (*iam.ListRoleTagsOutput, error) {
 		e, err := s.entity(c, "role", in.RoleName)
 		if err != nil {
 			return nil, err
@@ -61,7 +61,7 @@ func (s *iamService) addTags() {
 		page, more, next, err := iamPage(iamTagList(e.Tags), in.Marker, in.MaxItems)
 		return &iam.ListRoleTagsOutput{Tags: page, IsTruncated: more, Marker: next}, err
 	})
-	onIAM(s, "TagPolicy", "PolicyArn Tags.*", func(c iamCall, in *iam.TagPolicyInput) (*iam.TagPolicyOutput, error) {
+	onIAM(s, "TagPolicy", "PolicyArn Tags.*", func(c apiCall, in *iam.TagPolicyInput) (*iam.TagPolicyOutput, error) {
 		e, err := s.policy(c, in.PolicyArn)
 		if err == nil {
 			e.Tags, err = iamTags(e.Tags, in.Tags)
@@ -72,7 +72,7 @@ func (s *iamService) addTags() {
 		s.policies.put(c.w, e.ARN, e)
 		return &iam.TagPolicyOutput{}, nil
 	})
-	onIAM(s, "UntagPolicy", "PolicyArn TagKeys", func(c iamCall, in *iam.UntagPolicyInput) (*iam.UntagPolicyOutput, error) {
+	onIAM(s, "UntagPolicy", "PolicyArn TagKeys", func(c apiCall, in *iam.UntagPolicyInput) (*iam.UntagPolicyOutput, error) {
 		e, err := s.policy(c, in.PolicyArn)
 		if err != nil {
 			return nil, err
@@ -81,7 +81,7 @@ func (s *iamService) addTags() {
 		s.policies.put(c.w, e.ARN, e)
 		return &iam.UntagPolicyOutput{}, nil
 	})
-	onIAM(s, "ListPolicyTags", "PolicyArn Marker MaxItems", func(c iamCall, in *iam.ListPolicyTagsInput) (*iam.ListPolicyTagsOutput, error) {
+	onIAM(s, "ListPolicyTags", "PolicyArn Marker MaxItems", func(c apiCall, in *iam.ListPolicyTagsInput) (*iam.ListPolicyTagsOutput, error) {
 		e, err := s.policy(c, in.PolicyArn)
 		if err != nil {
 			return nil, err
@@ -89,7 +89,7 @@ func (s *iamService) addTags() {
 		page, more, next, err := iamPage(iamTagList(e.Tags), in.Marker, in.MaxItems)
 		return &iam.ListPolicyTagsOutput{Tags: page, IsTruncated: more, Marker: next}, err
 	})
-	onIAM(s, "TagInstanceProfile", "InstanceProfileName Tags.*", func(c iamCall, in *iam.TagInstanceProfileInput) (*iam.TagInstanceProfileOutput, error) {
+	onIAM(s, "TagInstanceProfile", "InstanceProfileName Tags.*", func(c apiCall, in *iam.TagInstanceProfileInput) (*iam.TagInstanceProfileOutput, error) {
 		e, err := s.profile(c, in.InstanceProfileName)
 		if err == nil {
 			e.Tags, err = iamTags(e.Tags, in.Tags)
@@ -100,7 +100,7 @@ func (s *iamService) addTags() {
 		s.putProfile(c, e)
 		return &iam.TagInstanceProfileOutput{}, nil
 	})
-	onIAM(s, "UntagInstanceProfile", "InstanceProfileName TagKeys", func(c iamCall, in *iam.UntagInstanceProfileInput) (*iam.UntagInstanceProfileOutput, error) {
+	onIAM(s, "UntagInstanceProfile", "InstanceProfileName TagKeys", func(c apiCall, in *iam.UntagInstanceProfileInput) (*iam.UntagInstanceProfileOutput, error) {
 		e, err := s.profile(c, in.InstanceProfileName)
 		if err != nil {
 			return nil, err
@@ -109,7 +109,7 @@ func (s *iamService) addTags() {
 		s.putProfile(c, e)
 		return &iam.UntagInstanceProfileOutput{}, nil
 	})
-	onIAM(s, "ListInstanceProfileTags", "InstanceProfileName Marker MaxItems", func(c iamCall, in *iam.ListInstanceProfileTagsInput) (*iam.ListInstanceProfileTagsOutput, error) {
+	onIAM(s, "ListInstanceProfileTags", "InstanceProfileName Marker MaxItems", func(c apiCall, in *iam.ListInstanceProfileTagsInput) (*iam.ListInstanceProfileTagsOutput, error) {
 		e, err := s.profile(c, in.InstanceProfileName)
 		if err != nil {
 			return nil, err

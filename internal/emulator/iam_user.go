@@ -24,7 +24,7 @@ func shownUser(e entityRow, tags bool) types.User {
 	return u
 }
 
-func (s *iamService) createUser(c iamCall, in *iam.CreateUserInput) (*iam.CreateUserOutput, error) {
+func (s *iamService) createUser(c apiCall, in *iam.CreateUserInput) (*iam.CreateUserOutput, error) {
 	e, err := s.create(c, "user", "AIDA", *in.UserName, in.Path, in.Tags)
 	if err == nil {
 		e.Boundary, err = s.boundary(c, in.PermissionsBoundary)
@@ -36,12 +36,12 @@ func (s *iamService) createUser(c iamCall, in *iam.CreateUserInput) (*iam.Create
 	return &iam.CreateUserOutput{User: new(shownUser(e, true))}, nil
 }
 
-func (s *iamService) getUser(c iamCall, in *iam.GetUserInput) (*iam.GetUserOutput, error) {
+func (s *iamService) getUser(c apiCall, in *iam.GetUserInput) (*iam.GetUserOutput, error) {
 	e, err := s.user(c, in.UserName)
 	return &iam.GetUserOutput{User: new(shownUser(e, true))}, err
 }
 
-func (s *iamService) listUsers(c iamCall, in *iam.ListUsersInput) (*iam.ListUsersOutput, error) {
+func (s *iamService) listUsers(c apiCall, in *iam.ListUsersInput) (*iam.ListUsersOutput, error) {
 	page, more, next, err := iamPage(s.ofKind(c, "user", in.PathPrefix), in.Marker, in.MaxItems)
 	out := &iam.ListUsersOutput{IsTruncated: more, Marker: next}
 	for _, e := range page {
@@ -50,7 +50,7 @@ func (s *iamService) listUsers(c iamCall, in *iam.ListUsersInput) (*iam.ListUser
 	return out, err
 }
 
-func (s *iamService) updateUser(c iamCall, in *iam.UpdateUserInput) (*iam.UpdateUserOutput, error) {
+func (s *iamService) updateUser(c apiCall, in *iam.UpdateUserInput) (*iam.UpdateUserOutput, error) {
 	u, err := s.entity(c, "user", in.UserName)
 	if err != nil {
 		return nil, err
@@ -67,7 +67,7 @@ func (s *iamService) updateUser(c iamCall, in *iam.UpdateUserInput) (*iam.Update
 	return &iam.UpdateUserOutput{}, nil
 }
 
-func (s *iamService) deleteUser(c iamCall, in *iam.DeleteUserInput) (*iam.DeleteUserOutput, error) {
+func (s *iamService) deleteUser(c apiCall, in *iam.DeleteUserInput) (*iam.DeleteUserOutput, error) {
 	e, err := s.entity(c, "user", in.UserName)
 	if err != nil {
 		return nil, err
@@ -78,6 +78,6 @@ func (s *iamService) deleteUser(c iamCall, in *iam.DeleteUserInput) (*iam.Delete
 	return &iam.DeleteUserOutput{}, s.remove(c, e)
 }
 
-func (s *iamService) groupsOf(c iamCall, user string) []entityRow {
+func (s *iamService) groupsOf(c apiCall, user string) []entityRow {
 	return slices.DeleteFunc(s.ofKind(c, "group", nil), func(g entityRow) bool { return !slices.Contains(g.Users, user) })
 }

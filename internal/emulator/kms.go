@@ -1,7 +1,6 @@
 package emulator
 
 import (
-	"context"
 	"fmt"
 	"regexp"
 	"strings"
@@ -17,9 +16,8 @@ const kmsName = "kms" // the signing name
 // protects.
 type kmsService struct {
 	cloud   *Cloud
-	honours map[string]honoured // by action
-	keys    *table[kmsKeyRow]   // by ID
-	aliases *table[aliasRow]    // by name
+	keys    *table[kmsKeyRow] // by ID
+	aliases *table[aliasRow]  // by name
 }
 
 // kmsKeyRow is a key with all that says who may use it.
@@ -55,7 +53,7 @@ const (
 // loaded.
 func newKMS(c *Cloud) *kmsService {
 	s := &kmsService{
-		cloud: c, honours: map[string]honoured{},
+		cloud:   c,
 		keys:    newTable[kmsKeyRow](c.store, "kms-keys"),
 		aliases: newTable[aliasRow](c.store, "kms-aliases"),
 	}
@@ -69,24 +67,11 @@ func newKMS(c *Cloud) *kmsService {
 	return s
 }
 
-// kmsCall is one call as a handler sees it.
-type kmsCall struct {
-	caller
-	w   world
-	now time.Time
-}
-
-// onKMS adds an action; see on for what honours means.
-func onKMS[I, O any](s *kmsService, action, honours string, f func(kmsCall, *I) (*O, error)) {
-	known := parseHonoured(honours)
-	s.honours[action] = known
-	handle(s.cloud.registry, kmsName, action, func(ctx context.Context, in *I) (*O, error) {
-		if err := known.check(in); err != nil {
-			return nil, err
-		}
-		who := callerOf(ctx)
-		return f(kmsCall{caller: who, w: who.world(), now: s.cloud.clock.Now().UTC().Truncate(time.Millisecond)}, in)
-	})
+// onKMS adds an action; see handleHonouring for what honours means.
+func onKMS[I, O any](s *kmsService, action, honours string, f func(apiCall, *I) (*O, error)) {
+	handleCall(s.cloud.registry, kmsName, action, honours, func(who caller) apiCall {
+		return apiCall{who, who.world(), s.cloud.clock.Now().UTC().Truncate(time.Millisecond)}
+	}, f)
 }
 
 func keyNotFound(format string, args ...any) error {
@@ -182,7 +167,7 @@ func (s *kmsService) put(w world, k kmsKeyRow) { s.keys.put(w, k.id(), k) }
 
 // own is a key of the caller's account that can be changed: KMS lets no other
 // account and nobody for AWS's own keys do that.
-func (s *kmsService) own(c kmsCall, name *string, action string) (kmsKeyRow, error) {
+func (s *kmsService) own(c apiCall, name *string, action string) (kmsKeyRow, error) {
 	key, w, err := s.find(c.w, deref(name))
 	switch {
 	case err != nil:
@@ -196,7 +181,7 @@ func (s *kmsService) own(c kmsCall, name *string, action string) (kmsKeyRow, err
 }
 
 // changeable is an own key that is not about to be deleted.
-func (s *kmsService) changeable(c kmsCall, name *string, action string) (kmsKeyRow, error) {
+func (s *kmsService) changeable(c apiCall, name *string, action string) (kmsKeyRow, error) {
 	key, err := s.own(c, name, action)
 	if err == nil && key.Meta.KeyState == types.KeyStatePendingDeletion {
 		err = refuse("KMSInvalidStateException", "%s is pending deletion.", *key.Meta.Arn)
@@ -204,6 +189,6 @@ func (s *kmsService) changeable(c kmsCall, name *string, action string) (kmsKeyR
 	return key, err
 }
 
-func (c kmsCall) denied(action, arn string) error {
+func (c apiCall) denied(action, arn string) error {
 	return refuse("AccessDeniedException", "User: %s is not authorized to perform: kms:%s on resource: %s because no resource-based policy allows the kms:%s action", c.ARN, action, arn, action)
 }

@@ -138,7 +138,7 @@ func (s *kmsService) readable(w world, arn string) bool {
 
 // forEBS is the ARN of the key that EC2 is asked to encrypt with; without a name
 // it is AWS's own.
-func (s *kmsService) forEBS(c ec2Call, name *string) *string {
+func (s *kmsService) forEBS(c apiCall, name *string) *string {
 	if deref(name) == "" {
 		return new(keyARN(c.w, ebsKey))
 	}

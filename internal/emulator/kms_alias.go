@@ -29,14 +29,14 @@ func checkAlias(name string) error {
 }
 
 // target is a key that an alias may stand for: by ID or ARN, never by alias.
-func (s *kmsService) target(c kmsCall, id *string, action string) (kmsKeyRow, error) {
+func (s *kmsService) target(c apiCall, id *string, action string) (kmsKeyRow, error) {
 	if strings.Contains(*id, "alias/") {
 		return kmsKeyRow{}, refuse("ValidationException", "Aliases must refer to keys. Not aliases")
 	}
 	return s.changeable(c, id, action)
 }
 
-func (s *kmsService) createAlias(c kmsCall, in *kms.CreateAliasInput) (*kms.CreateAliasOutput, error) {
+func (s *kmsService) createAlias(c apiCall, in *kms.CreateAliasInput) (*kms.CreateAliasOutput, error) {
 	if err := checkAlias(*in.AliasName); err != nil {
 		return nil, err
 	}
@@ -51,7 +51,7 @@ func (s *kmsService) createAlias(c kmsCall, in *kms.CreateAliasInput) (*kms.Crea
 	return &kms.CreateAliasOutput{}, nil
 }
 
-func (s *kmsService) alias(c kmsCall, name string) (aliasRow, error) {
+func (s *kmsService) alias(c apiCall, name string) (aliasRow, error) {
 	if err := checkAlias(name); err != nil {
 		return aliasRow{}, err
 	}
@@ -62,7 +62,7 @@ func (s *kmsService) alias(c kmsCall, name string) (aliasRow, error) {
 	return alias, nil
 }
 
-func (s *kmsService) updateAlias(c kmsCall, in *kms.UpdateAliasInput) (*kms.UpdateAliasOutput, error) {
+func (s *kmsService) updateAlias(c apiCall, in *kms.UpdateAliasInput) (*kms.UpdateAliasOutput, error) {
 	alias, err := s.alias(c, *in.AliasName)
 	if err != nil {
 		return nil, err
@@ -76,7 +76,7 @@ func (s *kmsService) updateAlias(c kmsCall, in *kms.UpdateAliasInput) (*kms.Upda
 	return &kms.UpdateAliasOutput{}, nil
 }
 
-func (s *kmsService) deleteAlias(c kmsCall, in *kms.DeleteAliasInput) (*kms.DeleteAliasOutput, error) {
+func (s *kmsService) deleteAlias(c apiCall, in *kms.DeleteAliasInput) (*kms.DeleteAliasOutput, error) {
 	alias, err := s.alias(c, *in.AliasName)
 	if err != nil {
 		return nil, err
@@ -85,7 +85,7 @@ func (s *kmsService) deleteAlias(c kmsCall, in *kms.DeleteAliasInput) (*kms.Dele
 	return &kms.DeleteAliasOutput{}, nil
 }
 
-func (s *kmsService) listAliases(c kmsCall, in *kms.ListAliasesInput) (*kms.ListAliasesOutput, error) {
+func (s *kmsService) listAliases(c apiCall, in *kms.ListAliasesInput) (*kms.ListAliasesOutput, error) {
 	all := append([]aliasRow{{Name: ebsAlias, Target: ebsKey}}, s.aliases.all(c.w)...)
 	if in.KeyId != nil {
 		key, w, err := s.find(c.w, *in.KeyId)

@@ -21,7 +21,7 @@ var principalARN = regexp.MustCompile(`^arn:aws:(?:iam|sts)::([0-9]{12}):(?:root
 
 // granted is a key on which the caller may make grants: of its own account, or
 // one that another account lets it.
-func (s *kmsService) granted(c kmsCall, name *string, action string) (kmsKeyRow, world, error) {
+func (s *kmsService) granted(c apiCall, name *string, action string) (kmsKeyRow, world, error) {
 	key, w, err := s.find(c.w, deref(name))
 	switch {
 	case err != nil && w.Account != c.Account:
@@ -36,7 +36,7 @@ func (s *kmsService) granted(c kmsCall, name *string, action string) (kmsKeyRow,
 
 // createGrant makes a grant. The same grant with the same name is the one that
 // is there: that makes it safe to repeat.
-func (s *kmsService) createGrant(c kmsCall, in *kms.CreateGrantInput) (*kms.CreateGrantOutput, error) {
+func (s *kmsService) createGrant(c apiCall, in *kms.CreateGrantInput) (*kms.CreateGrantOutput, error) {
 	key, w, err := s.granted(c, in.KeyId, "CreateGrant")
 	if err != nil {
 		return nil, err
@@ -69,7 +69,7 @@ func (s *kmsService) createGrant(c kmsCall, in *kms.CreateGrantInput) (*kms.Crea
 
 func grantToken(id string) string { return "local-" + id }
 
-func (s *kmsService) listGrants(c kmsCall, in *kms.ListGrantsInput) (*kms.ListGrantsOutput, error) {
+func (s *kmsService) listGrants(c apiCall, in *kms.ListGrantsInput) (*kms.ListGrantsOutput, error) {
 	key, _, err := s.granted(c, in.KeyId, "ListGrants")
 	if err != nil {
 		return nil, err
@@ -81,15 +81,15 @@ func (s *kmsService) listGrants(c kmsCall, in *kms.ListGrantsInput) (*kms.ListGr
 	return &kms.ListGrantsOutput{Grants: append([]types.GrantListEntry{}, page...), Truncated: more, NextMarker: next}, err
 }
 
-func (s *kmsService) revokeGrant(c kmsCall, in *kms.RevokeGrantInput) (*kms.RevokeGrantOutput, error) {
+func (s *kmsService) revokeGrant(c apiCall, in *kms.RevokeGrantInput) (*kms.RevokeGrantOutput, error) {
 	return &kms.RevokeGrantOutput{}, s.dropGrant(c, in.KeyId, in.GrantId, "RevokeGrant")
 }
 
-func (s *kmsService) retireGrant(c kmsCall, in *kms.RetireGrantInput) (*kms.RetireGrantOutput, error) {
+func (s *kmsService) retireGrant(c apiCall, in *kms.RetireGrantInput) (*kms.RetireGrantOutput, error) {
 	return &kms.RetireGrantOutput{}, s.dropGrant(c, in.KeyId, in.GrantId, "RetireGrant")
 }
 
-func (s *kmsService) dropGrant(c kmsCall, name, id *string, action string) error {
+func (s *kmsService) dropGrant(c apiCall, name, id *string, action string) error {
 	key, w, err := s.granted(c, name, action)
 	if err != nil {
 		return err

@@ -13,10 +13,10 @@ func (s *kmsService) addKeys() {
 	onKMS(s, "CreateKey", "Description Policy KeySpec CustomerMasterKeySpec KeyUsage Origin Tags.* BypassPolicyLockoutSafetyCheck", s.createKey)
 	onKMS(s, "DescribeKey", "KeyId GrantTokens", s.describeKey)
 	onKMS(s, "ListKeys", "Limit Marker", s.listKeys)
-	onKMS(s, "EnableKey", "KeyId", func(c kmsCall, in *kms.EnableKeyInput) (*kms.EnableKeyOutput, error) {
+	onKMS(s, "EnableKey", "KeyId", func(c apiCall, in *kms.EnableKeyInput) (*kms.EnableKeyOutput, error) {
 		return &kms.EnableKeyOutput{}, s.enable(c, in.KeyId, "EnableKey", true)
 	})
-	onKMS(s, "DisableKey", "KeyId", func(c kmsCall, in *kms.DisableKeyInput) (*kms.DisableKeyOutput, error) {
+	onKMS(s, "DisableKey", "KeyId", func(c apiCall, in *kms.DisableKeyInput) (*kms.DisableKeyOutput, error) {
 		return &kms.DisableKeyOutput{}, s.enable(c, in.KeyId, "DisableKey", false)
 	})
 	onKMS(s, "ScheduleKeyDeletion", "KeyId PendingWindowInDays", s.scheduleKeyDeletion)
@@ -28,19 +28,19 @@ func (s *kmsService) addKeys() {
 	onKMS(s, "TagResource", "KeyId Tags.*", s.tagKey)
 	onKMS(s, "UntagResource", "KeyId TagKeys", s.untagKey)
 	onKMS(s, "ListResourceTags", "KeyId Limit Marker", s.listKeyTags)
-	onKMS(s, "EnableKeyRotation", "KeyId", func(c kmsCall, in *kms.EnableKeyRotationInput) (*kms.EnableKeyRotationOutput, error) {
+	onKMS(s, "EnableKeyRotation", "KeyId", func(c apiCall, in *kms.EnableKeyRotationInput) (*kms.EnableKeyRotationOutput, error) {
 		return &kms.EnableKeyRotationOutput{}, s.rotate(c, in.KeyId, "EnableKeyRotation", true)
 	})
-	onKMS(s, "DisableKeyRotation", "KeyId", func(c kmsCall, in *kms.DisableKeyRotationInput) (*kms.DisableKeyRotationOutput, error) {
+	onKMS(s, "DisableKeyRotation", "KeyId", func(c apiCall, in *kms.DisableKeyRotationInput) (*kms.DisableKeyRotationOutput, error) {
 		return &kms.DisableKeyRotationOutput{}, s.rotate(c, in.KeyId, "DisableKeyRotation", false)
 	})
-	onKMS(s, "GetKeyRotationStatus", "KeyId", func(c kmsCall, in *kms.GetKeyRotationStatusInput) (*kms.GetKeyRotationStatusOutput, error) {
+	onKMS(s, "GetKeyRotationStatus", "KeyId", func(c apiCall, in *kms.GetKeyRotationStatusInput) (*kms.GetKeyRotationStatusOutput, error) {
 		key, err := s.own(c, in.KeyId, "GetKeyRotationStatus")
 		return &kms.GetKeyRotationStatusOutput{KeyId: key.Meta.KeyId, KeyRotationEnabled: key.Rotates}, err
 	})
 }
 
-func (s *kmsService) createKey(c kmsCall, in *kms.CreateKeyInput) (*kms.CreateKeyOutput, error) {
+func (s *kmsService) createKey(c apiCall, in *kms.CreateKeyInput) (*kms.CreateKeyOutput, error) {
 	if in.KeySpec != "" && in.KeySpec != types.KeySpecSymmetricDefault || in.KeyUsage != "" && in.KeyUsage != types.KeyUsageTypeEncryptDecrypt ||
 		in.Origin != "" && in.Origin != types.OriginTypeAwsKms {
 		return nil, refuse("UnsupportedOperationException", "The local cloud has symmetric keys that KMS makes alone.")
@@ -63,7 +63,7 @@ func (s *kmsService) createKey(c kmsCall, in *kms.CreateKeyInput) (*kms.CreateKe
 	return &kms.CreateKeyOutput{KeyMetadata: &key.Meta}, nil
 }
 
-func (s *kmsService) describeKey(c kmsCall, in *kms.DescribeKeyInput) (*kms.DescribeKeyOutput, error) {
+func (s *kmsService) describeKey(c apiCall, in *kms.DescribeKeyInput) (*kms.DescribeKeyOutput, error) {
 	key, w, err := s.wanted(c.w, *in.KeyId, c.now)
 	if w.Account != c.Account && (err != nil || !key.allows(c.Account, "DescribeKey")) {
 		return nil, c.denied("DescribeKey", *in.KeyId)
@@ -74,7 +74,7 @@ func (s *kmsService) describeKey(c kmsCall, in *kms.DescribeKeyInput) (*kms.Desc
 	return &kms.DescribeKeyOutput{KeyMetadata: &key.Meta}, nil
 }
 
-func (s *kmsService) listKeys(c kmsCall, in *kms.ListKeysInput) (*kms.ListKeysOutput, error) {
+func (s *kmsService) listKeys(c apiCall, in *kms.ListKeysInput) (*kms.ListKeysOutput, error) {
 	page, more, next, err := iamPage(s.keys.all(c.w), in.Marker, in.Limit)
 	out := &kms.ListKeysOutput{Truncated: more, NextMarker: next, Keys: []types.KeyListEntry{}}
 	for _, key := range page {
@@ -83,7 +83,7 @@ func (s *kmsService) listKeys(c kmsCall, in *kms.ListKeysInput) (*kms.ListKeysOu
 	return out, err
 }
 
-func (s *kmsService) enable(c kmsCall, name *string, action string, on bool) error {
+func (s *kmsService) enable(c apiCall, name *string, action string, on bool) error {
 	key, err := s.changeable(c, name, action)
 	if err != nil {
 		return err
@@ -93,7 +93,7 @@ func (s *kmsService) enable(c kmsCall, name *string, action string, on bool) err
 	return nil
 }
 
-func (s *kmsService) rotate(c kmsCall, name *string, action string, on bool) error {
+func (s *kmsService) rotate(c apiCall, name *string, action string, on bool) error {
 	key, err := s.changeable(c, name, action)
 	if err != nil {
 		return err
@@ -107,7 +107,7 @@ func (s *kmsService) rotate(c kmsCall, name *string, action string, on bool) err
 // https://docs.aws.amazon.com/kms/latest/APIReference/API_ScheduleKeyDeletion.html.
 const minDeletionDays, maxDeletionDays = 7, 30
 
-func (s *kmsService) scheduleKeyDeletion(c kmsCall, in *kms.ScheduleKeyDeletionInput) (*kms.ScheduleKeyDeletionOutput, error) {
+func (s *kmsService) scheduleKeyDeletion(c apiCall, in *kms.ScheduleKeyDeletionInput) (*kms.ScheduleKeyDeletionOutput, error) {
 	key, err := s.changeable(c, in.KeyId, "ScheduleKeyDeletion")
 	if err != nil {
 		return nil, err
@@ -124,7 +124,7 @@ func (s *kmsService) scheduleKeyDeletion(c kmsCall, in *kms.ScheduleKeyDeletionI
 	return &kms.ScheduleKeyDeletionOutput{KeyId: key.Meta.Arn, DeletionDate: key.Meta.DeletionDate, KeyState: key.Meta.KeyState, PendingWindowInDays: &days}, nil
 }
 
-func (s *kmsService) cancelKeyDeletion(c kmsCall, in *kms.CancelKeyDeletionInput) (*kms.CancelKeyDeletionOutput, error) {
+func (s *kmsService) cancelKeyDeletion(c apiCall, in *kms.CancelKeyDeletionInput) (*kms.CancelKeyDeletionOutput, error) {
 	key, err := s.own(c, in.KeyId, "CancelKeyDeletion")
 	if err != nil {
 		return nil, err
@@ -137,7 +137,7 @@ func (s *kmsService) cancelKeyDeletion(c kmsCall, in *kms.CancelKeyDeletionInput
 	return &kms.CancelKeyDeletionOutput{KeyId: key.Meta.Arn}, nil
 }
 
-func (s *kmsService) updateKeyDescription(c kmsCall, in *kms.UpdateKeyDescriptionInput) (*kms.UpdateKeyDescriptionOutput, error) {
+func (s *kmsService) updateKeyDescription(c apiCall, in *kms.UpdateKeyDescriptionInput) (*kms.UpdateKeyDescriptionOutput, error) {
 	key, err := s.changeable(c, in.KeyId, "UpdateKeyDescription")
 	if err != nil {
 		return nil, err
@@ -157,7 +157,7 @@ func checkPolicyName(name *string) error {
 	return nil
 }
 
-func (s *kmsService) getKeyPolicy(c kmsCall, in *kms.GetKeyPolicyInput) (*kms.GetKeyPolicyOutput, error) {
+func (s *kmsService) getKeyPolicy(c apiCall, in *kms.GetKeyPolicyInput) (*kms.GetKeyPolicyOutput, error) {
 	if err := checkPolicyName(in.PolicyName); err != nil {
 		return nil, err
 	}
@@ -168,7 +168,7 @@ func (s *kmsService) getKeyPolicy(c kmsCall, in *kms.GetKeyPolicyInput) (*kms.Ge
 	return &kms.GetKeyPolicyOutput{Policy: &key.Policy, PolicyName: new(policyName)}, err
 }
 
-func (s *kmsService) putKeyPolicy(c kmsCall, in *kms.PutKeyPolicyInput) (*kms.PutKeyPolicyOutput, error) {
+func (s *kmsService) putKeyPolicy(c apiCall, in *kms.PutKeyPolicyInput) (*kms.PutKeyPolicyOutput, error) {
 	if err := checkPolicyName(in.PolicyName); err != nil {
 		return nil, err
 	}
@@ -184,7 +184,7 @@ func (s *kmsService) putKeyPolicy(c kmsCall, in *kms.PutKeyPolicyInput) (*kms.Pu
 	return &kms.PutKeyPolicyOutput{}, nil
 }
 
-func (s *kmsService) listKeyPolicies(c kmsCall, in *kms.ListKeyPoliciesInput) (*kms.ListKeyPoliciesOutput, error) {
+func (s *kmsService) listKeyPolicies(c apiCall, in *kms.ListKeyPoliciesInput) (*kms.ListKeyPoliciesOutput, error) {
 	_, err := s.own(c, in.KeyId, "ListKeyPolicies")
 	return &kms.ListKeyPoliciesOutput{PolicyNames: []string{policyName}}, err
 }
@@ -207,7 +207,7 @@ func keyTags(had map[string]string, list []types.Tag) (map[string]string, error)
 	return set, nil
 }
 
-func (s *kmsService) tagKey(c kmsCall, in *kms.TagResourceInput) (*kms.TagResourceOutput, error) {
+func (s *kmsService) tagKey(c apiCall, in *kms.TagResourceInput) (*kms.TagResourceOutput, error) {
 	key, err := s.changeable(c, in.KeyId, "TagResource")
 	if err != nil {
 		return nil, err
@@ -219,7 +219,7 @@ func (s *kmsService) tagKey(c kmsCall, in *kms.TagResourceInput) (*kms.TagResour
 	return &kms.TagResourceOutput{}, nil
 }
 
-func (s *kmsService) untagKey(c kmsCall, in *kms.UntagResourceInput) (*kms.UntagResourceOutput, error) {
+func (s *kmsService) untagKey(c apiCall, in *kms.UntagResourceInput) (*kms.UntagResourceOutput, error) {
 	key, err := s.changeable(c, in.KeyId, "UntagResource")
 	if err != nil {
 		return nil, err
@@ -232,7 +232,7 @@ func (s *kmsService) untagKey(c kmsCall, in *kms.UntagResourceInput) (*kms.Untag
 	return &kms.UntagResourceOutput{}, nil
 }
 
-func (s *kmsService) listKeyTags(c kmsCall, in *kms.ListResourceTagsInput) (*kms.ListResourceTagsOutput, error) {
+func (s *kmsService) listKeyTags(c apiCall, in *kms.ListResourceTagsInput) (*kms.ListResourceTagsOutput, error) {
 	key, err := s.own(c, in.KeyId, "ListResourceTags")
 	if err != nil {
 		return nil, err

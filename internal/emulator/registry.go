@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"time"
 )
 
 // apiError is an error of AWS's shape: a code that programs read, a message
@@ -35,6 +36,13 @@ type caller struct {
 // world is the world that the caller's request is about.
 func (c caller) world() world { return world{Account: c.Account, Region: c.Region} }
 
+// apiCall is one call as a handler sees it.
+type apiCall struct {
+	caller
+	w   world // what it is about: the caller's account, in the call's region if the service has regions
+	now time.Time
+}
+
 type callerKey struct{}
 
 func withCaller(ctx context.Context, c caller) context.Context {
@@ -52,6 +60,7 @@ type operation struct {
 	action  string
 	input   reflect.Type // the SDK's input struct
 	output  reflect.Type
+	honours honoured // nil where the handler checks its parameters itself
 	call    func(ctx context.Context, input any) (any, error)
 }
 
@@ -74,4 +83,26 @@ func handle[I, O any](r registry, service, action string, f func(context.Context
 			return f(ctx, input.(*I))
 		},
 	}
+}
+
+// handleHonouring adds an operation. honours lists the parameters that the
+// handler knows how to carry out (see honoured); others are refused before it
+// runs.
+func handleHonouring[I, O any](r registry, service, action, honours string, f func(context.Context, *I) (*O, error)) {
+	known := parseHonoured(honours)
+	handle(r, service, action, func(ctx context.Context, in *I) (*O, error) {
+		if err := known.check(in); err != nil {
+			return nil, err
+		}
+		return f(ctx, in)
+	})
+	op := r[service][action]
+	op.honours = known
+	r[service][action] = op
+}
+
+// handleCall adds an action. view is the call as the service's handlers see
+// it; see handleHonouring for what honours means.
+func handleCall[I, O any](r registry, service, action, honours string, view func(caller) apiCall, f func(apiCall, *I) (*O, error)) {
+	handleHonouring(r, service, action, honours, func(ctx context.Context, in *I) (*O, error) { return f(view(callerOf(ctx)), in) })
 }

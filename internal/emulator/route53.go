@@ -1,7 +1,6 @@
 package emulator
 
 import (
-	"context"
 	"crypto/rand"
 	"fmt"
 	"net/http"
@@ -21,8 +20,7 @@ const route53Name = "route53" // the signing name
 // is global: its rows live in the account's world without a region. It keeps
 // zones and records, and answers no DNS queries.
 type route53Service struct {
-	cloud   *Cloud
-	honours map[string]honoured // by action
+	cloud *Cloud
 
 	zones   *table[hostedZoneRow] // by ID
 	records *table[recordRow]     // by recordKey
@@ -43,7 +41,7 @@ type changeRow struct {
 // loaded, after newEC2 and newELB.
 func newRoute53(c *Cloud) *route53Service {
 	s := &route53Service{
-		cloud: c, honours: map[string]honoured{},
+		cloud:      c,
 		zones:      newTable[hostedZoneRow](c.store, "route53-zones"),
 		records:    newTable[recordRow](c.store, "route53-records"),
 		changes:    newTable[changeRow](c.store, "route53-changes"),
@@ -65,24 +63,11 @@ func newRoute53(c *Cloud) *route53Service {
 	return s
 }
 
-// dnsCall is one call as a handler sees it.
-type dnsCall struct {
-	caller
-	w   world // the account, in no region
-	now time.Time
-}
-
 // dnsOn adds an action, as on does for EC2.
-func dnsOn[I, O any](s *route53Service, action, honours string, f func(dnsCall, *I) (*O, error)) {
-	known := parseHonoured(honours)
-	s.honours[action] = known
-	handle(s.cloud.registry, route53Name, action, func(ctx context.Context, in *I) (*O, error) {
-		if err := known.check(in); err != nil {
-			return nil, err
-		}
-		who := callerOf(ctx)
-		return f(dnsCall{caller: who, w: world{Account: who.Account}, now: s.cloud.clock.Now().UTC().Truncate(time.Millisecond)}, in)
-	})
+func dnsOn[I, O any](s *route53Service, action, honours string, f func(apiCall, *I) (*O, error)) {
+	handleCall(s.cloud.registry, route53Name, action, honours, func(who caller) apiCall {
+		return apiCall{who, world{Account: who.Account}, s.cloud.clock.Now().UTC().Truncate(time.Millisecond)}
+	}, f)
 }
 
 func dnsInvalid(format string, args ...any) error { return refuse("InvalidInput", format, args...) }
@@ -113,7 +98,7 @@ const propagated = 24 * time.Hour
 
 // change notes a change that reaches the name servers after the time of a
 // transition.
-func (s *route53Service) change(c dnsCall, comment *string) *types.ChangeInfo {
+func (s *route53Service) change(c apiCall, comment *string) *types.ChangeInfo {
 	for _, old := range s.changes.all(c.w) {
 		if c.now.Sub(old.Submitted) > propagated {
 			s.changes.remove(c.w, old.ID)
@@ -124,7 +109,7 @@ func (s *route53Service) change(c dnsCall, comment *string) *types.ChangeInfo {
 	return s.showChange(c, row)
 }
 
-func (s *route53Service) showChange(c dnsCall, row changeRow) *types.ChangeInfo {
+func (s *route53Service) showChange(c apiCall, row changeRow) *types.ChangeInfo {
 	status := types.ChangeStatusPending
 	if c.now.Sub(row.Submitted) >= s.cloud.options.Transition {
 		status = types.ChangeStatusInsync
@@ -132,7 +117,7 @@ func (s *route53Service) showChange(c dnsCall, row changeRow) *types.ChangeInfo 
 	return &types.ChangeInfo{Id: new("/change/" + row.ID), Status: status, SubmittedAt: new(row.Submitted), Comment: row.Comment}
 }
 
-func (s *route53Service) getChange(c dnsCall, in *route53.GetChangeInput) (*route53.GetChangeOutput, error) {
+func (s *route53Service) getChange(c apiCall, in *route53.GetChangeInput) (*route53.GetChangeOutput, error) {
 	row, ok := s.changes.get(c.w, plainID(in.Id))
 	if !ok {
 		return nil, dnsMissing("NoSuchChange", "Could not find resource with ID: %s", plainID(in.Id))
@@ -196,14 +181,14 @@ func inDomain(name, zone string) bool { return name == zone || strings.HasSuffix
 // maxTagsForResources is how many resources one ListTagsForResources takes.
 const maxTagsForResources = 10
 
-func (s *route53Service) tagged(c dnsCall, kind types.TagResourceType, id string) (hostedZoneRow, error) {
+func (s *route53Service) tagged(c apiCall, kind types.TagResourceType, id string) (hostedZoneRow, error) {
 	if kind != types.TagResourceTypeHostedzone {
 		return hostedZoneRow{}, dnsMissing("NoSuchHealthCheck", "A health check with id: %s does not exist.", id)
 	}
 	return s.zone(c, &id)
 }
 
-func (s *route53Service) changeTags(c dnsCall, in *route53.ChangeTagsForResourceInput) (*route53.ChangeTagsForResourceOutput, error) {
+func (s *route53Service) changeTags(c apiCall, in *route53.ChangeTagsForResourceInput) (*route53.ChangeTagsForResourceOutput, error) {
 	z, err := s.tagged(c, in.ResourceType, *in.ResourceId)
 	if err != nil {
 		return nil, err
@@ -238,7 +223,7 @@ func (z hostedZoneRow) tagSet() types.ResourceTagSet {
 	return set
 }
 
-func (s *route53Service) listTags(c dnsCall, in *route53.ListTagsForResourceInput) (*route53.ListTagsForResourceOutput, error) {
+func (s *route53Service) listTags(c apiCall, in *route53.ListTagsForResourceInput) (*route53.ListTagsForResourceOutput, error) {
 	z, err := s.tagged(c, in.ResourceType, *in.ResourceId)
 	if err != nil {
 		return nil, err
@@ -246,7 +231,7 @@ func (s *route53Service) listTags(c dnsCall, in *route53.ListTagsForResourceInpu
 	return &route53.ListTagsForResourceOutput{ResourceTagSet: new(z.tagSet())}, nil
 }
 
-func (s *route53Service) listTagsOfMany(c dnsCall, in *route53.ListTagsForResourcesInput) (*route53.ListTagsForResourcesOutput, error) {
+func (s *route53Service) listTagsOfMany(c apiCall, in *route53.ListTagsForResourcesInput) (*route53.ListTagsForResourcesOutput, error) {
 	if n := len(in.ResourceIds); n == 0 || n > maxTagsForResources {
 		return nil, dnsInvalid("1 validation error detected: Value at 'resourceIds' failed to satisfy constraint: Member must have length less than or equal to %d", maxTagsForResources)
 	}

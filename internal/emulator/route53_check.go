@@ -179,7 +179,7 @@ func (b *recordBatch) target(set types.ResourceRecordSet, byName map[string][]ty
 
 // aliased tells whether a target outside the zone can be there: a load balancer
 // of the account, or a service that the local cloud does not have.
-func (s *route53Service) aliased(c dnsCall, a types.AliasTarget) bool {
+func (s *route53Service) aliased(c apiCall, a types.AliasTarget) bool {
 	id, name := plainID(a.HostedZoneId), strings.TrimSuffix(strings.TrimPrefix(deref(a.DNSName), "dualstack."), ".")
 	if has(s.zones, c.w, id) {
 		return false // a record of another zone is no target

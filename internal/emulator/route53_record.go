@@ -47,11 +47,11 @@ func (s *route53Service) addRecords() {
 }
 
 // recordsOf are a zone's records, in order.
-func (s *route53Service) recordsOf(c dnsCall, z hostedZoneRow) []recordRow {
+func (s *route53Service) recordsOf(c apiCall, z hostedZoneRow) []recordRow {
 	return keep(s.records.all(c.w), func(r recordRow) bool { return r.Zone == z.ID })
 }
 
-func (s *route53Service) putRecord(c dnsCall, z hostedZoneRow, set types.ResourceRecordSet) {
+func (s *route53Service) putRecord(c apiCall, z hostedZoneRow, set types.ResourceRecordSet) {
 	r := recordRow{Zone: z.ID, Set: set}
 	s.records.put(c.w, r.key(), r)
 }
@@ -64,7 +64,7 @@ func (z hostedZoneRow) keeps(set types.ResourceRecordSet) bool {
 // maxRecordPage is how many record sets a page holds.
 const maxRecordPage = 300
 
-func (s *route53Service) listRecords(c dnsCall, in *route53.ListResourceRecordSetsInput) (*route53.ListResourceRecordSetsOutput, error) {
+func (s *route53Service) listRecords(c apiCall, in *route53.ListResourceRecordSetsInput) (*route53.ListResourceRecordSetsOutput, error) {
 	z, err := s.zone(c, in.HostedZoneId)
 	if err != nil {
 		return nil, err
@@ -129,7 +129,7 @@ func invalidBatch(messages []string) error {
 	return refuse("InvalidChangeBatch", "[%s]", strings.Join(messages, ", "))
 }
 
-func (s *route53Service) changeRecords(c dnsCall, in *route53.ChangeResourceRecordSetsInput) (*route53.ChangeResourceRecordSetsOutput, error) {
+func (s *route53Service) changeRecords(c apiCall, in *route53.ChangeResourceRecordSetsInput) (*route53.ChangeResourceRecordSetsOutput, error) {
 	z, err := s.zone(c, in.HostedZoneId)
 	if err != nil {
 		return nil, err

@@ -14,13 +14,13 @@ func (s *route53Service) addZoneVPCs() {
 }
 
 // vpc refuses a VPC that the account does not have.
-func (s *route53Service) vpc(c dnsCall, in *types.VPC) (zoneVPC, error) {
+func (s *route53Service) vpc(c apiCall, in *types.VPC) (zoneVPC, error) {
 	v := zoneVPC{Region: string(in.VPCRegion), ID: deref(in.VPCId)}
 	if v.Region == "" || v.ID == "" {
 		return v, dnsInvalid("Both VPCId and VPCRegion must be specified")
 	}
 	there := world{Account: c.Account, Region: v.Region}
-	s.cloud.ec2.furnish(ec2Call{caller: c.caller, w: there, now: c.now})
+	s.cloud.ec2.furnish(apiCall{caller: c.caller, w: there, now: c.now})
 	if !has(s.cloud.ec2.vpcs, there, v.ID) {
 		return v, refuse("InvalidVPCId", "The VPC: %s you provided is not authorized to make the association.", v.ID)
 	}
@@ -28,7 +28,7 @@ func (s *route53Service) vpc(c dnsCall, in *types.VPC) (zoneVPC, error) {
 }
 
 // conflict refuses a second zone of the same name in a VPC.
-func (s *route53Service) conflict(c dnsCall, z hostedZoneRow, v zoneVPC) error {
+func (s *route53Service) conflict(c apiCall, z hostedZoneRow, v zoneVPC) error {
 	for _, other := range s.zones.all(c.w) {
 		if other.ID != z.ID && other.Name == z.Name && slices.Contains(other.VPCs, v) {
 			return refuse("ConflictingDomainExists", "The VPC %s in region %s has already been associated with the hosted zone %s with the same domain name.", v.ID, v.Region, other.ID)
@@ -45,7 +45,7 @@ func (z hostedZoneRow) vpcs() []types.VPC {
 	return list
 }
 
-func (s *route53Service) listZonesByVPC(c dnsCall, in *route53.ListHostedZonesByVPCInput) (*route53.ListHostedZonesByVPCOutput, error) {
+func (s *route53Service) listZonesByVPC(c apiCall, in *route53.ListHostedZonesByVPCInput) (*route53.ListHostedZonesByVPCOutput, error) {
 	size, err := dnsPage(in.MaxItems, maxZonePage)
 	if err != nil {
 		return nil, err
@@ -68,7 +68,7 @@ func (s *route53Service) listZonesByVPC(c dnsCall, in *route53.ListHostedZonesBy
 	return out, nil
 }
 
-func (s *route53Service) associateVPC(c dnsCall, in *route53.AssociateVPCWithHostedZoneInput) (*route53.AssociateVPCWithHostedZoneOutput, error) {
+func (s *route53Service) associateVPC(c apiCall, in *route53.AssociateVPCWithHostedZoneInput) (*route53.AssociateVPCWithHostedZoneOutput, error) {
 	z, v, err := s.association(c, in.HostedZoneId, in.VPC)
 	if err != nil {
 		return nil, err
@@ -84,7 +84,7 @@ func (s *route53Service) associateVPC(c dnsCall, in *route53.AssociateVPCWithHos
 	return &route53.AssociateVPCWithHostedZoneOutput{ChangeInfo: s.change(c, in.Comment)}, nil
 }
 
-func (s *route53Service) disassociateVPC(c dnsCall, in *route53.DisassociateVPCFromHostedZoneInput) (*route53.DisassociateVPCFromHostedZoneOutput, error) {
+func (s *route53Service) disassociateVPC(c apiCall, in *route53.DisassociateVPCFromHostedZoneInput) (*route53.DisassociateVPCFromHostedZoneOutput, error) {
 	z, err := s.zone(c, in.HostedZoneId)
 	if err != nil {
 		return nil, err
@@ -102,7 +102,7 @@ func (s *route53Service) disassociateVPC(c dnsCall, in *route53.DisassociateVPCF
 }
 
 // association is a private zone with a VPC of the account.
-func (s *route53Service) association(c dnsCall, id *string, in *types.VPC) (z hostedZoneRow, v zoneVPC, err error) {
+func (s *route53Service) association(c apiCall, id *string, in *types.VPC) (z hostedZoneRow, v zoneVPC, err error) {
 	if z, err = s.zone(c, id); err != nil {
 		return z, v, err
 	}

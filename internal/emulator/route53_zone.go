@@ -29,7 +29,7 @@ type zoneVPC struct{ Region, ID string }
 func (s *route53Service) addZones() {
 	dnsOn(s, "CreateHostedZone", "Name CallerReference VPC.* HostedZoneConfig.*", s.createZone)
 	dnsOn(s, "GetHostedZone", "Id", s.getZone)
-	dnsOn(s, "GetHostedZoneCount", "", func(c dnsCall, _ *route53.GetHostedZoneCountInput) (*route53.GetHostedZoneCountOutput, error) {
+	dnsOn(s, "GetHostedZoneCount", "", func(c apiCall, _ *route53.GetHostedZoneCountInput) (*route53.GetHostedZoneCountOutput, error) {
 		return &route53.GetHostedZoneCountOutput{HostedZoneCount: new(int64(len(s.zones.all(c.w))))}, nil
 	})
 	dnsOn(s, "ListHostedZones", "Marker MaxItems HostedZoneType", s.listZones)
@@ -38,7 +38,7 @@ func (s *route53Service) addZones() {
 	dnsOn(s, "DeleteHostedZone", "Id", s.deleteZone)
 }
 
-func (s *route53Service) zone(c dnsCall, id *string) (hostedZoneRow, error) {
+func (s *route53Service) zone(c apiCall, id *string) (hostedZoneRow, error) {
 	z, ok := s.zones.get(c.w, plainID(id))
 	if !ok {
 		return z, dnsMissing("NoSuchHostedZone", "No hosted zone found with ID: %s", plainID(id))
@@ -46,7 +46,7 @@ func (s *route53Service) zone(c dnsCall, id *string) (hostedZoneRow, error) {
 	return z, nil
 }
 
-func (s *route53Service) show(c dnsCall, z hostedZoneRow) *types.HostedZone {
+func (s *route53Service) show(c apiCall, z hostedZoneRow) *types.HostedZone {
 	return &types.HostedZone{
 		Id: new("/hostedzone/" + z.ID), Name: new(z.Name), CallerReference: new(z.Reference), ResourceRecordSetCount: new(int64(len(s.recordsOf(c, z)))),
 		Config: &types.HostedZoneConfig{Comment: z.Comment, PrivateZone: z.Private},
@@ -64,7 +64,7 @@ func (z hostedZoneRow) delegation() *types.DelegationSet {
 // maxComment is how long a zone's comment may be.
 const maxComment = 256
 
-func (s *route53Service) createZone(c dnsCall, in *route53.CreateHostedZoneInput) (*route53.CreateHostedZoneOutput, error) {
+func (s *route53Service) createZone(c apiCall, in *route53.CreateHostedZoneInput) (*route53.CreateHostedZoneOutput, error) {
 	name, err := checkDomain(*in.Name)
 	if err != nil {
 		return nil, err
@@ -130,7 +130,7 @@ func (z hostedZoneRow) ownRecords() []types.ResourceRecordSet {
 		{Value: new(z.Servers[0] + ". awsdns-hostmaster.amazon.com. 1 7200 900 1209600 86400")}}}}
 }
 
-func (s *route53Service) getZone(c dnsCall, in *route53.GetHostedZoneInput) (*route53.GetHostedZoneOutput, error) {
+func (s *route53Service) getZone(c apiCall, in *route53.GetHostedZoneInput) (*route53.GetHostedZoneOutput, error) {
 	z, err := s.zone(c, in.Id)
 	if err != nil {
 		return nil, err
@@ -141,7 +141,7 @@ func (s *route53Service) getZone(c dnsCall, in *route53.GetHostedZoneInput) (*ro
 // maxZonePage is how many zones a page holds.
 const maxZonePage = 100
 
-func (s *route53Service) listZones(c dnsCall, in *route53.ListHostedZonesInput) (*route53.ListHostedZonesOutput, error) {
+func (s *route53Service) listZones(c apiCall, in *route53.ListHostedZonesInput) (*route53.ListHostedZonesOutput, error) {
 	size, err := dnsPage(in.MaxItems, maxZonePage)
 	if err != nil {
 		return nil, err
@@ -159,7 +159,7 @@ func (s *route53Service) listZones(c dnsCall, in *route53.ListHostedZonesInput) 
 	return out, nil
 }
 
-func (s *route53Service) listZonesByName(c dnsCall, in *route53.ListHostedZonesByNameInput) (*route53.ListHostedZonesByNameOutput, error) {
+func (s *route53Service) listZonesByName(c apiCall, in *route53.ListHostedZonesByNameInput) (*route53.ListHostedZonesByNameOutput, error) {
 	size, err := dnsPage(in.MaxItems, maxZonePage)
 	if err != nil {
 		return nil, err
@@ -188,7 +188,7 @@ func (s *route53Service) listZonesByName(c dnsCall, in *route53.ListHostedZonesB
 	return out, nil
 }
 
-func (s *route53Service) updateComment(c dnsCall, in *route53.UpdateHostedZoneCommentInput) (*route53.UpdateHostedZoneCommentOutput, error) {
+func (s *route53Service) updateComment(c apiCall, in *route53.UpdateHostedZoneCommentInput) (*route53.UpdateHostedZoneCommentOutput, error) {
 	z, err := s.zone(c, in.Id)
 	if err != nil {
 		return nil, err
@@ -201,7 +201,7 @@ func (s *route53Service) updateComment(c dnsCall, in *route53.UpdateHostedZoneCo
 	return &route53.UpdateHostedZoneCommentOutput{HostedZone: s.show(c, z)}, nil
 }
 
-func (s *route53Service) deleteZone(c dnsCall, in *route53.DeleteHostedZoneInput) (*route53.DeleteHostedZoneOutput, error) {
+func (s *route53Service) deleteZone(c apiCall, in *route53.DeleteHostedZoneInput) (*route53.DeleteHostedZoneOutput, error) {
 	z, err := s.zone(c, in.Id)
 	if err != nil {
 		return nil, err
