@@ -243,7 +243,7 @@ func TestAddressAnswersThroughout(t *testing.T) {
 	f.edit(webFile, "subnet: a", "subnet: a\nsecondary_private_ips: [10.0.1.50]")
 	f.launch()
 	asking, enough := context.WithCancel(t.Context())
-	c := &client{}
+	c := &client{by: map[string]int{}}
 	var ended sync.WaitGroup
 	ended.Go(func() { c.run(asking, f.site, "10.0.1.50:8080", 5*time.Millisecond) })
 	f.promote("web", goodBuild)
