@@ -197,6 +197,17 @@ func (t *task) instance(ctx context.Context, id, what string, deadline time.Dura
 	})
 }
 
+// ended fails for an instance that is terminated.
+func (t *task) ended(ctx context.Context, id string) error {
+	_, err := t.instance(ctx, id, "be seen", comingDeadline, func(i types.Instance, found bool) (bool, error) {
+		if found && over(i) {
+			return false, fmt.Errorf("instance %s: %w", id, errOver)
+		}
+		return true, nil
+	})
+	return err
+}
+
 // settle waits until the instance answers its status checks.
 func (k instances) settle(ctx context.Context, t *task, i instance) (instance, error) {
 	id := aws.ToString(i.InstanceId)

@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -256,8 +257,15 @@ func (w *world) drains(r *project.Resource) time.Duration {
 // enter puts an instance into target groups.
 func (t *task) enter(ctx context.Context, groups []string, id string) error {
 	for _, arn := range groups {
-		// An instance that was just made may be none to Elastic Load Balancing yet.
-		err := repeat(ctx, comingDeadline, func() error { return t.Cloud.Register(ctx, arn, id) }, func(err error) bool { return cloud.Code(err) == "InvalidTarget" })
+		// An instance that was just made may be none to Elastic Load Balancing yet. One
+		// that has ended, as it may when it boots, never will be.
+		err := repeat(ctx, comingDeadline, func() error {
+			err := t.Cloud.Register(ctx, arn, id)
+			if cloud.Code(err) != "InvalidTarget" {
+				return err
+			}
+			return cmp.Or(t.ended(ctx, id), err)
+		}, func(err error) bool { return cloud.Code(err) == "InvalidTarget" })
 		if err != nil {
 			return fmt.Errorf("register it in %s: %w", targetGroupName(arn), err)
 		}

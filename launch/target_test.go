@@ -2,13 +2,16 @@ package launch
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	"github.com/goldline-dev/goldline/internal/emulator"
+	"github.com/goldline-dev/goldline/internal/event"
 	"github.com/goldline-dev/goldline/internal/graph"
 )
 
@@ -202,4 +205,25 @@ func TestTargetMistakes(t *testing.T) {
 	mistaken(t, f, groupFile, "targets: [db]", "targets: [{ip_address: 10.0.0.9}]", "a target group of type instance takes instances")
 	mistaken(t, f, groupFile, "targets: [db]", "targets: [db, db]", "the target db stands in the list twice")
 	mistaken(t, f, "topology/instances/db.yaml", "subnet: a", "subnet: a\ntarget_groups: [orders]", "target_group.orders lists the instance among its targets already")
+}
+
+// TestEnterEnded: what has ended is not waited for until it may be a target.
+func TestEnterEnded(t *testing.T) {
+	s := newRollingFleet(t, 1, false, "{}")
+	id := s.id("instance.web[0]")
+	groups, err := s.cloud.ELB.DescribeTargetGroups(t.Context(), &elb.DescribeTargetGroupsInput{})
+	if err == nil {
+		_, err = s.cloud.EC2.TerminateInstances(t.Context(), &ec2.TerminateInstancesInput{InstanceIds: []string{id}})
+	}
+	var w *world
+	if err == nil {
+		w, err = newWorld(s.options())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = (&task{world: w, sink: event.Discard}).enter(t.Context(), []string{*groups.TargetGroups[0].TargetGroupArn}, id)
+	if !errors.Is(err, errOver) {
+		t.Errorf("error %v", err)
+	}
 }
