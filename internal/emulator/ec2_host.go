@@ -92,6 +92,14 @@ func (h *hosts) kick(w world, item string) {
 	}
 }
 
+// finish has a worker look at an item once the running transaction is kept, and
+// holds the call's answer back until it has nothing left to do.
+func (h *hosts) finish(w world, item string) {
+	if h.on() {
+		h.s.cloud.store.afterCommit(func() { <-h.work(w, item) })
+	}
+}
+
 // work starts the worker of an item, or has it look again. The channel closes
 // when it has nothing left to do.
 func (h *hosts) work(w world, item string) <-chan struct{} {

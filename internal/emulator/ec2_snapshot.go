@@ -159,6 +159,8 @@ func (s *ec2Service) addSnapshot(c apiCall, row snapshotRow, tags birthTags) err
 	switch {
 	case row.Filled:
 		s.cloud.schedule(c.shared(), s.until(row.Due), "ec2-snapshot", row.id())
+	case row.Instance != "" && !row.Reboot:
+		s.hosts.finish(c.w, row.Instance) // it holds what there was at the time of the call
 	case row.Instance != "":
 		s.hosts.kick(c.w, row.Instance)
 	default:
