@@ -228,7 +228,7 @@ func noReturn(t *task, o *project.Rollout) string {
 func (k autoScalingGroups) healthy(ctx context.Context, t *task, g types.AutoScalingGroup, o *project.Rollout, v *vigil) error {
 	_, targets := o.Health.Checks()
 	watch := &refreshWatch{task: t, group: g, blind: !targets, new: versionsOf(&types.DesiredConfiguration{LaunchTemplate: g.LaunchTemplate, MixedInstancesPolicy: g.MixedInstancesPolicy})}
-	name, row, began, within := aws.ToString(g.AutoScalingGroupName), 0, time.Now(), o.Deadline.Or(rolloutDeadline)
+	name, row, began, within := aws.ToString(g.AutoScalingGroupName), 0, time.Now(), o.Within()
 	_, err := t.Cloud.ScalingGroups.Wait(ctx, cloud.Wait[types.AutoScalingGroup]{
 		ID: name, For: "the instances of " + name + " to be healthy", Deadline: within + time.Minute,
 		Show: func(types.AutoScalingGroup) string { return watch.told },
@@ -239,7 +239,7 @@ func (k autoScalingGroups) healthy(ctx context.Context, t *task, g types.AutoSca
 			if v != nil {
 				if ill, err := v.look(ctx, k, g); err != nil {
 					return false, err
-				} else if v.row >= max(1, o.HealthyAfter) {
+				} else if v.row >= o.InARow() {
 					return false, stuck{fmt.Errorf("%s did not stay healthy: %s", name, strings.Join(ill, "; "))}
 				}
 			}
@@ -259,7 +259,7 @@ func (k autoScalingGroups) healthy(ctx context.Context, t *task, g types.AutoSca
 				return false, nil
 			}
 			row++
-			return row >= max(1, o.HealthyAfter), nil
+			return row >= o.InARow(), nil
 		},
 	})
 	return err

@@ -79,7 +79,7 @@ func (k autoScalingGroups) newGate(t *task, g types.AutoScalingGroup, versions [
 	if t.roll == nil || !t.roll.r.spec.Health.Probes() && !t.roll.stated(func(h *project.Hooks) []string { return h.AfterReplace }) {
 		return nil
 	}
-	hold := min(max(t.roll.r.spec.Deadline.Or(rolloutDeadline)+time.Minute, leastHold), mostHold)
+	hold := min(max(t.roll.r.spec.Within()+time.Minute, leastHold), mostHold)
 	return &gate{k: k, t: t, roll: t.roll, group: aws.ToString(g.AutoScalingGroupName), new: versions, hold: hold, proofs: map[string]*proof{}}
 }
 
@@ -309,7 +309,7 @@ func (w *gate) watch(ctx context.Context, id string) error {
 		} else if err != nil {
 			saw = err.Error()
 		}
-		if ctx.Err() == nil && row >= w.roll.needs() {
+		if ctx.Err() == nil && row >= w.roll.r.spec.InARow() {
 			return fmt.Errorf("%s did not stay healthy: %s", id, saw)
 		}
 		if row > 0 {

@@ -15,10 +15,6 @@ import (
 // Auto Scaling replaces instances by itself, in a rhythm that percentages and
 // checkpoints set.
 
-// rolloutDeadline is how long an instance may take to be healthy where a
-// roll-out does not say it.
-const rolloutDeadline = 10 * time.Minute
-
 // rollout is what holds for a group: nil for none.
 func (w want[S]) rollout() *project.Rollout {
 	if w.world == nil || w.world.Topology == nil || w.world.Topology.Environment == nil {

@@ -46,7 +46,7 @@ func refreshTime(o *project.Rollout) time.Duration {
 	if o == nil {
 		return 0
 	}
-	return o.Deadline.Or(rolloutDeadline)
+	return o.Within()
 }
 
 // follow waits for the end of a refresh. One that is stuck is rolled back, or

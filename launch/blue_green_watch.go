@@ -67,7 +67,7 @@ func (k autoScalingGroups) watch(ctx context.Context, v *vigil, o *project.Rollo
 		case err != nil && !cloud.Ambiguous(err):
 			return err
 		case len(ill) > 0:
-			if v.row >= max(1, o.HealthyAfter) {
+			if v.row >= o.InARow() {
 				return fmt.Errorf("%s did not stay healthy: after %s of %s: %s", v.group, time.Since(began).Round(time.Second), limit, strings.Join(ill, "; "))
 			}
 			pause = lookPause

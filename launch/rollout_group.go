@@ -64,9 +64,6 @@ func (g *groupRoll) stated(of func(*project.Hooks) []string) bool {
 	return g != nil && g.r.spec.Hooks != nil && len(of(g.r.spec.Hooks)) > 0
 }
 
-// needs is how often in a row an instance must be healthy, or ill.
-func (g *groupRoll) needs() int { return max(1, g.r.spec.HealthyAfter) }
-
 // see notes how many instances of the group are in service.
 func (g *groupRoll) see(serving int) {
 	g.r.mu.Lock()
@@ -93,7 +90,7 @@ func (g *groupRoll) prove(ctx context.Context, id string, hooks bool) error {
 	i, look, err := g.look(ctx, id)
 	if err == nil {
 		g.e.tell(r, r.definition, event.Progress, "%s runs: waiting for its health", id)
-		err = g.e.becomesHealthy(ctx, r, r.definition, time.Now().Add(r.deadline()), about(id, look))
+		err = g.e.becomesHealthy(ctx, r, r.definition, time.Now().Add(r.spec.Within()), about(id, look))
 	}
 	if err == nil && hooks {
 		if err = g.e.hook(ctx, r, r.definition, i, "after_replace"); err != nil {

@@ -21,12 +21,11 @@ import (
 
 // How instances are looked at in a roll-out.
 const (
-	healthyWithin = 10 * time.Minute       // where no deadline is given
-	lookPause     = 250 * time.Millisecond // between two looks
-	longestPause  = 5 * time.Second        // which grows to this while nothing changes
-	oneLook       = 2 * time.Minute        // how long EC2 may take to say what it sees
-	tellPause     = 15 * time.Second       // between two words about a wait where nothing changes
-	changePause   = time.Second            // where something does
+	lookPause    = 250 * time.Millisecond // between two looks
+	longestPause = 5 * time.Second        // which grows to this while nothing changes
+	oneLook      = 2 * time.Minute        // how long EC2 may take to say what it sees
+	tellPause    = 15 * time.Second       // between two words about a wait where nothing changes
+	changePause  = time.Second            // where something does
 )
 
 // healthOf is what an instance must show in a roll-out, as one probe.
@@ -114,11 +113,11 @@ func (e *execution) targetProbe(arn, id string) probe.Probe {
 // the roll-out wants, until its deadline at the latest. What it saw last stands in
 // the error.
 func (e *execution) becomesHealthy(ctx context.Context, r *rolling, address string, ends time.Time, look probe.Probe) error {
-	limit, told := r.deadline(), time.Now()
+	limit, told := r.spec.Within(), time.Now()
 	ctx, cancel := context.WithDeadlineCause(ctx, ends, errUnhealthy)
 	defer cancel()
 	inARow, saw, shown := 0, "nothing", ""
-	enough := max(r.spec.HealthyAfter, 1)
+	enough := r.spec.InARow()
 	for pause := lookPause; ; pause = min(pause*3/2, longestPause) {
 		ok, now, err := look(ctx)
 		switch {
@@ -151,14 +150,11 @@ func (e *execution) becomesHealthy(ctx context.Context, r *rolling, address stri
 	}
 }
 
-// deadline is how long an instance may take to be healthy from when it runs.
-func (r *rolling) deadline() time.Duration { return r.spec.Deadline.Or(healthyWithin) }
-
 // healthyBy is until when the instance of a task may take, from when it is looked
 // at first.
 func (r *rolling) healthyBy(t *task) time.Time {
 	if t.ends.IsZero() {
-		t.ends = time.Now().Add(r.deadline())
+		t.ends = time.Now().Add(r.spec.Within())
 	}
 	return t.ends
 }
@@ -199,7 +195,7 @@ func (e *execution) healthyNow(ctx context.Context, r *rolling, it *item) error 
 	if err != nil {
 		return err
 	}
-	return e.becomesHealthy(ctx, r, it.Address, time.Now().Add(r.deadline()), look)
+	return e.becomesHealthy(ctx, r, it.Address, time.Now().Add(r.spec.Within()), look)
 }
 
 // groupsOf are the target groups that an item's instance is in.
@@ -249,7 +245,7 @@ func (e *execution) watch(ctx context.Context, r *rolling, list []*item, limit t
 			} else if err != nil {
 				saw = err.Error()
 			}
-			if failed[i] >= max(r.spec.HealthyAfter, 1) {
+			if failed[i] >= r.spec.InARow() {
 				return fmt.Errorf("%s did not stay healthy: after %s of %s: %s", list[i].Address, time.Since(began).Round(time.Second), limit, saw)
 			}
 		}

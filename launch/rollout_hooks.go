@@ -23,7 +23,7 @@ func (e *execution) hook(ctx context.Context, r *rolling, address string, now ty
 	if len(argv) == 0 {
 		return nil
 	}
-	limit := r.spec.Deadline.Or(healthyWithin)
+	limit := r.spec.Within()
 	within, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	e.tell(r, address, event.Progress, "%s", name)

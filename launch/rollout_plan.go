@@ -100,7 +100,7 @@ func (p *planner) planned() ([]PlannedRollout, error) {
 func (p *planner) plannedRolling(r *rolling) PlannedRollout {
 	planned := PlannedRollout{
 		Definition: r.definition, Method: MethodInstance, Strategy: strategyOf(r.spec), Instances: r.size, Serving: r.serving(),
-		HealthyAfter: max(r.spec.HealthyAfter, 1), DeadlineSeconds: r.deadline().Seconds(), Hooks: hookNames(r.spec.Hooks), OnFailure: p.onFailure(),
+		HealthyAfter: r.spec.InARow(), DeadlineSeconds: r.spec.Within().Seconds(), Hooks: hookNames(r.spec.Hooks), OnFailure: p.onFailure(),
 	}
 	grouped := false
 	for n, list := range r.batches {
@@ -186,12 +186,12 @@ func (p *planner) plannedGroup(it *item) (PlannedRollout, bool) {
 	planned := PlannedRollout{Definition: it.Address, Instances: n, Serving: n, HealthyAfter: 1, OnFailure: project.FailureStop}
 	var health *project.Health
 	if o != nil {
-		planned.Strategy, planned.HealthyAfter, health = strategyOf(o), max(o.HealthyAfter, 1), o.Health
+		planned.Strategy, planned.HealthyAfter, health = strategyOf(o), o.InARow(), o.Health
 	}
 	switch {
 	case w.blueGreen() != nil && (it.action == Replace || it.diffs.has(traffic)):
 		planned.Method, planned.OnFailure = MethodBlueGreen, project.FailureRollback
-		planned.BakeSeconds, planned.KeepSeconds, planned.DeadlineSeconds = o.BakeTime.Or(0).Seconds(), o.Keep.Or(0).Seconds(), o.Deadline.Or(rolloutDeadline).Seconds()
+		planned.BakeSeconds, planned.KeepSeconds, planned.DeadlineSeconds = o.BakeTime.Or(0).Seconds(), o.Keep.Or(0).Seconds(), o.Within().Seconds()
 		for _, step := range trafficSteps(o) {
 			planned.Steps = append(planned.Steps, string(step))
 		}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/goldline-dev/goldline/internal/diag"
 )
@@ -105,6 +106,13 @@ func (r *Rollout) Kind() string {
 	}
 	return OneAtATime
 }
+
+// Within is how long an instance may take until it is healthy. Ten minutes, where
+// nothing is given, leave status checks and a slow start their time.
+func (r *Rollout) Within() time.Duration { return r.Deadline.Or(10 * time.Minute) }
+
+// InARow is how often in a row an instance must be healthy, or ill, to count as that.
+func (r *Rollout) InARow() int { return max(r.HealthyAfter, 1) }
 
 // Checks tells whether EC2's status checks, and the health in target groups,
 // count.
