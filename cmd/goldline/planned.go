@@ -66,7 +66,7 @@ func serving(r launch.PlannedRollout) string {
 func plannedLines(r launch.PlannedRollout) []string {
 	var lines []string
 	if text := batchesText(r); r.Strategy != "" && text != "" && text != r.Definition {
-		lines = append(lines, "in order: "+batchesText(r))
+		lines = append(lines, "in order: "+text)
 	}
 	switch {
 	case r.Method == launch.MethodBlueGreen:
