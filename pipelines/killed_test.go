@@ -78,25 +78,28 @@ func TestRunKilledAtEveryCall(t *testing.T) {
 	})
 }
 
-func TestRollbackKilledAtEveryCall(t *testing.T) {
-	prepare := func(t *testing.T) *world {
-		w := newWorld(t)
-		for _, version := range []string{"1", "2", "3"} {
-			w.build(version)
-			if _, err := w.run(oneRung, nil); err != nil {
-				t.Fatal(err)
-			}
+// threeReleases is a world in which three builds were current, one after the other.
+func threeReleases(t *testing.T) *world {
+	t.Helper()
+	w := newWorld(t)
+	for _, version := range []string{"1", "2", "3"} {
+		w.build(version)
+		if _, err := w.run(oneRung, nil); err != nil {
+			t.Fatal(err)
 		}
-		w.local.ResetCalls()
-		return w
 	}
-	undisturbed := prepare(t)
+	w.local.ResetCalls()
+	return w
+}
+
+func TestRollbackKilledAtEveryCall(t *testing.T) {
+	undisturbed := threeReleases(t)
 	if _, _, err := undisturbed.rollback(""); err != nil {
 		t.Fatal(err)
 	}
 	calls, want := len(undisturbed.local.Calls()), undisturbed.shape()
 	everyCall(t, calls, func(t *testing.T, n int, kind emulator.FaultKind) {
-		w := prepare(t)
+		w := threeReleases(t)
 		w.killedAt(n, kind, func(ctx context.Context) { w.rollbackIn(ctx, "") })
 		if w.deployed() == want["deployed"] {
 			return // all was done: once more would go back further
@@ -112,18 +115,7 @@ func TestRollbackKilledAtEveryCall(t *testing.T) {
 
 // Going back to a run, killed at every call that changes something.
 func TestRollbackToARunKilledAtEveryChange(t *testing.T) {
-	prepare := func(t *testing.T) *world {
-		w := newWorld(t)
-		for _, version := range []string{"1", "2", "3"} {
-			w.build(version)
-			if _, err := w.run(oneRung, nil); err != nil {
-				t.Fatal(err)
-			}
-		}
-		w.local.ResetCalls()
-		return w
-	}
-	undisturbed := prepare(t)
+	undisturbed := threeReleases(t)
 	if _, _, err := undisturbed.back(promote.Moment{Run: "run-1"}); err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +129,7 @@ func TestRollbackToARunKilledAtEveryChange(t *testing.T) {
 			fault := emulator.Fault{Action: c.Action, Kind: kind, Nth: seen[c.Action]}
 			t.Run(fmt.Sprintf("%s %s %d", kind, c.Action, fault.Nth), func(t *testing.T) {
 				t.Parallel()
-				w := prepare(t)
+				w := threeReleases(t)
 				w.killedBy(fault, func(ctx context.Context) { w.backIn(ctx, promote.Moment{Run: "run-1"}) })
 				if _, _, err := w.back(promote.Moment{Run: "run-1"}); err != nil {
 					t.Fatal(err)
