@@ -99,18 +99,28 @@ func runGroupadd(c *call) int {
 	return c.exitOf(err, 1)
 }
 
-func runUsermod(c *call) int {
-	o, ok := c.parse("aG:s:d:mLUg:c:l:", "append", "groups:", "shell:", "home:", "lock", "unlock", "gid:")
+// account is the user that a command of root's is about, or what the command exits
+// with.
+func (c *call) account(o options, ok bool) (user account, exit int) {
 	if !ok || len(o.rest) == 0 {
-		return 2
+		return user, 2
 	}
 	if !c.asRoot() {
-		return 1
+		return user, 1
 	}
 	user, found := lookup(c.g.files, o.rest[0])
 	if !found {
 		c.errorf("user '%s' does not exist", o.rest[0])
-		return 6
+		return user, 6
+	}
+	return user, 0
+}
+
+func runUsermod(c *call) int {
+	o, ok := c.parse("aG:s:d:mLUg:c:l:", "append", "groups:", "shell:", "home:", "lock", "unlock", "gid:")
+	user, exit := c.account(o, ok)
+	if exit != 0 {
+		return exit
 	}
 	shell, home := o.get("s", "shell"), o.get("d", "home")
 	err := editLines(c.g.files, "/etc/passwd", func(field []string) []string {
@@ -128,16 +138,9 @@ func runUsermod(c *call) int {
 
 func runUserdel(c *call) int {
 	o, ok := c.parse("rf", "remove", "force", "remove-home", "quiet")
-	if !ok || len(o.rest) == 0 {
-		return 2
-	}
-	if !c.asRoot() {
-		return 1
-	}
-	user, found := lookup(c.g.files, o.rest[0])
-	if !found {
-		c.errorf("user '%s' does not exist", o.rest[0])
-		return 6
+	user, exit := c.account(o, ok)
+	if exit != 0 {
+		return exit
 	}
 	for _, file := range []string{"/etc/passwd", "/etc/shadow", "/etc/group"} {
 		err := editLines(c.g.files, file, func(field []string) []string {
