@@ -3,8 +3,6 @@ package promote
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -18,167 +16,8 @@ import (
 	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/emulator"
 	"github.com/goldline-dev/goldline/internal/fail"
-	"github.com/goldline-dev/goldline/internal/project"
 	"github.com/goldline-dev/goldline/internal/tags"
-	"github.com/rogpeppe/go-internal/txtar"
 )
-
-// world is a local cloud without machines, and the project's builds in it.
-type world struct {
-	t        *testing.T
-	local    *emulator.Cloud
-	project  *project.Project
-	provider *cloud.Provider
-	cloud    *cloud.Cloud // of dev and test
-	instance string       // that builds are made of
-}
-
-func newWorld(t *testing.T) *world {
-	t.Helper()
-	w := openWorld(t, emulator.Options{Machine: emulator.NoMachines, Transition: time.Millisecond})
-	w.launch()
-	w.awaitInstance()
-	return w
-}
-
-func openWorld(t *testing.T, o emulator.Options) *world {
-	t.Helper()
-	local, err := emulator.Open(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := local.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	w := &world{t: t, local: local, project: loadProject(t, "testdata/project.txtar")}
-	w.provider = w.newProvider()
-	if w.cloud, err = w.provider.For(t.Context(), cloud.Target{Account: cloud.LocalAccount, Region: "eu-central-1"}); err != nil {
-		t.Fatal(err)
-	}
-	return w
-}
-
-func (w *world) newProvider() *cloud.Provider {
-	return cloud.NewProvider(cloud.Config{Transport: w.local.Transport(), PollMin: time.Millisecond, PollMax: 10 * time.Millisecond})
-}
-
-func loadProject(t *testing.T, file string) *project.Project {
-	t.Helper()
-	archive, err := txtar.ParseFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	for _, f := range archive.Files {
-		path := filepath.Join(dir, f.Name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, f.Data, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	p, err := project.Load(dir, project.Vocabulary{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
-}
-
-// launch starts the instance that builds are made of.
-func (w *world) launch() {
-	w.t.Helper()
-	public, err := w.cloud.EC2.DescribeImages(w.t.Context(), &ec2.DescribeImagesInput{Filters: []types.Filter{cloud.Filter("architecture", "x86_64"), cloud.Filter("name", "debian-12-*")}})
-	if err != nil || len(public.Images) == 0 {
-		w.t.Fatalf("source images: %v", err)
-	}
-	out, err := w.cloud.EC2.RunInstances(w.t.Context(), &ec2.RunInstancesInput{
-		ImageId: public.Images[0].ImageId, InstanceType: types.InstanceTypeT3Micro, MinCount: aws.Int32(1), MaxCount: aws.Int32(1),
-	})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.instance = aws.ToString(out.Instances[0].InstanceId)
-}
-
-func (w *world) awaitInstance() {
-	w.t.Helper()
-	_, err := w.cloud.Instances.Wait(w.t.Context(), cloud.Wait[types.Instance]{
-		ID: w.instance, For: "the instance", Deadline: 10 * time.Second,
-		Done: func(i types.Instance, found bool) (bool, error) {
-			return found && i.State.Name == types.InstanceStateNameRunning, nil
-		},
-	})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-}
-
-// build makes a build of an image and gives its AMI.
-func (w *world) build(image, version string) string {
-	w.t.Helper()
-	ami := w.pendingBuild(image, version)
-	_, err := w.cloud.Images.Wait(w.t.Context(), cloud.Wait[types.Image]{
-		ID: ami, For: "the image", Deadline: 10 * time.Second,
-		Done: func(i types.Image, found bool) (bool, error) {
-			return found && i.State == types.ImageStateAvailable, nil
-		},
-	})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return ami
-}
-
-func (w *world) pendingBuild(image, version string) string {
-	w.t.Helper()
-	out, err := w.cloud.EC2.CreateImage(w.t.Context(), &ec2.CreateImageInput{
-		InstanceId: aws.String(w.instance), Name: aws.String(image + "/" + version), NoReboot: aws.Bool(true),
-		TagSpecifications: []types.TagSpecification{cloud.TagSpec(types.ResourceTypeImage, map[string]string{
-			tags.Project: "shop", tags.Image: image, tags.Version: version, tags.Fingerprint: "f" + strings.Repeat(version, 12), tags.SourceImage: "ami-0123456789abcdef0",
-		})},
-	})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return aws.ToString(out.ImageId)
-}
-
-// promoter is a new one, as a new process would have it.
-func (w *world) promoter() *Promoter {
-	return New(Options{Project: w.project, Provider: w.newProvider(), Run: "20261121T101500Z-ab12cd"})
-}
-
-func (w *world) promote(image, to, build string) Move {
-	w.t.Helper()
-	move, err := w.promoter().Promote(w.t.Context(), Request{Image: image, To: to, Build: build})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return move
-}
-
-// calls counts the calls of an action since the last look.
-func (w *world) calls(action string) int {
-	n := 0
-	for _, c := range w.local.Calls() {
-		if c.Action == action {
-			n++
-		}
-	}
-	return n
-}
-
-func (w *world) current(environment, image string) string {
-	w.t.Helper()
-	out, err := w.cloud.SSM.GetParameter(w.t.Context(), &ssm.GetParameterInput{Name: aws.String(tags.Pointer("shop", environment, image))})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return aws.ToString(out.Parameter.Value)
-}
 
 func TestLadder(t *testing.T) {
 	w := newWorld(t)
@@ -296,88 +135,6 @@ func TestSkippingTheLadderIsRecorded(t *testing.T) {
 	e := history[0]
 	if e.Action != actionSkip || e.Reason != "the shop is down" || e.Run == "" || e.By == "" || !e.Current || e.Version != "1" || !e.Exists {
 		t.Errorf("entry %+v", e)
-	}
-}
-
-func TestRollbackWalksBack(t *testing.T) {
-	w := newWorld(t)
-	ctx := t.Context()
-	v1, v2, v3, v4 := w.build("web", "1"), w.build("web", "2"), w.build("web", "3"), w.build("web", "4")
-	for _, ami := range []string{v1, v2, v3} {
-		w.promote("web", "dev", ami)
-	}
-	back := func(to, want string) {
-		t.Helper()
-		move, err := w.promoter().Rollback(ctx, "web", "dev", to)
-		if err != nil || move.To.AMI != want || !move.Changed || w.current("dev", "web") != want {
-			t.Fatalf("rollback %+v, %v; want %s", move, err, want)
-		}
-	}
-	refused := func(to, mentions string) {
-		t.Helper()
-		_, err := w.promoter().Rollback(ctx, "web", "dev", to)
-		if fail.ExitCode(err) != fail.CodeInput || !strings.Contains(fmt.Sprint(err), mentions) {
-			t.Fatalf("error %v, want %q", err, mentions)
-		}
-	}
-	back("", v2)
-	back("", v1)
-	refused("", "there is no previous build")
-	w.promote("web", "dev", v4)
-	back("", v1)
-	back("3", v3)
-	refused(w.build("web", "5"), "was never current there")
-
-	history, err := w.promoter().History(ctx, "web", "dev")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var walk []string
-	for _, e := range history {
-		walk = append(walk, e.Action+" "+e.Version)
-	}
-	if got := strings.Join(walk, ", "); got != "promote 1, promote 2, promote 3, rollback 2, rollback 1, promote 4, rollback 1, rollback 3" {
-		t.Errorf("history: %s", got)
-	}
-	_, err = w.promoter().Rollback(ctx, "db", "dev", "")
-	if fail.ExitCode(err) != fail.CodeInput || !strings.Contains(fmt.Sprint(err), "the history holds no build") {
-		t.Errorf("rollback without history: %v", err)
-	}
-}
-
-func TestRollbackPassesOverWhatIsGone(t *testing.T) {
-	w := newWorld(t)
-	v1, v2, v3 := w.build("web", "1"), w.build("web", "2"), w.build("web", "3")
-	for _, ami := range []string{v1, v2, v3} {
-		w.promote("web", "dev", ami)
-	}
-	if _, err := w.cloud.EC2.DeregisterImage(t.Context(), &ec2.DeregisterImageInput{ImageId: aws.String(v2)}); err != nil {
-		t.Fatal(err)
-	}
-	move, err := w.promoter().Rollback(t.Context(), "web", "dev", "")
-	if err != nil || move.To.AMI != v1 {
-		t.Errorf("rollback %+v, %v", move, err)
-	}
-}
-
-func TestRestore(t *testing.T) {
-	w := newWorld(t)
-	v1, v2 := w.build("web", "1"), w.build("web", "2")
-	w.promote("web", "dev", v1)
-	w.promote("web", "dev", v2)
-	p := w.promoter()
-	move, err := p.Rollback(t.Context(), "web", "dev", "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := p.Restore(t.Context(), move); err != nil {
-		t.Fatal(err)
-	}
-	if got := w.current("dev", "web"); got != v2 {
-		t.Errorf("dev has %s after restore, want %s", got, v2)
-	}
-	if move, err = w.promoter().Rollback(t.Context(), "web", "dev", ""); err != nil || move.To.AMI != v1 {
-		t.Errorf("rollback after restore %+v, %v", move, err)
 	}
 }
 
@@ -504,30 +261,6 @@ func TestListAndDeployed(t *testing.T) {
 	}
 	if len(byVersion.Ancestry) == 0 || byVersion.Ancestry[0].AMI != byVersion.Source {
 		t.Errorf("ancestry %+v of a build from %s", byVersion.Ancestry, byVersion.Source)
-	}
-}
-
-func TestUnfinishedRollback(t *testing.T) {
-	w := newWorld(t)
-	ctx := t.Context()
-	v1, v2 := w.build("web", "1"), w.build("web", "2")
-	w.promote("web", "dev", v1)
-	w.promote("web", "dev", v2)
-	if _, err := w.cloud.EC2.RunInstances(ctx, &ec2.RunInstancesInput{
-		ImageId: aws.String(v2), InstanceType: types.InstanceTypeT3Micro, MinCount: aws.Int32(1), MaxCount: aws.Int32(1),
-		TagSpecifications: []types.TagSpecification{cloud.TagSpec(types.ResourceTypeInstance, map[string]string{tags.Project: "shop", tags.Environment: "dev", tags.Address: "instance.web"})},
-	}); err != nil {
-		t.Fatal(err)
-	}
-	if _, found, err := w.promoter().Unfinished(ctx, "web", "dev"); found || err != nil {
-		t.Errorf("unfinished before: %v, %v", found, err)
-	}
-	if _, err := w.promoter().Rollback(ctx, "web", "dev", ""); err != nil {
-		t.Fatal(err)
-	}
-	move, found, err := w.promoter().Unfinished(ctx, "web", "dev")
-	if !found || err != nil || move.From.AMI != v2 || move.To.AMI != v1 {
-		t.Errorf("unfinished after: %+v, %v, %v", move, found, err)
 	}
 }
 
