@@ -121,6 +121,7 @@ type execution struct {
 	mu       sync.Mutex
 	current  map[string]*found // by address
 	new      []*found          // what this run made and is there
+	begun    map[string]string // what is there, or may be, although its making failed: words for it, by address
 	changed  []*found          // what this run has changed, perhaps not to the end
 	undone   []string          // the IDs of what was changed and has been put back
 	touched  bool              // this run has asked for something to be removed
@@ -132,7 +133,7 @@ func newExecution(o Options, plan *Plan) (*execution, error) {
 	e := &execution{
 		planner: plan.steps, plan: plan, sink: o.sink(), started: time.Now(),
 		owner: map[string]*item{}, tagged: map[string]string{}, address: map[string]string{},
-		current: map[string]*found{}, finished: map[string]bool{}, spared: map[string]bool{}, groups: map[string]*group{}, rolled: map[string]*rolling{}, grouped: map[string]*groupRoll{},
+		current: map[string]*found{}, begun: map[string]string{}, finished: map[string]bool{}, spared: map[string]bool{}, groups: map[string]*group{}, rolled: map[string]*rolling{}, grouped: map[string]*groupRoll{},
 	}
 	for _, it := range e.items {
 		if it.have != nil && it.action != Replace {
@@ -262,6 +263,7 @@ func (e *execution) create(ctx context.Context, t *task, it *item, spec any) err
 		return err
 	})
 	if err != nil {
+		e.noteBegun(it, t, err)
 		return err
 	}
 	e.noteMade(it, made)
@@ -354,6 +356,7 @@ func (e *execution) restore(ctx context.Context, t *task, it *item) (bool, error
 		e.new = slices.DeleteFunc(e.new, func(f *found) bool { return f.id == made.id })
 	}
 	e.changed = slices.DeleteFunc(e.changed, gone)
+	delete(e.begun, it.Address)
 	e.current[it.Address] = old
 	t.emit(event.Warning, map[string]string{"id": old.id, "kind": it.Kind}, "%s is put back in its place", old.id)
 	return true, nil

@@ -73,6 +73,9 @@ func (k autoScalingGroups) make(ctx context.Context, t *task, r *project.Resourc
 	if err != nil && !cloud.AlreadyExists(err) {
 		return types.AutoScalingGroup{}, err
 	}
+	if err == nil {
+		t.begun = name
+	}
 	made, found, lookErr := k.byName(ctx, t, name)
 	switch {
 	case lookErr != nil:

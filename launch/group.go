@@ -3,7 +3,6 @@ package launch
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sort"
 	"strconv"
 
@@ -146,28 +145,13 @@ func (e *execution) makeGroup(ctx context.Context, g *group) error {
 		return err
 	})
 	if err != nil {
+		for _, it := range g.items {
+			e.noteBegun(it, t, err)
+		}
 		return fmt.Errorf("with %d others in one call: %w", len(g.items)-1, err)
 	}
 	for i, it := range g.items {
 		e.noteMade(it, made[i])
 	}
 	return nil
-}
-
-// noteMade records what has been made for an item, or what was there and is in
-// its place again.
-func (e *execution) noteMade(it *item, made *found) {
-	e.mu.Lock()
-	e.current[it.Address] = made
-	again := slices.ContainsFunc(slices.Concat(it.kept, it.stale), func(f *found) bool { return f.id == made.id })
-	if !again {
-		e.new = append(e.new, made)
-	}
-	e.mu.Unlock()
-	if again {
-		e.change(made)
-		e.task(it.Address).emit(event.Changed, map[string]string{"id": made.id, "kind": it.Kind}, "%s, which was kept, takes the place of %s", made.id, it.have.id)
-		return
-	}
-	e.task(it.Address).emit(event.Created, map[string]string{"id": made.id, "kind": it.Kind}, "%s is made", made.id)
 }

@@ -95,7 +95,11 @@ func (k instances) create(ctx context.Context, t *task, w want[instanceSpec]) (i
 	if err != nil {
 		return instance{}, err
 	}
-	i, err := t.running(ctx, aws.ToString(out.Instances[0].InstanceId))
+	t.begun = aws.ToString(out.Instances[0].InstanceId)
+	i, err := t.running(ctx, t.begun)
+	if errors.Is(err, errOver) {
+		t.begun = "" // it is gone by itself
+	}
 	if errors.Is(err, errOver) && out.Instances[0].LaunchTime != nil && out.Instances[0].LaunchTime.Before(t.started.Add(-time.Minute)) {
 		return instance{Instance: *i}, nil // the token's earlier instance, which is terminated
 	}

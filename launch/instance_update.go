@@ -222,6 +222,7 @@ func (k instances) attach(ctx context.Context, t *task, volume, id, device strin
 	if err != nil {
 		return fmt.Errorf("attach %s as %s: %w", volume, device, err)
 	}
+	t.begun = volume + ":" + id // where the attachment is a definition of its own
 	_, err = t.volume(ctx, volume, "be attached", func(v types.Volume, found bool) (bool, error) {
 		return found && attachedOn(v) == id && v.Attachments[0].State == types.VolumeAttachmentStateAttached, nil
 	})

@@ -147,6 +147,7 @@ func (k natGateways) create(ctx context.Context, t *task, w want[natGatewaySpec]
 		return types.NatGateway{}, err
 	}
 	id, earlier := aws.ToString(out.NatGateway.NatGatewayId), out.NatGateway.CreateTime != nil && out.NatGateway.CreateTime.Before(t.started.Add(-time.Minute))
+	t.begun = id
 	g, err := k.ready(ctx, t, id)
 	if err != nil && earlier && g.State == types.NatGatewayStateFailed {
 		return g, nil // the token's earlier one

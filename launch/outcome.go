@@ -62,6 +62,9 @@ func (e *execution) left() []fail.Left {
 	for _, f := range e.new {
 		add(f, "")
 	}
+	for _, what := range e.unfinished() {
+		left = append(left, fail.Left{What: what, Command: e.command()})
+	}
 	for _, f := range e.changed {
 		add(f, " (changed)")
 	}

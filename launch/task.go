@@ -34,6 +34,7 @@ type task struct {
 	groups     []string // the target groups that an instance has been put into
 	undone     []string // the IDs of what was changed and has been put back after a failure
 	made       *found   // for a member of a group, which its UUID does not find yet
+	begun      string   // the ID of what the creating call has made and create still waits for
 	// swapped is the instance as it was before it got another root, and saw the
 	// user data that it had.
 	swapped *instance

@@ -191,7 +191,8 @@ func (k volumes) create(ctx context.Context, t *task, w want[volumeSpec]) (types
 	if err != nil {
 		return types.Volume{}, err
 	}
-	return t.volume(ctx, aws.ToString(out.VolumeId), "be available", func(v types.Volume, found bool) (bool, error) {
+	t.begun = aws.ToString(out.VolumeId)
+	return t.volume(ctx, t.begun, "be available", func(v types.Volume, found bool) (bool, error) {
 		switch {
 		case found && v.State == types.VolumeStateError:
 			return false, fmt.Errorf("volume %s failed", aws.ToString(v.VolumeId))

@@ -155,7 +155,8 @@ func (k vpcPeerings) create(ctx context.Context, t *task, w want[vpcPeeringSpec]
 	if err != nil {
 		return types.VpcPeeringConnection{}, err
 	}
-	p, err := k.until(ctx, t, aws.ToString(out.VpcPeeringConnection.VpcPeeringConnectionId), func(code types.VpcPeeringConnectionStateReasonCode) bool {
+	t.begun = aws.ToString(out.VpcPeeringConnection.VpcPeeringConnectionId)
+	p, err := k.until(ctx, t, t.begun, func(code types.VpcPeeringConnectionStateReasonCode) bool {
 		return code != types.VpcPeeringConnectionStateReasonCodeInitiatingRequest && code != ""
 	})
 	if err == nil && k.read(p).gone {

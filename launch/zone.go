@@ -172,6 +172,7 @@ func (k zones) create(ctx context.Context, t *task, w want[zoneSpec]) (hostedZon
 	if err != nil {
 		return hostedZone{}, err
 	}
+	t.begun = aws.ToString(out.HostedZone.Id)
 	z := hostedZone{HostedZone: *out.HostedZone, vpcs: vpcs, tags: t.birthSet()}
 	z.reference, _ = t.readReference(aws.ToString(in.CallerReference))
 	if out.DelegationSet != nil {
