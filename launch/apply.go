@@ -91,19 +91,6 @@ func again(ctx context.Context, o Options, plan *Plan) (*Plan, error) {
 	return NewPlan(ctx, o)
 }
 
-func acyclic(nodes []graph.Node) error {
-	var names []string
-	needs := map[string][]string{}
-	for _, n := range nodes {
-		names = append(names, n.Name)
-		needs[n.Name] = n.Needs
-	}
-	if _, cycle := graph.Order(names, func(n string) []string { return needs[n] }); cycle != nil {
-		return fmt.Errorf("no order works for these changes, since each waits for the next: %v; make them in two launches", cycle)
-	}
-	return nil
-}
-
 // execution is a plan that is being carried out.
 type execution struct {
 	*planner

@@ -87,6 +87,20 @@ func (e *execution) steps() []graph.Node {
 	return nodes
 }
 
+// acyclic fails where no order of the steps works.
+func acyclic(nodes []graph.Node) error {
+	var names []string
+	needs := map[string][]string{}
+	for _, n := range nodes {
+		names = append(names, n.Name)
+		needs[n.Name] = n.Needs
+	}
+	if _, cycle := graph.Order(names, func(n string) []string { return needs[n] }); cycle != nil {
+		return fmt.Errorf("no order works for these changes, since each waits for the next: %v; make them in two launches", cycle)
+	}
+	return nil
+}
+
 // settles tells whether an item that needs no change may still have to settle.
 func (e *execution) settles(it *item) bool {
 	return it.have != nil && !it.works() && e.selected(it.Resource) && it.kind.fresh(it.have)
