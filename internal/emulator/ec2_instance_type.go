@@ -1,8 +1,11 @@
 package emulator
 
 import (
+	"cmp"
+	"slices"
 	"sort"
 	"strings"
+	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
@@ -18,9 +21,9 @@ type kindOfInstance struct {
 
 func (k kindOfInstance) burstable() bool { return strings.HasPrefix(string(k.name), "t") }
 
-// instanceTypes are the types that the local cloud offers: the general ones, in
-// the sizes that EC2 has. Memory for each vCPU tells the families apart.
-func instanceTypes() []kindOfInstance {
+// instanceTypes are the types that the local cloud offers, by name: the general
+// ones, in the sizes that EC2 has. Memory for each vCPU tells the families apart.
+var instanceTypes = sync.OnceValue(func() []kindOfInstance {
 	var list []kindOfInstance
 	arm := func(family string) types.ArchitectureValues {
 		return pick(strings.HasSuffix(family, "g"), types.ArchitectureValuesArm64, types.ArchitectureValuesX8664)
@@ -49,15 +52,15 @@ func instanceTypes() []kindOfInstance {
 	}
 	sort.Slice(list, func(i, j int) bool { return list[i].name < list[j].name })
 	return list
-}
+})
 
 func instanceType(name types.InstanceType) (kindOfInstance, bool) {
-	for _, kind := range instanceTypes() {
-		if kind.name == name {
-			return kind, true
-		}
+	all := instanceTypes()
+	i, ok := slices.BinarySearchFunc(all, name, func(k kindOfInstance, name types.InstanceType) int { return cmp.Compare(k.name, name) })
+	if !ok {
+		return kindOfInstance{}, false
 	}
-	return kindOfInstance{}, false
+	return all[i], true
 }
 
 // network is how many interfaces a type takes, and how many private IPv4
