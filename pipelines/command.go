@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/goldline-dev/goldline/internal/event"
-	"github.com/goldline-dev/goldline/internal/graph"
 	"github.com/goldline-dev/goldline/internal/leash"
 	"github.com/goldline-dev/goldline/internal/ledger"
 	"github.com/goldline-dev/goldline/internal/tags"
@@ -83,14 +82,7 @@ func variable(image string) string {
 // writeResults writes the results so far, in the form of the run's own, to the
 // run's folder and gives the file's path.
 func (r *run) writeResults(stage string) (string, error) {
-	results := make([]graph.Result, len(r.plan.Nodes))
-	r.mu.Lock()
-	for i, n := range r.plan.Nodes {
-		_, done := r.outcomes[n.Name]
-		results[i] = graph.Result{Name: n.Name, Skipped: !done}
-	}
-	r.mu.Unlock()
-	so := r.result(results)
+	so := r.soFar()
 	var ended []StageResult
 	for _, s := range so.Stages {
 		if s.State == StateSucceeded {

@@ -47,6 +47,10 @@ type Options struct {
 	// Lease keeps other runs out of the environments that this one changes, until
 	// its caller closes it; nil keeps none out.
 	Lease *lease.Keeper
+	// Record is given the result so far when the run begins and whenever a stage, or
+	// an image of one, has ended: what is not done counts as skipped. It is never
+	// called twice at a time. Nil keeps none.
+	Record func(Result)
 	// ToolVersion, DeadRun and CallerAddress are handed to bake.
 	ToolVersion   string
 	DeadRun       func(run string) bool
@@ -79,15 +83,16 @@ type Result struct {
 
 // StageResult is what became of a stage.
 type StageResult struct {
-	Name    string       `json:"name"`
-	Kind    string       `json:"kind"`
-	State   string       `json:"state"`
-	Seconds float64      `json:"seconds"`
-	Made    []string     `json:"made"`              // what it changed; nothing when all was as it should be
-	Summary string       `json:"summary,omitempty"` // "2 baked, 2 reused"
-	Error   string       `json:"error,omitempty"`
-	Because string       `json:"because,omitempty"` // why it, or some of its items, was not begun
-	Items   []ItemResult `json:"items,omitempty"`   // for stages that go over images
+	Name        string       `json:"name"`
+	Kind        string       `json:"kind"`
+	Environment string       `json:"environment,omitempty"`
+	State       string       `json:"state"`
+	Seconds     float64      `json:"seconds"`
+	Made        []string     `json:"made"`              // what it changed; nothing when all was as it should be
+	Summary     string       `json:"summary,omitempty"` // "2 baked, 2 reused"
+	Error       string       `json:"error,omitempty"`
+	Because     string       `json:"because,omitempty"` // why it, or some of its items, was not begun
+	Items       []ItemResult `json:"items,omitempty"`   // for stages that go over images
 	// Rollouts are how instances took up a new build.
 	Rollouts []launch.RolloutResult `json:"rollouts,omitempty"`
 }

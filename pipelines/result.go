@@ -24,13 +24,39 @@ func (r *run) result(results []graph.Result) Result {
 		g := gathered{stage: s}
 		for i, n := range r.plan.Nodes {
 			if n.Stage == s.Name {
-				g.rollouts = append(g.rollouts, r.rollouts[n.Name]...)
+				g.rollouts = append(g.rollouts, r.rolled(n.Name)...)
 				g.add(n, r.item(n, results[i]), results[i], r.outcome(n.Name))
 			}
 		}
 		all.Stages = append(all.Stages, g.result())
 	}
 	return all
+}
+
+// soFar is the result of a run that goes on: what is not done counts as not
+// begun.
+func (r *run) soFar() Result {
+	results := make([]graph.Result, len(r.plan.Nodes))
+	r.mu.Lock()
+	for i, n := range r.plan.Nodes {
+		results[i] = graph.Result{Name: n.Name}
+		if _, done := r.outcomes[n.Name]; !done {
+			results[i].Skipped, results[i].Because = true, "the run has not come so far"
+		}
+	}
+	r.mu.Unlock()
+	return r.result(results)
+}
+
+// keepRecord hands out the result so far, so that also a run which is killed can be
+// gone on with.
+func (r *run) keepRecord() {
+	if r.options.Record == nil {
+		return
+	}
+	r.recording.Lock()
+	defer r.recording.Unlock()
+	r.options.Record(r.soFar())
 }
 
 // item is what became of a node.
@@ -108,7 +134,7 @@ func (g *gathered) add(n Node, item ItemResult, result graph.Result, out outcome
 // result of a stage: the worst that became of its nodes.
 func (g *gathered) result() StageResult {
 	s := StageResult{
-		Name: g.stage.Name, Kind: g.stage.Kind, State: StateSucceeded, Made: []string{}, Items: g.items, Rollouts: g.rollouts,
+		Name: g.stage.Name, Kind: g.stage.Kind, Environment: g.stage.Environment, State: StateSucceeded, Made: []string{}, Items: g.items, Rollouts: g.rollouts,
 		Error: strings.Join(g.errors, "\n"), Because: strings.Join(g.because, "; "), Seconds: seconds(g.ended.Sub(g.begun)),
 	}
 	s.Made = append(s.Made, g.made...)

@@ -39,6 +39,7 @@ func Run(ctx context.Context, o Options, p *Plan) (Result, error) {
 	if err := r.enter(ctx); err != nil {
 		return Result{Run: o.Run, Pipeline: p.Pipeline, Stages: []StageResult{}, RolledBack: []promote.Move{}}, err
 	}
+	r.keepRecord()
 	nodes := make([]graph.Node, len(p.Nodes))
 	for i, n := range p.Nodes {
 		do := r.step(n)
@@ -47,6 +48,7 @@ func Run(ctx context.Context, o Options, p *Plan) (Result, error) {
 			r.roll(n.Name, out.rollouts)
 			if err == nil {
 				r.keep(n.Name, out)
+				r.keepRecord()
 			}
 			return err
 		}}
@@ -87,6 +89,8 @@ type run struct {
 	promoter *promote.Promoter
 	clouds   map[string]*cloud.Cloud // by environment
 	bakers   map[string]*bake.Baker  // by stage
+
+	recording sync.Mutex // one result so far at a time, in the order in which they were made
 
 	mu       sync.Mutex
 	outcomes map[string]outcome                // by node
@@ -183,6 +187,12 @@ func (r *run) roll(node string, rollouts []launch.RolloutResult) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.rollouts[node] = rollouts
+}
+
+func (r *run) rolled(node string) []launch.RolloutResult {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.rollouts[node]
 }
 
 func (r *run) outcome(node string) outcome {

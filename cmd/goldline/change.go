@@ -35,7 +35,7 @@ func (p *program) changing(ctx context.Context, f func(ctx context.Context, run 
 		return nil, fail.Input(err)
 	}
 	sink := event.Tee(p.progress, p.left, record)
-	p.lease = p.keeper(run, command, sink)
+	p.lease, p.record = p.keeper(run, command, sink), record
 	r, err = f(ctx, run, sink)
 	p.lease.Close(ctx)
 	if body, problem := json.Marshal(r); problem == nil && r != nil {

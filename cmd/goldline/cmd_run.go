@@ -67,8 +67,8 @@ A stage that fails stops what depends on it and lets the rest end. Run again, it
 goes on from what the cloud shows: nothing is made twice.
 
 With --resume it goes on with a run of this machine that ended before its last
-stage: one that waits for an approval, or failed. The stages that succeeded then
-are left out, and promotions take that run's builds.`,
+stage: one that waits for an approval, failed, or was killed. What succeeded then
+is left out, and promotions take that run's builds.`,
 		Example: `  goldline run release --local
   goldline run hotfix --local --var banner=Hello
   goldline run release --local --from launch-prod
@@ -138,6 +138,7 @@ func runRun(ctx context.Context, p *program, name string, o runOptions, builds m
 			}
 		}
 		options.Provider, options.Sink, options.Run, options.Lease = provider, sink, run, p.lease
+		options.Record = func(so pipelines.Result) { p.record.Keep(so) }
 		result, err := pipelines.Run(ctx, options, plan)
 		r := runReport{Result: result}
 		if err != nil {

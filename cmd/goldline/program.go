@@ -11,6 +11,7 @@ import (
 	"github.com/goldline-dev/goldline/internal/emulator"
 	"github.com/goldline-dev/goldline/internal/fail"
 	"github.com/goldline-dev/goldline/internal/lease"
+	"github.com/goldline-dev/goldline/internal/ledger"
 	"github.com/goldline-dev/goldline/internal/project"
 	"github.com/spf13/cobra"
 )
@@ -41,6 +42,7 @@ type program struct {
 	provider *cloud.Provider
 	local    *emulator.Session
 	lease    *lease.Keeper // of the run that changes something
+	record   *ledger.Ledger
 }
 
 // flags are those that every command takes.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -28,20 +27,8 @@ func runResumed(ctx context.Context, p *program, o runOptions) (report, error) {
 	if err := p.sameGiven(dir, o); err != nil {
 		return nil, err
 	}
-	builds := map[string]string{}
-	maps.Copy(builds, earlier.Builds)
-	for _, s := range earlier.Stages {
-		if s.State != pipelines.StateSucceeded {
-			o.only = append(o.only, s.Name)
-			continue
-		}
-		for _, item := range s.Items {
-			if item.AMI != "" && (s.Kind == pipelines.KindBake || s.Kind == pipelines.KindPromote) {
-				builds[item.Item] = item.AMI // the last one stands: it is the highest rung
-			}
-		}
-	}
-	if len(o.only) == 0 {
+	var builds map[string]string
+	if o.only, builds = earlier.Resume(); len(o.only) == 0 {
 		return nil, fail.Inputf("run %s went through all of its stages: nothing is left to go on with", o.resume)
 	}
 	return runRun(ctx, p, earlier.Pipeline, o, builds)
@@ -58,7 +45,7 @@ func (p *program) earlier(dir, run string) (pipelines.Result, error) {
 	}
 	text, err := os.ReadFile(filepath.Join(ledger.Dir(dir, run), ledger.ResultFile))
 	if errors.Is(err, os.ErrNotExist) {
-		err := fail.Inputf("run %s is not on record here: it was another machine's or another project's, or its process was killed", run)
+		err := fail.Inputf("run %s is not on record here: it was another machine's or another project's, or ran no pipeline", run)
 		return r, fail.WithHint(err, "`goldline run PIPELINE` goes on from what the cloud shows, whoever began it")
 	}
 	if err == nil {

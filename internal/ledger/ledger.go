@@ -25,7 +25,7 @@ import (
 // Files of a run's folder.
 const (
 	recordFile = "ledger.jsonl"
-	ResultFile = "result.json" // what became of it, with the keys of the command
+	ResultFile = "result.json" // what became of it so far, with the keys of the command
 	aliveFile  = "alive"       // locked by the run's process for as long as it lives
 )
 
@@ -171,6 +171,17 @@ func (l *Ledger) SetResult(v any) {
 	l.result = v
 }
 
+// Keep writes the result so far, as a run that is killed leaves it: without an
+// outcome. That it cannot be written is told by Close.
+func (l *Ledger) Keep(v any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.result = v
+	if err := l.writeResult(End{}); err != nil && l.err == nil {
+		l.err = fmt.Errorf("ledger of run %s: %w", l.run, err)
+	}
+}
+
 // Path is the run's folder.
 func (l *Ledger) Path() string { return l.path }
 
@@ -224,7 +235,8 @@ func (l *Ledger) Close(outcome string, runErr error) error {
 	return nil
 }
 
-// writeResult writes result.json whole or not at all.
+// writeResult writes result.json whole or not at all. A run that goes on has no
+// outcome.
 func (l *Ledger) writeResult(end End) error {
 	document := map[string]any{}
 	if l.result != nil {
@@ -236,7 +248,10 @@ func (l *Ledger) writeResult(end End) error {
 			return err
 		}
 	}
-	document["run"], document["outcome"], document["ended"] = l.run, end.Outcome, end.Time
+	document["run"] = l.run
+	if end.Outcome != "" {
+		document["outcome"], document["ended"] = end.Outcome, end.Time
+	}
 	if _, given := document["error"]; !given && end.Error != "" {
 		document["error"] = map[string]any{"message": end.Error, "left": end.Left}
 	}
