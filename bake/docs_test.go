@@ -218,6 +218,11 @@ template's keys name, and for what they leave open as the AWS configuration says
 ` + "`--local`" + ` nobody's are needed. In a project, a JSON template, a ` + "`*.pkr.hcl`" + ` file and a folder of them
 below images/ give recipes as they stand.
 
+In a JSON template the lists of a builder may be one text with commas, such as what a variable
+holds, and what ` + "`--var` and `--var-file`" + ` give may use ` + "`{{user}}` and `{{env}}`" + `, as a default may. A
+variable that is neither declared nor given is refused in a project; with --template it is
+empty, and a warning says where.
+
 | of HCL2 | | |
 |---|---|---|
 | ` + "`packer`" + ` | differs | ` + "`required_plugins`" + ` chooses among installed plugins; a required version of Packer has no effect |

@@ -22,6 +22,9 @@ type decoder struct {
 	scope    *scope
 	// weak takes "8" for 8 and one item for a list of one, as Packer does.
 	weak bool
+	// commas part the items of a list that is written as one text; not in lists
+	// of commands and options, which may hold commas of their own.
+	commas bool
 	// positions of the values by their paths; nil where nobody asks.
 	positions map[string]diag.Pos
 	// refused, where set, explains a key that no field has. It returns whether
@@ -225,6 +228,9 @@ func (d *decoder) missingBeside(n *yaml.Node, t reflect.Type, given string) {
 func (d *decoder) decodeSlice(n *yaml.Node, v reflect.Value, f field, path string) {
 	switch {
 	case n.Kind == yaml.SequenceNode:
+	case d.isTextList(n, v, f):
+		d.textList(n, v, f, path)
+		return
 	case n.Kind == yaml.ScalarNode && f.shell:
 		if strings.TrimSpace(n.Value) == "" {
 			d.problems.AddHint(d.src.at(n), "leave the key out, or give a command", "%s is empty", f.key)
@@ -247,6 +253,30 @@ func (d *decoder) decodeSlice(n *yaml.Node, v reflect.Value, f field, path strin
 		at := fmt.Sprintf("%s[%d]", path, i)
 		d.note(at, d.src.at(c))
 		d.decode(c, v.Index(i), item, at)
+	}
+}
+
+// isTextList tells whether a value is a list written as one text, as Packer's
+// templates may have it, since their variables hold nothing else: no text is an
+// empty list, and commas part the items.
+func (d *decoder) isTextList(n *yaml.Node, v reflect.Value, f field) bool {
+	if !d.weak || n.Kind != yaml.ScalarNode || f.shell || v.Type().Elem().Kind() != reflect.String {
+		return false
+	}
+	return n.Value == "" && !f.required || d.commas && strings.Contains(n.Value, ",")
+}
+
+func (d *decoder) textList(n *yaml.Node, v reflect.Value, f field, path string) {
+	var items []string
+	if n.Value != "" {
+		items = strings.Split(n.Value, ",")
+	}
+	v.Set(reflect.MakeSlice(v.Type(), len(items), len(items)))
+	for i, text := range items {
+		item := *n
+		item.Value = strings.TrimSpace(text)
+		d.note(fmt.Sprintf("%s[%d]", path, i), d.src.at(n))
+		d.settle(&item, v.Index(i), f, path)
 	}
 }
 

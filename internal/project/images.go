@@ -200,9 +200,11 @@ func (p *Project) image(r *recipe, sc *scope, problems *diag.List) *Image {
 	if p.alone {
 		entries, access = split(entries, keysOf(fieldsOf(reflect.TypeFor[Access]())))
 	}
+	d.commas = r.builders != nil
 	d.structure(img.Pos, entries, reflect.ValueOf(img).Elem(), "", skip...)
 	d.refused = nil
 	img.Access = d.access(img, access)
+	d.commas = false
 	if r.about != nil {
 		d.decode(r.about, reflect.ValueOf(&img.Description).Elem(), field{}, "description")
 	}

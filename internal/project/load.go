@@ -42,7 +42,7 @@ type Project struct {
 	choice     func(names []string) bool
 	byName     bool              // builders are chosen by name, not left out
 	given      map[string]string // values of variables, for the names of builders
-	leftOut    []string          // says which builders are passed over
+	leftOut    []string          // warnings: which builders are passed over, which variables nobody gives
 }
 
 // rootFile is goldline.yaml.

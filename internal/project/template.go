@@ -154,6 +154,9 @@ func (p *Project) loadTemplateJSON(name string, env *Environment, o TemplateOpti
 	s := p.readSource(name)
 	if n := p.single(s); n != nil {
 		p.recipes = p.recipesIn(s, n)
+		if len(p.recipes) > 0 {
+			p.noteUndeclared(s, n, p.recipes[0].vars, env)
+		}
 		if len(p.recipes) > 0 && p.recipes[0].builders == nil {
 			p.recipes = nil
 			p.problems.AddHint(s.at(n), "a recipe of a project is baked by its name: goldline bake NAME", "no template: it has no builders")

@@ -28,6 +28,8 @@ type userVariables struct {
 	tainted map[string]bool
 	getenv  func(string) string
 	texts   []string // that no problem shows
+	// undeclared variables that nobody gives are empty, as they are to Packer.
+	undeclared bool
 }
 
 func (p *Project) userVariables(d *decoder, r *recipe) *userVariables {
@@ -39,9 +41,8 @@ func (p *Project) userVariables(d *decoder, r *recipe) *userVariables {
 	if r.secrets != nil {
 		d.decode(r.secrets, reflect.ValueOf(&u.hide).Elem(), field{}, "sensitive_variables")
 	}
-	if r.vars != nil {
-		u.declare(d, follow(r.vars))
-	}
+	u.undeclared = p.alone && r.builders != nil
+	u.declare(d, follow(r.vars))
 	for i, n := range u.hide {
 		if !u.known[n] {
 			at := d.positions[fmt.Sprintf("sensitive_variables[%d]", i)]
@@ -51,12 +52,18 @@ func (p *Project) userVariables(d *decoder, r *recipe) *userVariables {
 	return u
 }
 
+// declare reads the variables of a recipe, and gives them and those that are
+// given without being declared their values.
 func (u *userVariables) declare(d *decoder, n *yaml.Node) {
-	if n.Kind != yaml.MappingNode {
+	var entries []entry
+	switch {
+	case n == nil:
+	case n.Kind != yaml.MappingNode:
 		d.mismatch(n, "a mapping")
 		return
+	default:
+		entries = d.entries(n)
 	}
-	entries := d.entries(n)
 	for _, e := range entries {
 		key := follow(e.key).Value
 		u.known[key] = true
@@ -67,6 +74,12 @@ func (u *userVariables) declare(d *decoder, n *yaml.Node) {
 	resolver := &variableResolver{u: u, d: d, entries: entries, done: map[string]bool{}}
 	for _, e := range entries {
 		resolver.resolve(follow(e.key).Value, nil)
+	}
+	if !u.undeclared {
+		return
+	}
+	for _, name := range d.scope.names() {
+		resolver.resolve(name, nil)
 	}
 }
 
@@ -85,10 +98,11 @@ func (r *variableResolver) resolve(name string, within []string) {
 	r.done[name] = true
 	n := follow(lookup(r.entries, name))
 	if given := r.d.scope.variable(name, nil); given.outcome == found {
-		r.u.values[name] = given.node.Value
+		r.take(name, n, given.node.Value, within)
 		return
 	}
 	switch {
+	case n == nil:
 	case n.Kind != yaml.ScalarNode:
 		r.d.mismatch(n, "text")
 	case isNull(n):
@@ -104,13 +118,19 @@ func (r *variableResolver) resolve(name string, within []string) {
 		if !ok {
 			return
 		}
-		text, ok := r.u.rewriteActions(&d, n, n.Value, func(word, arg string) (string, string, string) {
-			return r.call(word, arg, append(within, name))
-		})
-		if ok {
-			r.u.values[name] = text
-			r.u.tainted[name] = r.u.shows(n.Value)
-		}
+		r.take(name, n, n.Value, within)
+	}
+}
+
+// take gives a variable its value, a default or what somebody gave, in which
+// others may stand.
+func (r *variableResolver) take(name string, n *yaml.Node, value string, within []string) {
+	text, ok := r.u.rewriteActions(r.d, n, value, func(word, arg string) (string, string, string) {
+		return r.call(word, arg, append(within, name))
+	})
+	if ok {
+		r.u.values[name] = text
+		r.u.tainted[name] = r.u.shows(value)
 	}
 }
 
@@ -123,7 +143,7 @@ func (r *variableResolver) call(word, arg string, within []string) (value, probl
 	if slices.Contains(within, arg) {
 		return "", fmt.Sprintf("the variable %q needs itself: %s", arg, strings.Join(append(within, arg), " -> ")), ""
 	}
-	if r.u.known[arg] {
+	if r.u.known[arg] || r.u.undeclared {
 		r.resolve(arg, within)
 	}
 	return r.u.lookup(r.d, arg)
@@ -146,11 +166,48 @@ func (u *userVariables) lookup(d *decoder, name string) (value, problem, hint st
 	case unknown:
 		return unresolved, "", ""
 	}
-	hint = diag.DidYouMean(name, u.names)
-	if hint == "" {
-		hint = fmt.Sprintf("declare it under variables, or give --var %s=VALUE", name)
+	if u.undeclared {
+		return "", "", ""
 	}
-	return "", fmt.Sprintf("no variable %q", name), hint
+	return "", fmt.Sprintf("no variable %q", name), declareHint(name, u.names)
+}
+
+// declareHint says what to do about a variable that is used and not declared.
+func declareHint(name string, declared []string) string {
+	if hint := diag.DidYouMean(name, declared); hint != "" {
+		return hint
+	}
+	return fmt.Sprintf("declare it under variables, or give --var %s=VALUE", name)
+}
+
+// noteUndeclared warns of each variable that a template uses, and that is neither
+// declared nor given, where it is first used.
+func (p *Project) noteUndeclared(s *source, template, variables *yaml.Node, env *Environment) {
+	var declared []string
+	if n := follow(variables); n != nil && n.Kind == yaml.MappingNode {
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			declared = append(declared, follow(n.Content[i]).Value)
+		}
+	}
+	seen := map[string]bool{}
+	var walk func(n *yaml.Node)
+	walk = func(n *yaml.Node) {
+		for _, c := range n.Content {
+			walk(c)
+		}
+		for _, m := range call.FindAllStringSubmatch(strings.Join(action.FindAllString(n.Value, -1), " "), -1) {
+			name := strings.Trim(m[2], "`\"")
+			_, byFile := env.Vars[name]
+			_, byFlag := p.given[name]
+			if m[1] != "user" || byFile || byFlag || seen[name] || slices.Contains(declared, name) {
+				continue
+			}
+			seen[name] = true
+			at := s.locate(s.at(n), m[0], 0)
+			p.leftOut = append(p.leftOut, fmt.Sprintf("warning: %s: no variable %q: taken as empty; %s", at, name, declareHint(name, declared)))
+		}
+	}
+	walk(template)
 }
 
 // expand replaces {{user}} in a value of the recipe.
