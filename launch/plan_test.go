@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -104,12 +105,22 @@ func TestMissingBuilds(t *testing.T) {
 		t.Errorf("exit code %d, want 2", fail.ExitCode(err))
 	}
 	for _, want := range []string{
-		"image web has no current build in dev; promote one: goldline promote web --to dev",
-		"image db has no current build in dev; promote one: goldline promote db --to dev",
+		"image web has no current build in dev", "promote one: goldline promote web --to dev",
+		"image db has no current build in dev", "promote one: goldline promote db --to dev",
 	} {
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("error %v, want %q", err, want)
+		if told := fmt.Sprint(err, fail.Hints(err)); !strings.Contains(told, want) {
+			t.Errorf("error %v, want %q", told, want)
 		}
+	}
+
+	s.promote("db", "1.0.0")
+	web := s.promote("web", "1.0.0")
+	if _, err := s.cloud.EC2.DisableImage(context.Background(), &ec2.DisableImageInput{ImageId: &web}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = NewPlan(context.Background(), s.options())
+	if fail.ExitCode(err) != fail.CodeInput || !strings.Contains(fmt.Sprint(err), web+", which is disabled") {
+		t.Errorf("the AMI is disabled: %v", err)
 	}
 }
 

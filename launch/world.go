@@ -47,6 +47,7 @@ type build struct {
 	architecture string
 	fingerprint  string
 	revoked      string // why it may not be used; "" if it may
+	disabled     bool
 }
 
 func newWorld(o Options) (*world, error) {
@@ -157,33 +158,48 @@ func (w *world) readBuilds(ctx context.Context, images, fixed []string, pointers
 	for _, image := range images {
 		p := pointers[image]
 		b, there := w.amis[p.AMI]
-		switch {
-		case p.AMI == "":
-			w.unbuilt[image] = fail.Inputf("image %s has no current build in %s; promote one: goldline promote %s --to %s", image, w.environment, image, w.environment)
-		case !there:
-			w.unbuilt[image] = fail.Inputf("the current build of image %s in %s is %s, which is not there; promote another: goldline promote %s --to %s", image, w.environment, p.AMI, image, w.environment)
-		case b.revoked != "":
-			w.unbuilt[image] = fail.Inputf("the current build of image %s in %s is %s, which is revoked: %s; go back, or promote another: goldline rollback %s --env %s", image, w.environment, p.AMI, b.revoked, image, w.environment)
-		default:
+		if w.unbuilt[image] = w.unfit(image, p.AMI, b, there); w.unbuilt[image] == nil {
+			delete(w.unbuilt, image)
 			w.builds[image] = b
 		}
 	}
 	for _, ami := range fixed {
-		if _, ok := w.amis[ami]; !ok {
+		switch b, ok := w.amis[ami]; {
+		case !ok:
 			errs = append(errs, fail.Inputf("no AMI %s in %s that account %s may use", ami, w.region, w.Cloud.Account))
+		case b.disabled:
+			errs = append(errs, fail.Inputf("AMI %s in %s is disabled: nothing can be launched from it", ami, w.region))
 		}
 	}
 	return fail.Join(append(errs, w.readVariants(ctx, images, pointers))...)
 }
 
+// unfit says why an image's current build cannot be launched; nil where it can.
+func (w *world) unfit(image, ami string, b build, there bool) error {
+	promote := fmt.Sprintf("goldline promote %s --to %s", image, w.environment)
+	if ami == "" {
+		return fail.WithHint(fail.Inputf("image %s has no current build in %s", image, w.environment), "promote one: %s", promote)
+	}
+	current := fmt.Sprintf("the current build of image %s in %s is %s, which is ", image, w.environment, ami)
+	switch {
+	case !there:
+		return fail.WithHint(fail.Inputf("%snot there", current), "promote another: %s", promote)
+	case b.revoked != "":
+		return fail.WithHint(fail.Inputf("%srevoked: %s", current, b.revoked), "go back, or promote another: goldline rollback %s --env %s", image, w.environment)
+	case b.disabled:
+		return fail.WithHint(fail.Inputf("%sdisabled", current), "enable it, or promote another: %s", promote)
+	}
+	return nil
+}
+
 func (w *world) readAMIs(ctx context.Context, ids []string) error {
 	return cloud.Batches(ids, 200, func(ids []string) error {
-		in := &ec2.DescribeImagesInput{Filters: []types.Filter{cloud.Filter("image-id", ids...)}, IncludeDeprecated: aws.Bool(true), MaxResults: aws.Int32(pageSize)}
+		in := &ec2.DescribeImagesInput{Filters: []types.Filter{cloud.Filter("image-id", ids...)}, IncludeDeprecated: aws.Bool(true), IncludeDisabled: aws.Bool(true), MaxResults: aws.Int32(pageSize)}
 		return each(ctx, ec2.NewDescribeImagesPaginator(w.Cloud.EC2, in), func(page *ec2.DescribeImagesOutput) {
 			for _, i := range page.Images {
 				id := aws.ToString(i.ImageId)
 				set := cloud.TagSet(i.Tags)
-				w.amis[id] = build{ami: id, version: set[tags.Version], fingerprint: set[tags.Fingerprint], revoked: set[tags.Revoked], root: aws.ToString(i.RootDeviceName), architecture: string(i.Architecture)}
+				w.amis[id] = build{ami: id, version: set[tags.Version], fingerprint: set[tags.Fingerprint], revoked: set[tags.Revoked], disabled: i.State == types.ImageStateDisabled, root: aws.ToString(i.RootDeviceName), architecture: string(i.Architecture)}
 			}
 		})
 	})

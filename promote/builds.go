@@ -124,6 +124,7 @@ func (s *stock) describe(ctx context.Context) error {
 		Owners:            append([]string{"self"}, s.owners...),
 		Filters:           []types.Filter{cloud.Filter("tag:"+tags.Project, s.project), cloud.Filter("tag-key", tags.Image)},
 		IncludeDeprecated: aws.Bool(true),
+		IncludeDisabled:   aws.Bool(true), // they are refused by their state, rather than called missing
 		MaxResults:        aws.Int32(1000),
 	})
 	for pages.HasMorePages() {

@@ -77,6 +77,9 @@ func TestRefusals(t *testing.T) {
 	w := newWorld(t)
 	web, db := w.build("web", "1"), w.build("db", "1")
 	w.build("web", "2")
+	if _, err := w.cloud.EC2.DisableImage(t.Context(), &ec2.DisableImageInput{ImageId: aws.String(w.build("web", "3"))}); err != nil {
+		t.Fatal(err)
+	}
 	for _, test := range []struct {
 		name    string
 		request Request
@@ -89,6 +92,7 @@ func TestRefusals(t *testing.T) {
 		{"another image's build", Request{Image: "web", To: "dev", Build: db}, db + " is a build of db, not of web"},
 		{"no such version", Request{Image: "web", To: "dev", Build: "9"}, `no build of web has the version or fingerprint "9"`},
 		{"no such AMI", Request{Image: "web", To: "dev", Build: "ami-00000000000000000"}, "is not present in eu-central-1 of account 000000000000"},
+		{"a disabled AMI", Request{Image: "web", To: "dev", Build: "3"}, "is not available in eu-central-1: its state is disabled"},
 		{"beside the ladder", Request{Image: "web", To: "lab", Build: web}, "environment lab does not stand on the ladder (dev, test, prod)"},
 		{"no reason", Request{Image: "web", To: "test", Build: web, SkipLadder: true, Reason: " "}, "skipping the ladder needs a reason"},
 	} {

@@ -75,7 +75,7 @@ func (c *Cloud) describeStatuses(ctx context.Context, ids []string) (map[string]
 func (c *Cloud) describeImages(ctx context.Context, ids []string) (map[string]types.Image, error) {
 	found := map[string]types.Image{}
 	err := Batches(ids, filterValues, func(ids []string) error {
-		pages := ec2.NewDescribeImagesPaginator(c.EC2, &ec2.DescribeImagesInput{Filters: []types.Filter{Filter("image-id", ids...)}, IncludeDeprecated: aws.Bool(true), MaxResults: aws.Int32(pageSize)})
+		pages := ec2.NewDescribeImagesPaginator(c.EC2, &ec2.DescribeImagesInput{Filters: []types.Filter{Filter("image-id", ids...)}, IncludeDeprecated: aws.Bool(true), IncludeDisabled: aws.Bool(true), MaxResults: aws.Int32(pageSize)})
 		for pages.HasMorePages() {
 			page, err := pages.NextPage(ctx)
 			if err != nil {
