@@ -228,7 +228,8 @@ func noReturn(t *task, o *project.Rollout) string {
 func (k autoScalingGroups) healthy(ctx context.Context, t *task, g types.AutoScalingGroup, o *project.Rollout, v *vigil) error {
 	_, targets := o.Health.Checks()
 	watch := &refreshWatch{task: t, group: g, blind: !targets, new: versionsOf(&types.DesiredConfiguration{LaunchTemplate: g.LaunchTemplate, MixedInstancesPolicy: g.MixedInstancesPolicy})}
-	name, row, began, within := aws.ToString(g.AutoScalingGroupName), 0, time.Now(), o.Within()
+	name, began, within := aws.ToString(g.AutoScalingGroupName), time.Now(), o.Within()
+	good := streak{enough: o.InARow()}
 	_, err := t.Cloud.ScalingGroups.Wait(ctx, cloud.Wait[types.AutoScalingGroup]{
 		ID: name, For: "the instances of " + name + " to be healthy", Deadline: within + time.Minute,
 		Show: func(types.AutoScalingGroup) string { return watch.told },
@@ -239,7 +240,7 @@ func (k autoScalingGroups) healthy(ctx context.Context, t *task, g types.AutoSca
 			if v != nil {
 				if ill, err := v.look(ctx, k, g); err != nil {
 					return false, err
-				} else if v.row >= o.InARow() {
+				} else if v.bad.decides() {
 					return false, stuck{fmt.Errorf("%s did not stay healthy: %s", name, strings.Join(ill, "; "))}
 				}
 			}
@@ -248,8 +249,7 @@ func (k autoScalingGroups) healthy(ctx context.Context, t *task, g types.AutoSca
 				return false, err
 			}
 			watch.tell("instances", fmt.Sprintf("%d of %d in service", inService(g), sizeOf(g)), unwell)
-			if len(unwell) > 0 {
-				row = 0
+			if good.add(len(unwell) == 0); len(unwell) > 0 {
 				if time.Since(began) > within {
 					return false, stuck{fmt.Errorf("not healthy within %s: %s", within, watch.told)}
 				}
@@ -258,8 +258,7 @@ func (k autoScalingGroups) healthy(ctx context.Context, t *task, g types.AutoSca
 				}
 				return false, nil
 			}
-			row++
-			return row >= o.InARow(), nil
+			return good.decides(), nil
 		},
 	})
 	return err

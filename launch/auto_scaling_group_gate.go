@@ -294,26 +294,22 @@ func (w *gate) watch(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	row := 0
-	for pause := lookPause; cloud.Sleep(ctx, pause) == nil; pause = min(pause*3/2, longestPause) {
+	var paced pace
+	one := watching{look, streak{enough: w.roll.r.spec.InARow()}}
+	for cloud.Sleep(ctx, paced.next()) == nil {
 		w.mu.Lock()
 		watched := w.watching && w.serving[id]
 		w.mu.Unlock()
 		if !watched {
-			row = 0
+			one.bad.add(false)
 			continue
 		}
-		ok, saw, err := look(ctx)
-		if row++; ok && err == nil {
-			row = 0
-		} else if err != nil {
-			saw = err.Error()
-		}
-		if ctx.Err() == nil && row >= w.roll.r.spec.InARow() {
+		saw := one.look(ctx)
+		if ctx.Err() == nil && one.bad.decides() {
 			return fmt.Errorf("%s did not stay healthy: %s", id, saw)
 		}
-		if row > 0 {
-			pause = lookPause
+		if one.bad.row > 0 {
+			paced.quicken()
 		}
 	}
 	return nil

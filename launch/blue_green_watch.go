@@ -52,7 +52,8 @@ func (k autoScalingGroups) watch(ctx context.Context, v *vigil, o *project.Rollo
 	t, limit, began := v.task, o.BakeTime.Or(0), time.Now()
 	t.waiting("bake_time")(fmt.Sprintf("%s is watched with %d%% of the traffic for %s", v.group, percent, limit))
 	told := began
-	for pause := lookPause; ; pause = min(pause*3/2, longestPause) {
+	var paced pace
+	for {
 		g, found, err := k.byName(ctx, t, v.group)
 		if err == nil && !found {
 			return fmt.Errorf("%s is gone", v.group)
@@ -67,19 +68,20 @@ func (k autoScalingGroups) watch(ctx context.Context, v *vigil, o *project.Rollo
 		case err != nil && !cloud.Ambiguous(err):
 			return err
 		case len(ill) > 0:
-			if v.row >= o.InARow() {
+			if v.bad.decides() {
 				return fmt.Errorf("%s did not stay healthy: after %s of %s: %s", v.group, time.Since(began).Round(time.Second), limit, strings.Join(ill, "; "))
 			}
-			pause = lookPause
+			paced.quicken()
 		}
 		left := limit - time.Since(began)
-		if left <= 0 && err == nil && v.row == 0 {
+		if left <= 0 && err == nil && v.bad.row == 0 {
 			return nil
 		}
 		if time.Since(told) > 5*time.Second {
 			told = time.Now()
 			t.waiting("bake_time")(fmt.Sprintf("%s with %d%% of the traffic, %s left of %s", v.group, percent, max(0, left).Round(time.Second), limit))
 		}
+		pause := paced.next()
 		if left > 0 {
 			pause = min(pause, left)
 		}
@@ -97,12 +99,13 @@ type vigil struct {
 	served map[string]bool        // the instances that have been in service
 	lost   map[string]string      // those that Auto Scaling has replaced since, and why
 	probes map[string]probe.Probe // what the instances have to pass
-	row    int                    // looks in a row in which something was ill
+	bad    streak                 // looks in a row in which something was ill
 }
 
 func newVigil(t *task, g types.AutoScalingGroup, o *project.Rollout) *vigil {
 	_, targets := o.Health.Checks()
-	return &vigil{task: t, group: aws.ToString(g.AutoScalingGroupName), blind: !targets, served: map[string]bool{}, lost: map[string]string{}, probes: map[string]probe.Probe{}}
+	return &vigil{task: t, group: aws.ToString(g.AutoScalingGroupName), blind: !targets, served: map[string]bool{}, lost: map[string]string{}, probes: map[string]probe.Probe{},
+		bad: streak{enough: o.InARow()}}
 }
 
 // look lists the instances of a group that were well and are not: Auto Scaling
@@ -145,9 +148,7 @@ func (v *vigil) look(ctx context.Context, k autoScalingGroups, g types.AutoScali
 	for _, id := range union(v.lost) {
 		ill = append(ill, id+" was replaced: "+v.lost[id])
 	}
-	if v.row++; len(ill) == 0 {
-		v.row = 0
-	}
+	v.bad.add(len(ill) > 0)
 	return ill, nil
 }
 

@@ -21,11 +21,9 @@ import (
 
 // How instances are looked at in a roll-out.
 const (
-	lookPause    = 250 * time.Millisecond // between two looks
-	longestPause = 5 * time.Second        // which grows to this while nothing changes
-	oneLook      = 2 * time.Minute        // how long EC2 may take to say what it sees
-	tellPause    = 15 * time.Second       // between two words about a wait where nothing changes
-	changePause  = time.Second            // where something does
+	oneLook     = 2 * time.Minute  // how long EC2 may take to say what it sees
+	tellPause   = 15 * time.Second // between two words about a wait where nothing changes
+	changePause = time.Second      // where something does
 )
 
 // healthOf is what an instance must show in a roll-out, as one probe.
@@ -116,32 +114,34 @@ func (e *execution) becomesHealthy(ctx context.Context, r *rolling, address stri
 	limit, told := r.spec.Within(), time.Now()
 	ctx, cancel := context.WithDeadlineCause(ctx, ends, errUnhealthy)
 	defer cancel()
-	inARow, saw, shown := 0, "nothing", ""
-	enough := r.spec.InARow()
-	for pause := lookPause; ; pause = min(pause*3/2, longestPause) {
+	saw, shown := "nothing", ""
+	var paced pace
+	good := streak{enough: r.spec.InARow()}
+	for {
 		ok, now, err := look(ctx)
+		good.add(ok && err == nil)
 		switch {
+		case good.decides():
+			return nil
 		case ok && err == nil:
-			if inARow++; inARow >= enough {
-				return nil
-			}
-			pause, saw = lookPause, fmt.Sprintf("healthy %d of %d times in a row", inARow, enough)
+			paced.quicken()
+			saw = fmt.Sprintf("healthy %d of %d times in a row", good.row, good.enough)
 		case ctx.Err() != nil && saw == "nothing":
 			saw = "no look at it came to an end in that time"
 		case ctx.Err() != nil:
 		case err != nil && !cloud.Ambiguous(err):
 			return err
 		case err != nil:
-			inARow, saw = 0, err.Error()
+			saw = err.Error()
 		default:
-			inARow, saw = 0, now
+			saw = now
 		}
 		brief := strings.TrimSuffix(firstLine(saw), "; its last lines:")
 		if since := time.Since(told); since > tellPause || since > changePause && brief != shown {
 			told, shown = time.Now(), brief
 			e.tell(r, address, event.Waiting, "its health, %s left of %s: %s", time.Until(ends).Round(time.Second), limit, brief)
 		}
-		if cloud.Sleep(ctx, pause) != nil {
+		if cloud.Sleep(ctx, paced.next()) != nil {
 			if errors.Is(context.Cause(ctx), errUnhealthy) {
 				return fmt.Errorf("not healthy within %s: %s", limit, saw)
 			}
@@ -212,17 +212,9 @@ func (e *execution) groupsOf(r *rolling, it *item) []string {
 // watch looks at instances for some time. One that fails as many looks in a row
 // as it needs to count as healthy ends it.
 func (e *execution) watch(ctx context.Context, r *rolling, list []*item, limit time.Duration) error {
-	looks := make([]probe.Probe, len(list))
-	failed := make([]int, len(list))
-	for i, it := range list {
-		raw, ok := e.now(it.Address).raw.(instance)
-		if !ok {
-			continue
-		}
-		var err error
-		if looks[i], err = e.healthOf(r, raw.Instance, it.Address, e.groupsOf(r, it)); err != nil {
-			return err
-		}
+	all, err := e.toWatch(r, list)
+	if err != nil {
+		return err
 	}
 	began := time.Now()
 	told := began
@@ -231,22 +223,15 @@ func (e *execution) watch(ctx context.Context, r *rolling, list []*item, limit t
 		who = fmt.Sprintf("%d instances", len(list))
 	}
 	e.tell(r, r.definition, event.Waiting, "watching %s for %s", who, limit)
-	for pause := lookPause; ; pause = min(pause*3/2, longestPause) {
-		for i, look := range looks {
-			if look == nil {
-				continue
-			}
-			ok, saw, err := look(ctx)
+	var paced pace
+	for {
+		for i := range all {
+			saw := all[i].look(ctx)
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			if failed[i]++; ok && err == nil {
-				failed[i] = 0
-			} else if err != nil {
-				saw = err.Error()
-			}
-			if failed[i] >= r.spec.InARow() {
-				return fmt.Errorf("%s did not stay healthy: after %s of %s: %s", list[i].Address, time.Since(began).Round(time.Second), limit, saw)
+			if all[i].bad.decides() {
+				return fmt.Errorf("%s did not stay healthy: after %s of %s: %s", all[i].address, time.Since(began).Round(time.Second), limit, saw)
 			}
 		}
 		left := limit - time.Since(began)
@@ -258,8 +243,31 @@ func (e *execution) watch(ctx context.Context, r *rolling, list []*item, limit t
 			told = time.Now()
 			e.tell(r, r.definition, event.Waiting, "watching %s: all healthy, %s left of %s", who, left.Round(time.Second), limit)
 		}
-		if err := cloud.Sleep(ctx, min(pause, left)); err != nil {
+		if err := cloud.Sleep(ctx, min(paced.next(), left)); err != nil {
 			return err
 		}
 	}
+}
+
+// watchedInstance is an instance that is watched.
+type watchedInstance struct {
+	address string
+	watching
+}
+
+// toWatch are the instances of items, those that there are.
+func (e *execution) toWatch(r *rolling, list []*item) ([]watchedInstance, error) {
+	var all []watchedInstance
+	for _, it := range list {
+		i, ok := e.now(it.Address).raw.(instance)
+		if !ok {
+			continue
+		}
+		look, err := e.healthOf(r, i.Instance, it.Address, e.groupsOf(r, it))
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, watchedInstance{it.Address, watching{look, streak{enough: r.spec.InARow()}}})
+	}
+	return all, nil
 }
