@@ -351,12 +351,8 @@ func TestPresenceFaults(t *testing.T) {
 				ctx, cancel := context.WithTimeout(ctx, time.Minute)
 				defer cancel()
 				w.local.Inject(fault)
-				first := ctx
-				if fault.Kind == emulator.DieAfter {
-					dying, die := context.WithTimeout(ctx, 300*time.Millisecond) // nobody is left to wait longer
-					defer die()
-					first = dying
-				}
+				first, die := livingWith(ctx, fault)
+				defer die()
 				_, _ = w.promoter().Promote(first, Request{Image: "web", To: to}) // what it says is other tests' business
 				w.local.ClearFaults()
 				move, err := w.promoter().Promote(ctx, Request{Image: "web", To: to})

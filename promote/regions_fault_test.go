@@ -88,12 +88,8 @@ func (d *disturbed) disturb(ctx context.Context, fault emulator.Fault) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	d.local.Inject(fault)
-	first := ctx
-	if fault.Kind == emulator.DieAfter {
-		dying, die := context.WithTimeout(ctx, 300*time.Millisecond) // nobody is left to wait longer
-		defer die()
-		first = dying
-	}
+	first, die := livingWith(ctx, fault)
+	defer die()
 	err := d.try(first)
 	d.local.ClearFaults()
 	unsettled := slices.ContainsFunc(fail.LeftOf(err), func(l fail.Left) bool { return strings.Contains(l.What, "in prod, which may change yet") })

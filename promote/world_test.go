@@ -1,6 +1,7 @@
 package promote
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -153,6 +154,15 @@ func (w *world) promote(image, to, build string) Move {
 		w.t.Fatal(err)
 	}
 	return move
+}
+
+// livingWith is the context of a process in which a fault comes up. One that dies of
+// it gets no answer any more, so what it waits for is cut off soon.
+func livingWith(ctx context.Context, fault emulator.Fault) (context.Context, context.CancelFunc) {
+	if fault.Kind == emulator.DieAfter {
+		return context.WithTimeout(ctx, 300*time.Millisecond)
+	}
+	return context.WithCancel(ctx)
 }
 
 // calls counts the calls of an action since the last look.
