@@ -126,10 +126,10 @@ func (p *Promoter) writeAll(ctx context.Context, in *place, b BuildInfo, behind 
 	return after, err
 }
 
-// write puts the pointer of an architecture, or the main one, and reads it back. Parameter Store checks a value
-// after it has answered, and drops one that it does not like without a word, so
-// only the read tells; the same read tells whether a call whose answer was lost
-// had been carried out.
+// write puts the pointer of an architecture, or the main one, and reads it back.
+// Parameter Store checks a value after it has answered, and drops one that it does
+// not like without a word, so only the read tells; the same read tells whether a
+// call whose answer was lost had been carried out.
 func (p *Promoter) write(ctx context.Context, in *place, b BuildInfo, architecture string, before cloud.Pointer, n note) (cloud.Pointer, error) {
 	name := in.pointer(b.Image, architecture)
 	input := &ssm.PutParameterInput{
@@ -139,17 +139,17 @@ func (p *Promoter) write(ctx context.Context, in *place, b BuildInfo, architectu
 	if before.AMI == "" { // tags are taken only by the call that makes it
 		input.Tags = p.parameterTags(in, b.Image)
 	}
-	shows := func(ctx context.Context) (cloud.Pointer, bool, error) {
+	look := func(ctx context.Context) (cloud.Pointer, bool, error) {
 		now, err := read(ctx, in, b.Image, architecture)
 		return now, err == nil && now.AMI == b.AMI && now.Version > before.Version, err
 	}
-	after, err := cloud.Once(ctx, in.cloud, shows, func(ctx context.Context) (cloud.Pointer, error) {
+	after, err := cloud.Once(ctx, in.cloud, look, func(ctx context.Context) (cloud.Pointer, error) {
 		_, err := in.cloud.SSM.PutParameter(ctx, input)
 		return cloud.Pointer{}, err
 	})
 	if cloud.AlreadyExists(err) {
 		in.forget()
-		if now, mine := p.made(ctx, shows); mine {
+		if now, mine := p.made(ctx, in, look); mine {
 			in.saw(now)
 			return now, nil
 		}
@@ -164,7 +164,7 @@ func (p *Promoter) write(ctx context.Context, in *place, b BuildInfo, architectu
 		return after, err
 	}
 	if after.AMI == "" {
-		after, err = p.await(ctx, in, b, before, n, shows)
+		after, err = p.await(ctx, in, b, n, look)
 		if err != nil {
 			in.forget()
 			return after, fmt.Errorf("pointer %s: %w", name, err)
@@ -174,35 +174,41 @@ func (p *Promoter) write(ctx context.Context, in *place, b BuildInfo, architectu
 	return after, nil
 }
 
+// pointerLook reads a pointer, and tells whether it shows what was written to it.
+type pointerLook func(context.Context) (now cloud.Pointer, ok bool, err error)
+
 // made looks at a pointer that turns out to be there already, and tells whether
 // it is the one that was to be made: an earlier run of the same promotion may
 // have made it, and Parameter Store shows a new one only when it has checked it.
-func (p *Promoter) made(ctx context.Context, shows func(context.Context) (cloud.Pointer, bool, error)) (cloud.Pointer, bool) {
-	deadline := time.Now().Add(p.settle)
-	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
-		now, ok, err := shows(ctx)
-		if ok || err == nil || !cloud.NotFound(err) || time.Now().After(deadline) || cloud.Sleep(ctx, pause) != nil {
-			return now, ok
-		}
-	}
+func (p *Promoter) made(ctx context.Context, in *place, look pointerLook) (cloud.Pointer, bool) {
+	now, mine, _ := p.settled(ctx, in, look, func(err error) bool { return !cloud.NotFound(err) })
+	return now, mine
 }
 
 // await reads the pointer until it shows the build.
-func (p *Promoter) await(ctx context.Context, in *place, b BuildInfo, before cloud.Pointer, n note, shows func(context.Context) (cloud.Pointer, bool, error)) (cloud.Pointer, error) {
+func (p *Promoter) await(ctx context.Context, in *place, b BuildInfo, n note, look pointerLook) (cloud.Pointer, error) {
+	failed := func(err error) bool { return err != nil && !cloud.NotFound(err) }
+	now, ok, err := p.settled(ctx, in, look, failed)
+	switch {
+	case ok:
+		return now, nil
+	case failed(err):
+		return now, fail.Dirty(err, unsettled(in, b, n))
+	case ctx.Err() != nil:
+		return now, ctx.Err()
+	}
+	err = fmt.Errorf("it was written, but within %s it did not show %s; it shows %s", p.settle, b.AMI, orNothing(now.AMI))
+	return now, fail.WithHint(fail.Dirty(err, unsettled(in, b, n)), "Parameter Store takes only an AMI that exists in its region and that the caller may describe (ec2:DescribeImages)")
+}
+
+// settled looks at a pointer until it shows what was written, until what a look
+// gives is final, or for as long as a pointer may take. It gives the last look.
+func (p *Promoter) settled(ctx context.Context, in *place, look pointerLook, final func(error) bool) (cloud.Pointer, bool, error) {
 	deadline := time.Now().Add(p.settle)
 	for pause := min(50*time.Millisecond, in.cloud.Pace()); ; pause = min(2*pause, 2*time.Second) {
-		now, ok, err := shows(ctx)
-		switch {
-		case ok:
-			return now, nil
-		case err != nil && !cloud.NotFound(err):
-			return now, fail.Dirty(err, unsettled(in, b, n))
-		case time.Now().After(deadline):
-			err := fmt.Errorf("it was written, but within %s it did not show %s; it shows %s", p.settle, b.AMI, orNothing(now.AMI))
-			return now, fail.WithHint(fail.Dirty(err, unsettled(in, b, n)), "Parameter Store takes only an AMI that exists in its region and that the caller may describe (ec2:DescribeImages)")
-		}
-		if err := cloud.Sleep(ctx, pause); err != nil {
-			return now, err
+		now, ok, err := look(ctx)
+		if ok || final(err) || time.Now().After(deadline) || cloud.Sleep(ctx, pause) != nil {
+			return now, ok, err
 		}
 	}
 }
