@@ -30,9 +30,11 @@ type PlannedRollout struct {
 	Batches []PlannedBatch `json:"batches,omitempty"`
 	// Steps are the shares of a group at which an instance refresh stops, or of
 	// its traffic that a new group gets, and BakeSeconds how long each is watched.
-	Steps       []string `json:"steps,omitempty"`
-	BakeSeconds float64  `json:"bake_seconds,omitempty"`
-	KeepSeconds float64  `json:"keep_seconds,omitempty"` // for how long an old group stays
+	// EndBakeSeconds is how long a refresh that stops in between is watched in the end.
+	Steps          []string `json:"steps,omitempty"`
+	BakeSeconds    float64  `json:"bake_seconds,omitempty"`
+	EndBakeSeconds float64  `json:"end_bake_seconds,omitempty"`
+	KeepSeconds    float64  `json:"keep_seconds,omitempty"` // for how long an old group stays
 	// Health is what an instance must show, HealthyAfter times in a row, within
 	// DeadlineSeconds.
 	Health          []string `json:"health"`
@@ -224,13 +226,17 @@ func (p *planner) refreshPlan(planned *PlannedRollout, r *refreshSpec, g types.A
 	for _, percent := range r.CheckpointPercentages {
 		planned.Steps = append(planned.Steps, fmt.Sprintf("%d%%", percent))
 	}
+	var end float64
+	if r.BakeTime != nil {
+		end = float64(*r.BakeTime)
+	}
 	switch {
-	case len(planned.Steps) > 0 && r.CheckpointDelay != nil:
-		planned.BakeSeconds = float64(*r.CheckpointDelay)
-	case len(planned.Steps) > 0:
-		planned.BakeSeconds = time.Hour.Seconds() // EC2 Auto Scaling's default
-	case r.BakeTime != nil:
-		planned.BakeSeconds = float64(*r.BakeTime)
+	case len(planned.Steps) == 0:
+		planned.BakeSeconds = end
+	case r.CheckpointDelay != nil:
+		planned.BakeSeconds, planned.EndBakeSeconds = float64(*r.CheckpointDelay), end
+	default:
+		planned.BakeSeconds, planned.EndBakeSeconds = time.Hour.Seconds(), end // EC2 Auto Scaling's default delay
 	}
 }
 

@@ -39,7 +39,7 @@ func TestPlannedRollouts(t *testing.T) {
 			`instance.web instance "OneAtATime" 3/4 ([0]; [1]; [2]; [3]) [] 0/0 [status target_group http 8080/health] 3x 300s stop [after_replace] []`},
 		{"capacity stays", "{strategy: HalfAtATime, health: {status: false, tcp: 22, console: ^ready}}", false, nil,
 			`instance.web instance "HalfAtATime" 4/4 ([0] [1]; [2] [3]) [] 0/0 [target_group tcp 22 console ^ready] 1x 600s stop`},
-		{"canary", "{canary: {instances: 1, bake_time: 10m}, minimum_healthy: 50%, on_failure: rollback}", true, nil,
+		{"canary", "{canary: {instances: 1, bake_time: 10m}, minimum_healthy: 50%}", true, nil,
 			`instance.web instance "Canary, minimum_healthy 50%" 2/4 ([0] canary 600s; [1] [2]; [3]) [] 0/0 [status target_group] 1x 600s stop`},
 		{"roots", "{strategy: AllAtOnce, replace: root-volume}", false, nil,
 			`instance.web root-volume "AllAtOnce" 0/4 ([0] [1] [2] [3]) [] 0/0 [status target_group] 1x 600s stop`},

@@ -72,7 +72,11 @@ func plannedLines(r launch.PlannedRollout) []string {
 	case r.Method == launch.MethodBlueGreen:
 		lines = append(lines, blueGreenText(r))
 	case len(r.Steps) > 0:
-		lines = append(lines, fmt.Sprintf("stops for %s at %s", span(r.BakeSeconds), strings.Join(r.Steps, ", ")))
+		stops := fmt.Sprintf("stops for %s at %s", span(r.BakeSeconds), strings.Join(r.Steps, ", "))
+		if r.EndBakeSeconds > 0 {
+			stops += ", and is watched for " + span(r.EndBakeSeconds) + " in the end"
+		}
+		lines = append(lines, stops)
 	case r.BakeSeconds > 0:
 		lines = append(lines, "watched for "+span(r.BakeSeconds)+" in the end")
 	}

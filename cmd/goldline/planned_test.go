@@ -33,7 +33,7 @@ func TestPlannedRolloutText(t *testing.T) {
 			HealthyAfter: 1, DeadlineSeconds: 30, OnFailure: "stop", Irreversible: nil},
 		{Definition: "instance.db", Method: launch.MethodInstance, Instances: 1, Batches: []launch.PlannedBatch{{Addresses: []string{"instance.db"}}},
 			Health: []string{"status"}, HealthyAfter: 1, DeadlineSeconds: 900, OnFailure: "stop", Irreversible: []string{"instance.db"}},
-		{Definition: "auto_scaling_group.web", Method: launch.MethodRefresh, Strategy: "Canary", Instances: 10, Serving: 9, Steps: []string{"10%", "100%"}, BakeSeconds: 60,
+		{Definition: "auto_scaling_group.web", Method: launch.MethodRefresh, Strategy: "Canary", Instances: 10, Serving: 9, Steps: []string{"10%", "100%"}, BakeSeconds: 60, EndBakeSeconds: 300,
 			Health: []string{"in service"}, HealthyAfter: 1, OnFailure: "rollback"},
 		{Definition: "auto_scaling_group.api", Method: launch.MethodBlueGreen, Strategy: "BlueGreen", Instances: 2, Serving: 2, Steps: []string{"50%", "100%"}, BakeSeconds: 300, KeepSeconds: 3600,
 			Health: []string{"in service", "target_group"}, HealthyAfter: 1, DeadlineSeconds: 600, OnFailure: "rollback"},
@@ -59,7 +59,7 @@ Replacement of instance.db, without a rollout: it does not serve meanwhile
   cannot be put back, since it goes before its successor is made: instance.db
 
 Roll-out of auto_scaling_group.web, Canary, an instance refresh: at least 9 of 10 serve throughout
-  stops for 1m at 10%, 100%
+  stops for 1m at 10%, 100%, and is watched for 5m in the end
   healthy: in service
   a failure puts the instances that were replaced back
 

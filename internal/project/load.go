@@ -74,6 +74,9 @@ func Load(dir string, v Vocabulary) (*Project, error) {
 	root := p.readSource(RootFile)
 	p.loadEnvironments()
 	p.loadRoot(root)
+	for _, env := range p.Environments() {
+		p.checkKeyOfCopies(env)
+	}
 	p.fillTags(root)
 	p.loadRecipes()
 	p.loadDefinitions()

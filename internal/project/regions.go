@@ -88,6 +88,26 @@ func (p *Project) checkRegions(env *Environment) {
 	}
 }
 
+// checkKeyOfCopies refuses a key that nothing would be encrypted with: an
+// environment whose builds are shared by another account copies none.
+func (p *Project) checkKeyOfCopies(env *Environment) {
+	if env.ImageAccess == ImageCopy || env.ImageKMSKeyID.Every == "" && env.ImageKMSKeyID.By == nil {
+		return
+	}
+	rung := slices.Index(p.Ladder, env.Name)
+	if rung < 1 {
+		return
+	}
+	for _, below := range p.Ladder[:rung] {
+		if other := p.environments[below]; other == nil || other.Account == "" || other.Account == env.Account {
+			return // what its own account has is copied to further regions under the key
+		}
+	}
+	whole := Resource{Pos: env.Pos, positions: env.positions}
+	p.problems.AddHint(whole.At("image_kms_key_id"), "add image_access: copy, or leave the key out",
+		"the key is for copies, and %s has the builds of account %s shared with it", env.Name, p.environments[p.Ladder[0]].Account)
+}
+
 var keyARN = regexp.MustCompile(`^arn:[^:]*:kms:([^:]+):[^:]*:(.+)$`)
 
 // strayKey says why a key cannot encrypt in a region, and what can; nothing where

@@ -13,10 +13,12 @@ region: eu-central-1
 func TestRegions(t *testing.T) {
 	p := load(t, `
 -- environments/prod.yaml --
-`+prodIn+`regions: [us-east-1, ap-southeast-2]
+`+prodIn+`image_access: copy
+regions: [us-east-1, ap-southeast-2]
 image_kms_key_id: {eu-central-1: alias/images, us-east-1: "arn:aws:kms:us-east-1:222222222222:alias/images", ap-southeast-2: mrk-0123}
 -- environments/test.yaml --
-`+prodIn+`regions: us-east-1
+`+prodIn+`image_access: copy
+regions: us-east-1
 image_kms_key_id: alias/images
 `)
 	prod, _ := p.Environment("prod")
@@ -59,6 +61,30 @@ func TestRegionsThatCannotBe(t *testing.T) {
 			}
 			if text := render(p, err); !strings.Contains(text, c.problem) || !strings.Contains(text, c.hint) {
 				t.Error(text)
+			}
+		})
+	}
+}
+
+// TestKeyWithoutCopies: a key that would encrypt nothing is refused, where no
+// account below has what it could copy.
+func TestKeyWithoutCopies(t *testing.T) {
+	const dev, key = "account: \"000000000000\"\nregion: eu-central-1\n", "image_kms_key_id: alias/images\n"
+	for _, c := range []struct {
+		name, dev, prod string
+		refused         bool
+	}{
+		{"shared by another account", dev, prodIn + key, true},
+		{"said to be shared", dev, prodIn + "image_access: share\n" + key, true},
+		{"copied", dev, prodIn + "image_access: copy\n" + key, false},
+		{"the same account", prodIn, prodIn + key, false},
+		{"the first rung", dev + key, prodIn, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := write(t, "-- goldline.yaml --\nproject: shop\nladder: [dev, prod]\n-- environments/dev.yaml --\n"+c.dev+"-- environments/prod.yaml --\n"+c.prod)
+			p, err := Load(dir, testVocabulary())
+			if text := render(p, err); c.refused != strings.Contains(text, "the key is for copies, and prod has the builds of account 000000000000 shared with it") || c.refused != (err != nil) {
+				t.Errorf("%v %s", err, text)
 			}
 		})
 	}
