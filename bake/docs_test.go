@@ -229,7 +229,7 @@ empty, and a warning says where.
 | ` + "`hcp_packer_registry`" + ` | differs | no effect; a note says so |
 | ` + "`variable`, `variables`" + ` | works | with type, default, sensitive and validation; ` + "`PKR_VAR_`, `*.auto.pkrvars.hcl`, `--var-file`, `--var`" + ` |
 | ` + "`local`, `locals`" + ` | works | |
-| ` + "`data \"amazon-ami\"`" + ` | differs | what a source starts from, with its id, name, owner and creation_date; its region is the source's |
+| ` + "`data \"amazon-ami\"`" + ` | differs | what a source starts from, with its id, name, owner and creation_date; its region and credentials are the source's |
 | ` + "`data \"amazon-parameterstore\"`" + ` | differs | as source_ami alone, where the bake looks it up as ` + "`resolve:ssm:NAME`" + `, which recipes may say themselves |
 | ` + "`data \"null\"`" + ` | works | |
 | ` + "`data \"http\"`" + ` | differs | asked once when the template is evaluated, where it is used: within 30 s, text in UTF-8 of at most 4 MiB; certificates are checked, and no redirection leads from https to http. Beside Packer's ` + "`body` and `request_headers`" + ` (those of the answer) it tells ` + "`response_body` and `response_headers`" + ` |

@@ -32,6 +32,7 @@ func (keyPairStep) run(ctx context.Context, b *bake) error {
 			return fail.Inputf("%s: ssh_private_key_file %s: not a private key that can be read without a passphrase", b.image.At("ssh_private_key_file"), file)
 		}
 		b.login, b.loginText, b.keyName = signer, string(text), b.image.SSHKeypairName
+		b.hide = b.hide.and(b.loginText)
 		return nil
 	}
 	b.keyPair = b.sharing("key pair", keyType(b.image))
@@ -47,8 +48,8 @@ func (keyPairStep) run(ctx context.Context, b *bake) error {
 	return err
 }
 
-// loginKey is a key to log in with. text is its private half, which no more than
-// a local program of the bake's own ever gets.
+// loginKey is a key to log in with. text is its private half, which a local program
+// of the bake's own gets, and a provisioner that asks for SSHPrivateKey.
 type loginKey struct {
 	signer ssh.Signer
 	text   string
@@ -56,6 +57,7 @@ type loginKey struct {
 
 func (b *bake) useKey(key loginKey) {
 	b.login, b.loginText = key.signer, key.text
+	b.hide = b.hide.and(b.loginText) // `build` tells it to who asks
 	b.keyLine = authorizedLine(key.signer.PublicKey(), b.keyName)
 }
 

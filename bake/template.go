@@ -12,6 +12,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/goldline-dev/goldline/internal/fail"
+	"github.com/goldline-dev/goldline/internal/hcl2"
 	"github.com/google/uuid"
 	strftime "github.com/jehiah/go-strftime"
 )
@@ -37,17 +38,19 @@ func (t templater) functions() template.FuncMap {
 		"build_name":   func() string { return t.name },
 		"architecture": func() string { return t.arch },
 		"build_type":   func() string { return builderType },
-		"isotime":      t.isotime,
-		"timestamp":    func() string { return strconv.FormatInt(t.at.Unix(), 10) },
-		"strftime":     func(format string) string { return strftime.Format(format, t.at) },
-		"uuid":         func() string { return uuid.NewString() },
-		"user":         t.user,
-		"build":        t.build,
-		"pwd":          os.Getwd,
-		"upper":        strings.ToUpper,
-		"lower":        strings.ToLower,
-		"replace":      func(old, new string, n int, s string) string { return strings.Replace(s, old, new, n) },
-		"replace_all":  func(old, new, s string) string { return strings.ReplaceAll(s, old, new) },
+		// That of the Packer whose keys and functions are read here.
+		"packer_version": func() string { return hcl2.PackerVersion },
+		"isotime":        t.isotime,
+		"timestamp":      func() string { return strconv.FormatInt(t.at.Unix(), 10) },
+		"strftime":       func(format string) string { return strftime.Format(format, t.at) },
+		"uuid":           func() string { return uuid.NewString() },
+		"user":           t.user,
+		"build":          t.build,
+		"pwd":            os.Getwd,
+		"upper":          strings.ToUpper,
+		"lower":          strings.ToLower,
+		"replace":        func(old, new string, n int, s string) string { return strings.Replace(s, old, new, n) },
+		"replace_all":    func(old, new, s string) string { return strings.ReplaceAll(s, old, new) },
 		"split": func(s, sep string, n int) (string, error) {
 			parts := strings.Split(s, sep)
 			if n < 0 || n >= len(parts) {
@@ -80,7 +83,7 @@ func (t templater) user(name string) (string, error) {
 }
 
 // builderFields are what `build` tells of the builder.
-var builderFields = []string{"ID", "Host", "Port", "User", "ConnType", "PackerRunUUID", "SSHPublicKey", "SourceAMI", "SourceAMIName", "Password", "WinRMPassword"}
+var builderFields = []string{"ID", "Host", "Port", "User", "ConnType", "PackerRunUUID", "SSHPublicKey", "SSHPrivateKey", "SourceAMI", "SourceAMIName", "Password", "WinRMPassword"}
 
 func (t templater) build(field string) (string, error) {
 	if !slices.Contains(builderFields, field) {
@@ -148,7 +151,7 @@ func (b *bake) templater() templater {
 	t.builder = map[string]string{
 		"ID": b.builder.id, "Host": host, "Port": strconv.Itoa(b.port()), "User": b.user(), "ConnType": orText(b.image.Communicator, "ssh"),
 		"Password": b.password, "WinRMPassword": b.password,
-		"PackerRunUUID": b.options.Run, "SSHPublicKey": b.keyLine,
+		"PackerRunUUID": b.options.Run, "SSHPublicKey": b.keyLine, "SSHPrivateKey": b.loginText,
 		"SourceAMI": aws.ToString(b.source.ImageId), "SourceAMIName": aws.ToString(b.source.Name),
 	}
 	return t

@@ -268,7 +268,7 @@ func (e *evaluation) standIns(body, n *yaml.Node) {
 		found := e.body(data.Body, data.TypeRange, nil)
 		filter := nodeAt(yaml.MappingNode, data.TypeRange)
 		for i := 0; i+1 < len(found.Content); i += 2 {
-			if key := found.Content[i].Value; key != "region" && key != "assume_role" {
+			if !slices.Contains(lookupAccess, found.Content[i].Value) {
 				filter.Content = append(filter.Content, found.Content[i], found.Content[i+1])
 			}
 		}
@@ -285,6 +285,14 @@ func (e *evaluation) standIns(body, n *yaml.Node) {
 		}
 	}
 	e.replace(n, from)
+}
+
+// lookupAccess are the keys of a data source that say where it looks, and as who:
+// a bake looks where, and as who, it bakes.
+var lookupAccess = []string{
+	"region", "access_key", "secret_key", "token", "profile", "shared_credentials_file", "assume_role", "mfa_code",
+	"custom_endpoint_ec2", "insecure_skip_tls_verify", "max_retries", "decode_authorization_messages",
+	"skip_credential_validation", "skip_metadata_api_check",
 }
 
 // startsFrom is the data source whose image the body starts from.

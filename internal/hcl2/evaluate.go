@@ -13,6 +13,10 @@ import (
 	"github.com/goldline-dev/goldline/internal/diag"
 )
 
+// PackerVersion is what a template is told that asks for Packer's version: that
+// of the one whose templates are read.
+const PackerVersion = "1.11.2"
+
 // evaluation is one template under way to its result.
 type evaluation struct {
 	t         *Template
@@ -118,7 +122,7 @@ func (e *evaluation) context(expr hclsyntax.Expression, more map[string]cty.Valu
 		"local":  cty.ObjectVal(e.locals),
 		"data":   e.dataSources(expr),
 		"path":   cty.ObjectVal(map[string]cty.Value{"root": cty.StringVal(e.in.Root), "cwd": cty.StringVal(".")}),
-		"packer": cty.ObjectVal(map[string]cty.Value{"version": cty.StringVal("1.11.2"), "iterationID": cty.StringVal("")}),
+		"packer": cty.ObjectVal(map[string]cty.Value{"version": cty.StringVal(PackerVersion), "iterationID": cty.StringVal("")}),
 	}
 	for name, v := range more {
 		set[name] = v

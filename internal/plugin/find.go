@@ -42,6 +42,15 @@ func (m *Missing) Error() string {
 	return text + " in " + strings.Join(m.Folders, ", ")
 }
 
+// Hint says how the plugin comes to be there.
+func (m *Missing) Hint() string {
+	source := m.Required.Source
+	if source == "" {
+		source = "github.com/OWNER/" + m.Name
+	}
+	return "packer plugins install " + source + " puts it there"
+}
+
 // Folders are those that plugins are looked for in, in the order of their rank:
 // PACKER_PLUGIN_PATH alone where that is set, or Packer's own.
 func Folders(getenv func(string) string) []string {

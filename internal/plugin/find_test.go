@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/goldline-dev/goldline/internal/fail"
 )
 
 // installed makes files that are plugins by their names.
@@ -22,6 +24,18 @@ func installed(t *testing.T, names ...string) string {
 		}
 	}
 	return dir
+}
+
+func TestAMissingPluginSaysHowItIsInstalled(t *testing.T) {
+	for source, want := range map[string]string{
+		"github.com/hashicorp/chef": "packer plugins install github.com/hashicorp/chef puts it there",
+		"":                          "packer plugins install github.com/OWNER/chef puts it there",
+	} {
+		_, _, err := Find([]string{t.TempDir()}, "chef-solo", map[string]Required{"chef": {Source: source}})
+		if hints := fail.Hints(err); len(hints) != 1 || hints[0] != want {
+			t.Errorf("source %q: %q", source, hints)
+		}
+	}
 }
 
 func TestFind(t *testing.T) {

@@ -83,7 +83,7 @@ func (d *decoder) packerKey(e entry) bool {
 		return false
 	}
 	value, ok := d.substitute(follow(e.value))
-	if !ok || asksForNothing(value) || harmless[key] != "" && value.Value == harmless[key] {
+	if !ok || asksForNothing(value) || slices.Contains(list(harmless[key]), value.Value) {
 		return true
 	}
 	if credential {
@@ -117,7 +117,7 @@ var harmless = map[string]string{
 	"ssh_clear_authorized_keys":                 "true",
 	"temporary_security_group_source_public_ip": "true",
 	"use_create_image":                          "true",
-	"ssh_file_transfer_method":                  "scp",
+	"ssh_file_transfer_method":                  "scp,sftp", // files go their own way here
 	"ssh_disable_agent_forwarding":              "true",
 	"skip_ami_run_tags":                         "true",
 	"skip_save_build_region":                    "true",

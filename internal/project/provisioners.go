@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 
 	"gopkg.in/yaml.v3"
 
 	"github.com/goldline-dev/goldline/internal/diag"
+	"github.com/goldline-dev/goldline/internal/fail"
 	"github.com/goldline-dev/goldline/internal/hcl2"
 )
 
@@ -99,7 +101,7 @@ func (d *decoder) foreign(p *Project, r *recipe, step *Provisioner, own []entry)
 			d.problems.AddHint(step.At("type"), hint, "no provisioner %q", step.Type) // a slip, not a plugin
 			return false
 		}
-		d.problems.Addf(step.At("type"), "no provisioner %q: %v", step.Type, err)
+		d.problems.AddHint(step.At("type"), strings.Join(fail.Hints(err), "; "), "no provisioner %q: %v", step.Type, err)
 		return false
 	}
 	step.Options = options

@@ -116,7 +116,7 @@ func (b *schemas) image(v Vocabulary) object {
 // harmlessValues are those of a key without support that change nothing.
 func harmlessValues(key string) []any {
 	values := []any{nil, "", false, "false", 0, "0", []any{}, object{}}
-	if h := harmless[key]; h != "" {
+	for _, h := range list(harmless[key]) {
 		values = append(values, h)
 		if h == "true" {
 			values = append(values, true)
