@@ -80,7 +80,8 @@ func hold(ctx context.Context, o Options, plan *Plan) (context.Context, bool, er
 	if plan.Empty() {
 		return ctx, false, nil
 	}
-	return o.Lease.Hold(ctx, o.Cloud, plan.Environment, plan.looked)
+	held, moved, err := o.Lease.Hold(ctx, o.Cloud, plan.Environment, plan.looked)
+	return held, moved, fail.Unchanged(err)
 }
 
 // again makes a plan anew.

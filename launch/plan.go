@@ -18,7 +18,8 @@ import (
 // gets wrong (an image without a current build, user data that is too large) is
 // reported all at once, as wrong input.
 func NewPlan(ctx context.Context, o Options) (*Plan, error) {
-	return newPlan(ctx, o, false)
+	plan, err := newPlan(ctx, o, false)
+	return plan, fail.Unchanged(err)
 }
 
 func newPlan(ctx context.Context, o Options, audit bool) (*Plan, error) {
@@ -56,6 +57,11 @@ func newPlan(ctx context.Context, o Options, audit bool) (*Plan, error) {
 // NewDestroyPlan plans the removal of everything that carries the environment's
 // tags, also of what no definition knows.
 func NewDestroyPlan(ctx context.Context, o Options) (*Plan, error) {
+	plan, err := newDestroyPlan(ctx, o)
+	return plan, fail.Unchanged(err)
+}
+
+func newDestroyPlan(ctx context.Context, o Options) (*Plan, error) {
 	began := time.Now()
 	w, err := newWorld(o)
 	if err == nil {

@@ -25,7 +25,7 @@ func (r *run) approval(s PlannedStage, sink event.Sink) step {
 		for {
 			missing, err := r.promoter.Unapproved(ctx, s.Environment, s.Images, r.options.Builds)
 			if err != nil {
-				return outcome{}, clean(err)
+				return outcome{}, fail.Unchanged(err)
 			}
 			if len(missing) == 0 {
 				return outcome{verb: "approved"}, nil

@@ -34,7 +34,7 @@ func (r *run) check(s PlannedStage, sink event.Sink) step {
 	return func(ctx context.Context) (outcome, error) {
 		instances, err := r.instances(ctx, s, sink)
 		if err != nil {
-			return outcome{}, r.failing(s, clean(err))
+			return outcome{}, r.failing(s, fail.Unchanged(err))
 		}
 		deadline := s.stage.Check.Deadline.Or(checkDeadline)
 		within, cancel := context.WithTimeout(ctx, deadline)
@@ -50,7 +50,7 @@ func (r *run) check(s PlannedStage, sink event.Sink) step {
 			return outcome{}, ctx.Err()
 		}
 		if err = fail.Join(err, r.record(ctx, s, sink, instances, err == nil)); err != nil {
-			return outcome{}, r.failing(s, clean(err))
+			return outcome{}, r.failing(s, fail.Unchanged(err))
 		}
 		noun := "instances pass"
 		if len(instances) == 1 {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/goldline-dev/goldline/internal/event"
+	"github.com/goldline-dev/goldline/internal/fail"
 	"github.com/goldline-dev/goldline/internal/leash"
 	"github.com/goldline-dev/goldline/internal/ledger"
 	"github.com/goldline-dev/goldline/internal/tags"
@@ -19,7 +20,7 @@ func (r *run) command(s PlannedStage, sink event.Sink) step {
 	return func(ctx context.Context) (outcome, error) {
 		env, err := r.environ(s)
 		if err != nil {
-			return outcome{}, clean(err)
+			return outcome{}, fail.Unchanged(err)
 		}
 		c := leash.Command{Argv: s.stage.Run.Command, Dir: r.options.Project.Dir, Env: env, Line: func(text string) {
 			sink.Emit(event.Event{Kind: event.Output, Message: text})
@@ -28,7 +29,7 @@ func (r *run) command(s PlannedStage, sink event.Sink) step {
 			c.Env = append(c.Env, k+"="+s.stage.Run.Environment[k])
 		}
 		if err := c.Run(ctx); err != nil {
-			return outcome{}, clean(err)
+			return outcome{}, fail.Unchanged(err)
 		}
 		return outcome{verb: "exit 0"}, nil
 	}

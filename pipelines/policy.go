@@ -86,13 +86,3 @@ func told(sink event.Sink, do step) step {
 		return out, nil
 	}
 }
-
-// clean gives an error its meaning where it has none of its own and nothing
-// was changed.
-func clean(err error) error {
-	var coded interface{ ExitCode() int }
-	if err == nil || errors.As(err, &coded) || errors.Is(err, context.Canceled) {
-		return err
-	}
-	return fail.Clean(err)
-}

@@ -147,7 +147,7 @@ func (b *goBack) forward(ctx context.Context, targets []target) (*launch.Plan, l
 		if t.to == "" {
 			move, found, err := b.promoter.Unfinished(ctx, t.image, b.environment)
 			if err != nil {
-				return nil, launch.Result{}, clean(err)
+				return nil, launch.Result{}, fail.Unchanged(err)
 			}
 			if found {
 				// The earlier run may have been one that took its move back, and had begun with
@@ -177,11 +177,11 @@ func (b *goBack) forward(ctx context.Context, targets []target) (*launch.Plan, l
 func (b *goBack) launch(ctx context.Context) (*launch.Plan, launch.Result, error) {
 	plan, err := launch.NewPlan(ctx, b.options)
 	if err != nil {
-		return nil, launch.Result{}, clean(err)
+		return nil, launch.Result{}, fail.Unchanged(err)
 	}
 	ctx, plan, err = launch.Hold(ctx, b.options, plan)
 	if err != nil {
-		return nil, launch.Result{}, clean(err)
+		return nil, launch.Result{}, fail.Unchanged(err)
 	}
 	b.applying = true
 	result, err := launch.Apply(ctx, b.options, plan)

@@ -294,7 +294,7 @@ func (r *run) launch(s PlannedStage, sink event.Sink) step {
 		o := r.launchOptions(s, sink)
 		plan, err := launch.NewPlan(ctx, o)
 		if err != nil {
-			return outcome{}, clean(err)
+			return outcome{}, fail.Unchanged(err)
 		}
 		if !plan.Empty() {
 			r.mu.Lock()
@@ -309,7 +309,7 @@ func (r *run) launch(s PlannedStage, sink event.Sink) step {
 func apply(ctx context.Context, o launch.Options, plan *launch.Plan) (outcome, error) {
 	ctx, plan, err := launch.Hold(ctx, o, plan)
 	if err != nil {
-		return outcome{}, clean(err)
+		return outcome{}, fail.Unchanged(err)
 	}
 	result, err := launch.Apply(ctx, o, plan)
 	out := outcome{rollouts: result.Rollouts}
@@ -325,7 +325,7 @@ func (r *run) destroy(s PlannedStage, sink event.Sink) step {
 		o := r.launchOptions(s, sink)
 		plan, err := launch.NewDestroyPlan(ctx, o)
 		if err != nil {
-			return outcome{}, clean(err)
+			return outcome{}, fail.Unchanged(err)
 		}
 		return apply(ctx, o, plan)
 	}

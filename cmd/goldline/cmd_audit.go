@@ -19,7 +19,7 @@ Exits with 4 where something differs. Changes nothing.`,
 		Args:    takes("ENV"),
 	}
 	values := p.varFlag(c)
-	c.RunE = p.does(func(ctx context.Context, args []string) (report, error) { return runAudit(ctx, p, args[0], values) })
+	c.RunE = p.reads(func(ctx context.Context, args []string) (report, error) { return runAudit(ctx, p, args[0], values) })
 	return c
 }
 

@@ -61,7 +61,7 @@ func newImagesBoard(p *program) *cobra.Command {
 		Short:   "Show which build of every image is current in every environment",
 		Example: "  goldline images board --local\n  goldline images board --local -o json",
 		Args:    takes(),
-		RunE: p.does(func(ctx context.Context, _ []string) (report, error) {
+		RunE: p.reads(func(ctx context.Context, _ []string) (report, error) {
 			promoter, err := p.asked(ctx, "images")
 			if err != nil {
 				return nil, err

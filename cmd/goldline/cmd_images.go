@@ -105,7 +105,7 @@ func newImagesList(p *program) *cobra.Command {
 		Short:   "List builds by image, version, fingerprint and source, and where they are current",
 		Example: "  goldline images list --local\n  goldline images list web --local",
 		Args:    takes("[IMAGE]"),
-		RunE: p.does(func(ctx context.Context, args []string) (report, error) {
+		RunE: p.reads(func(ctx context.Context, args []string) (report, error) {
 			name := ""
 			if len(args) == 1 {
 				name = args[0]
@@ -223,7 +223,7 @@ func newImagesShow(p *program) *cobra.Command {
 		Short:   "Show everything about one build, named by its AMI, version or fingerprint",
 		Example: "  goldline images show ami-0123456789abcdef0 --local\n  goldline images show 1.4.2 --local",
 		Args:    takes("AMI|BUILD"),
-		RunE: p.does(func(ctx context.Context, args []string) (report, error) {
+		RunE: p.reads(func(ctx context.Context, args []string) (report, error) {
 			promoter, err := p.asked(ctx, "images")
 			if err != nil {
 				return nil, err
@@ -287,7 +287,7 @@ by whom, in which run and why. Without --env it does so for all environments, an
 without IMAGE for all images, the oldest first.`,
 		Example: "  goldline images history web --env prod --local\n  goldline images history --local",
 		Args:    takes("[IMAGE]"),
-		RunE: p.does(func(ctx context.Context, args []string) (report, error) {
+		RunE: p.reads(func(ctx context.Context, args []string) (report, error) {
 			name := ""
 			if len(args) == 1 {
 				name = args[0]
@@ -369,7 +369,7 @@ func newImagesDeployed(p *program) *cobra.Command {
 		Short:   "List what runs in an environment, or in all: instance, image, build, version, since when",
 		Example: "  goldline images deployed prod --local\n  goldline images deployed --local",
 		Args:    takes("[ENV]"),
-		RunE: p.does(func(ctx context.Context, args []string) (report, error) {
+		RunE: p.reads(func(ctx context.Context, args []string) (report, error) {
 			if len(args) == 1 {
 				if _, _, err := p.environment(args[0]); err != nil {
 					return nil, err

@@ -162,7 +162,7 @@ replacement and the values old and new. Changes nothing. Kept as JSON, launch
 	c.Flags().BoolVar(&o.adopted, "adopted", false, "with --destroy: what the definitions adopt, too")
 	onlyFlag(c, &o.only)
 	o.vars = p.varFlag(c)
-	c.RunE = p.does(func(ctx context.Context, args []string) (report, error) { return runPlan(ctx, p, args[0], o) })
+	c.RunE = p.reads(func(ctx context.Context, args []string) (report, error) { return runPlan(ctx, p, args[0], o) })
 	return c
 }
 

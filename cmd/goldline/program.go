@@ -130,6 +130,15 @@ func (p *program) does(a action) func(*cobra.Command, []string) error {
 	}
 }
 
+// reads is does for an action that changes nothing: whatever goes wrong in it,
+// nothing is left.
+func (p *program) reads(a action) func(*cobra.Command, []string) error {
+	return p.does(func(ctx context.Context, args []string) (report, error) {
+		r, err := a(ctx, args)
+		return r, fail.Unchanged(err)
+	})
+}
+
 // usage makes what is wrong with a command line an error of input, with the way
 // to the help.
 func usage(c *cobra.Command, format string, args ...any) error {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -267,6 +268,17 @@ func TestErrors(t *testing.T) {
 				t.Errorf("got %s", out.String())
 			}
 		})
+	}
+}
+
+// A command that only reads leaves nothing, whatever goes wrong in it.
+func TestReads(t *testing.T) {
+	for want, given := range map[int]error{fail.CodeClean: errors.New("describe every vpc: denied"), fail.CodeInput: fail.Inputf("no"), fail.CodeDifferences: fail.ErrDifferences, fail.CodeDone: nil} {
+		p := newProgram(nil, nil, nil, io.Discard, io.Discard)
+		err := p.reads(func(context.Context, []string) (report, error) { return nil, given })(&cobra.Command{}, nil)
+		if code := fail.ExitCode(err); code != want {
+			t.Errorf("%v: code %d, want %d", given, code, want)
+		}
 	}
 }
 

@@ -62,6 +62,21 @@ func Inputf(format string, args ...any) error { return Input(fmt.Errorf(format, 
 // Clean marks a failure after which everything was put back.
 func Clean(err error) error { return withCode(err, CodeClean) }
 
+// Unchanged gives an error its meaning where it has none of its own, and nothing
+// was changed before it: there is nothing to put back.
+func Unchanged(err error) error {
+	for _, p := range parts(err) {
+		var exit interface{ ExitCode() int }
+		if errors.As(p, &exit) && exit.ExitCode() == CodeDirty {
+			return err
+		}
+	}
+	if ExitCode(err) != CodeDirty {
+		return err
+	}
+	return Clean(err)
+}
+
 func withCode(err error, code int) error {
 	if err == nil {
 		return nil

@@ -29,6 +29,12 @@ func TestExitCode(t *testing.T) {
 		{"left is worse than put back", Join(Clean(plain), plain), 1, FailedDirty},
 		{"wrapped join", fmt.Errorf("run: %w", Join(Inputf("a"), Inputf("b"))), 2, FailedClean},
 		{"mark above a join", Clean(Join(plain, plain)), 3, FailedClean},
+		{"nothing was changed before", Unchanged(plain), 3, FailedClean},
+		{"nothing was changed before several", Unchanged(Join(Inputf("x"), plain)), 3, FailedClean},
+		{"nothing was changed, and it means something", Unchanged(Inputf("x")), 2, FailedClean},
+		{"nothing was changed, and something is left", Unchanged(Join(plain, Dirty(plain))), 1, FailedDirty},
+		{"nothing was changed before an interrupt", Unchanged(context.Canceled), 130, FailedClean},
+		{"nothing was changed, and nothing is wrong", Unchanged(nil), 0, Succeeded},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if got := ExitCode(test.err); got != test.code {
