@@ -26,6 +26,9 @@ type Revocation struct {
 	// Current are the environments in which it is current, and Running what runs it.
 	Current []Standing   `json:"current"`
 	Running []Deployment `json:"running"`
+	// GoingBack are environments that an earlier run had begun to take back from it:
+	// another build is current there, and was not launched in its place.
+	GoingBack []Standing `json:"going_back,omitempty"`
 	// Lagging are environments in which it is not current, but that show it in a
 	// further region.
 	Lagging []Standing `json:"lagging,omitempty"`
@@ -111,10 +114,21 @@ func (p *Promoter) affected(ctx context.Context, in *place, b BuildInfo, r *Revo
 		return nil
 	}
 	deployed, err := p.deployed(ctx, in)
+	if err != nil {
+		return err
+	}
+	runs := false
 	for _, d := range deployed {
 		if there.has(d.AMI) {
-			r.Running = append(r.Running, d)
+			r.Running, runs = append(r.Running, d), true
 		}
+	}
+	if current || !runs {
+		return nil
+	}
+	_, unfinished, err := p.Unfinished(ctx, b.Image, in.env.Name)
+	if unfinished {
+		r.GoingBack = append(r.GoingBack, s)
 	}
 	return err
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/goldline-dev/goldline/internal/event"
@@ -59,7 +60,7 @@ func newImagesRevoke(p *program) *cobra.Command {
 		Short: "Mark a build so that it is neither promoted nor launched any more",
 		Long: `Marks a build and all of its copies. What runs it goes on running and is listed;
 with --rollback the environments in which it is current go back to the build
-before it.`,
+before it, and what an earlier run had begun of that is finished.`,
 		Example: "  goldline images revoke ami-0123456789abcdef0 --reason 'CVE-2026-1234' --rollback",
 		Args:    takes("AMI"),
 	}
@@ -91,13 +92,14 @@ before it.`,
 			}
 			r := revokeReport{Revocation: revoked, RolledBack: []promote.Move{}}
 			errs := []error{err, notReached(args[0], promoter.LeftOut())}
+			standing := slices.Concat(revoked.Current, revoked.GoingBack)
 			if err != nil || !rollback {
-				for _, s := range revoked.Current {
+				for _, s := range standing {
 					r.next = append(r.next, p.here(fmt.Sprintf("goldline rollback %s --env %s", s.Image, s.Environment)))
 				}
 				return r, fail.Join(errs...)
 			}
-			for _, s := range revoked.Current {
+			for _, s := range standing {
 				topology, err := loaded.Topology(s.Environment, vars)
 				if err == nil && topology.Rolls() {
 					err = p.wake(ctx)

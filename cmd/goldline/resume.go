@@ -45,7 +45,7 @@ func (p *program) earlier(dir, run string) (pipelines.Result, error) {
 	}
 	text, err := os.ReadFile(filepath.Join(ledger.Dir(dir, run), ledger.ResultFile))
 	if errors.Is(err, os.ErrNotExist) {
-		err := fail.Inputf("run %s is not on record here: it was another machine's or another project's, or ran no pipeline", run)
+		err := fail.Inputf("run %s is not on record here: it was another machine's or another project's, ran no pipeline, or was killed before it had begun one", run)
 		return r, fail.WithHint(err, "`goldline run PIPELINE` goes on from what the cloud shows, whoever began it")
 	}
 	if err == nil {
