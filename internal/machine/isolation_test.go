@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -59,6 +60,10 @@ func TestHostIsUnchanged(t *testing.T) {
 	})
 }
 
+// ownSeconds is a number of seconds that only this process's sleeps have on their command
+// line: others on this host may run the same tests.
+func ownSeconds(n int) string { return strconv.Itoa(n*1e8 + os.Getpid()) }
+
 // marked counts the processes of the host that have a word on their command line.
 func marked(t *testing.T, word string) int {
 	t.Helper()
@@ -77,7 +82,7 @@ func marked(t *testing.T, word string) int {
 
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(30 * time.Second)
 	for !is() {
 		select {
 		case <-deadline:
@@ -92,13 +97,13 @@ func TestStopLeavesNoProcesses(t *testing.T) {
 		if _, err := os.Stat("/proc/self/cmdline"); err != nil {
 			t.Skip("needs /proc to look at processes")
 		}
-		r := newRig(t, kind)
-		r.sh("nohup sleep 86417 >/dev/null 2>&1 & setsid sleep 86417 >/dev/null 2>&1 &")
+		r, mark := newRig(t, kind), ownSeconds(3)
+		r.sh("nohup sleep " + mark + " >/dev/null 2>&1 & setsid sleep " + mark + " >/dev/null 2>&1 &")
 		if kind != InProcess {
-			eventually(t, "the processes run", func() bool { return marked(t, "86417") > 0 })
+			eventually(t, "the processes run", func() bool { return marked(t, mark) > 0 })
 		}
 		r.stop()
-		if left := marked(t, "86417"); left > 0 {
+		if left := marked(t, mark); left > 0 {
 			t.Errorf("%d processes are left", left)
 		}
 	})
@@ -113,10 +118,10 @@ func TestLeftBehind(t *testing.T) {
 		}
 		r := newRig(t, kind)
 		r.sh("sh -c '(sleep 0.1; echo $$ > ~/left) > /dev/null 2>&1 < /dev/null &'")
-		r.sh("while [ ! -s ~/left ]; do sleep 0.05; done; sleep 0.1")
-		if got := r.sh("grep -l 'State:.Z' /proc/[0-9]*/status || echo none"); strings.TrimSpace(got) != "none" {
-			t.Errorf("left: %s", got)
-		}
+		r.sh("while [ ! -s ~/left ]; do sleep 0.05; done")
+		eventually(t, "nothing is left", func() bool {
+			return strings.TrimSpace(r.sh("grep -l 'State:.Z' /proc/[0-9]*/status || echo none")) == "none"
+		})
 	})
 }
 
@@ -126,9 +131,10 @@ func TestMain(m *testing.M) {
 	if !ok {
 		os.Exit(m.Run())
 	}
+	mark := os.Getenv("MACHINE_TEST_MARK")
 	machine, err := Start(context.Background(), Kind(os.Getenv("MACHINE_TEST_KIND")), Spec{
 		ID: "i-owner", Dir: dir, User: "admin", Address: netip.MustParseAddr("127.0.0.1"),
-		UserData: []byte("#!/bin/sh\nnohup sleep 86418 >/dev/null 2>&1 &\nsetsid sleep 86418 >/dev/null 2>&1 &\n"),
+		UserData: []byte("#!/bin/sh\nnohup sleep " + mark + " >/dev/null 2>&1 &\nsetsid sleep " + mark + " >/dev/null 2>&1 &\n"),
 	})
 	if err != nil {
 		fmt.Println(err)
@@ -144,9 +150,9 @@ func TestKilledOwner(t *testing.T) {
 		if _, err := os.Stat("/proc/self/cmdline"); err != nil {
 			t.Skip("needs /proc to look at processes")
 		}
-		dir := filepath.Join(testDir(t), "owned")
+		dir, mark := filepath.Join(testDir(t), "owned"), ownSeconds(4)
 		owner := exec.Command(os.Args[0])
-		owner.Env = append(os.Environ(), "MACHINE_TEST_OWNER="+dir, "MACHINE_TEST_KIND="+string(kind))
+		owner.Env = append(os.Environ(), "MACHINE_TEST_OWNER="+dir, "MACHINE_TEST_KIND="+string(kind), "MACHINE_TEST_MARK="+mark)
 		out, err := owner.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)
@@ -161,13 +167,13 @@ func TestKilledOwner(t *testing.T) {
 			t.Fatalf("the owner said %q", line)
 		}
 		if kind != InProcess {
-			eventually(t, "the processes run", func() bool { return marked(t, "86418") > 0 })
+			eventually(t, "the processes run", func() bool { return marked(t, mark) > 0 })
 		}
 		if err := owner.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
 		_ = owner.Wait() // it was killed
-		eventually(t, "no process is left", func() bool { return marked(t, "86418") == 0 })
+		eventually(t, "no process is left", func() bool { return marked(t, mark) == 0 })
 		if mounts, err := os.ReadFile("/proc/mounts"); err == nil && strings.Contains(string(mounts), dir) {
 			t.Error("mounts are left")
 		}
