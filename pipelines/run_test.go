@@ -123,8 +123,8 @@ func TestRunPaths(t *testing.T) {
 		{
 			name: "timeout",
 			pipeline: `stages:
-  - {name: slow, timeout: 100ms, run: echo begun >> order; sleep 60}`,
-			states: "slow=failed", code: fail.CodeClean, order: "begun", mentions: "timeout of 100ms",
+  - {name: slow, timeout: 1s, run: echo begun >> order; sleep 60}`,
+			states: "slow=failed", code: fail.CodeClean, order: "begun", mentions: "timeout of 1s",
 		},
 		{
 			name: "a command that is not there",
