@@ -66,14 +66,14 @@ func (s *site) hold() {
 // refresh when the roll-out's deadline is over, and everything is put back.
 func TestRefreshDeadline(t *testing.T) {
 	s := newScaled(t)
-	s.edit(scalingFile, "refresh: {min_healthy_percentage: 50}", "rollout: {strategy: OneAtATime, deadline: 100ms}")
+	s.edit(scalingFile, "refresh: {min_healthy_percentage: 50}", "rollout: {strategy: OneAtATime, deadline: 1s}")
 	s.launch()
 	s.settled()
 	before := s.group()
 	s.promote("web", "2.0.0")
 	s.hold()
 	_, err := s.tryLaunch(context.Background())
-	if fail.ExitCode(err) != fail.CodeClean || !strings.Contains(err.Error(), "not healthy within 100ms: i-") || !strings.Contains(err.Error(), "is Pending:Wait") {
+	if fail.ExitCode(err) != fail.CodeClean || !strings.Contains(err.Error(), "not healthy within 1s: i-") || !strings.Contains(err.Error(), "is Pending:Wait") {
 		t.Errorf("error %v", err)
 	}
 	s.wantBuilds("put back", map[string]int{"1.0.0": 2})

@@ -148,7 +148,7 @@ func TestBlueGreenFails(t *testing.T) {
 func TestBlueGreenProves(t *testing.T) {
 	s, _ := newBlueGreen(t)
 	hooks := "hooks: {before_replace: " + note + ", after_replace: " + note + ", after_rollout: " + note + "}"
-	s.edit(scalingFile, "steps: [10%, 50%, 100%]", "steps: [50%, 100%], bake_time: 20ms, deadline: 100ms, health: {command: 'test ! -e ill'}, "+hooks)
+	s.edit(scalingFile, "steps: [10%, 50%, 100%]", "steps: [50%, 100%], bake_time: 20ms, deadline: 1s, health: {command: 'test ! -e ill'}, "+hooks)
 	s.launch()
 	before := s.groups()
 	s.promote("web", "2.0.0")
@@ -160,6 +160,7 @@ func TestBlueGreenProves(t *testing.T) {
 	ill()
 	_, err := s.tryLaunch(context.Background())
 	s.wantPutBack(err, before, ": test ! -e ill: exit status 1")
+	s.edit(scalingFile, "deadline: 1s", "deadline: 2m")
 	well := func() {
 		if err := os.Remove(filepath.Join(s.dir, "ill")); err != nil {
 			t.Error(err)
