@@ -74,59 +74,79 @@ func (k instances) restore(ctx context.Context, t *task) error {
 		return nil
 	}
 	old, elastic := k.asServed(t, seen)
-	// What was launched may be known to EC2 alone, if its answer was lost.
-	list, err := k.list(ctx, t.query())
+	id := aws.ToString(old.InstanceId)
+	successors, err := k.successors(ctx, t)
 	if err != nil {
 		return err
 	}
-	successors := slices.DeleteFunc(list, func(i instance) bool {
-		f := k.read(i)
-		return f.gone || f.tags[tags.UUID] != t.uuid || slices.ContainsFunc(t.old, func(o *found) bool { return o.id == f.id })
-	})
 	if err := k.restoreAddresses(ctx, t, old, successors); err != nil {
 		return err
 	}
-	for _, i := range successors {
-		if err := k.discard(ctx, t, aws.ToString(i.InstanceId), i.groups); err != nil {
-			return err
-		}
+	if err := k.discardAll(ctx, t, successors); err != nil {
+		return err
 	}
-	if t.made != nil {
-		if err := k.discard(ctx, t, t.made.id, t.groups); err != nil {
-			return err
-		}
-	}
-	attached := attachmentsOf(old.Instance)
-	for _, device := range union(attached) {
-		volume := attached[device]
-		if on, err := k.isAttached(t, volume, aws.ToString(old.InstanceId))(ctx); err != nil {
-			return err
-		} else if on {
-			continue
-		}
-		if err := k.attach(ctx, t, volume, aws.ToString(old.InstanceId), device); err != nil {
-			return err
-		}
+	if err := k.restoreVolumes(ctx, t, old); err != nil {
+		return err
 	}
 	if err := k.restoreInterfaces(ctx, t, old); err != nil {
 		return err
 	}
 	if elastic != "" {
-		if err := (elasticIPs{}).give(ctx, t, elastic, aws.ToString(old.InstanceId)); err != nil {
+		if err := (elasticIPs{}).give(ctx, t, elastic, id); err != nil {
 			return fmt.Errorf("elastic_ip %s: %w", elastic, err)
 		}
 	}
 	if stateOf(old.Instance) != types.InstanceStateNameRunning {
 		return nil
 	}
-	now, err := t.instance(ctx, aws.ToString(old.InstanceId), "be seen", stopDeadline, func(i types.Instance, found bool) (bool, error) { return found, nil })
-	if err == nil && stateSeen(now) != types.InstanceStateNameRunning {
-		err = k.start(ctx, t, aws.ToString(old.InstanceId))
-	}
-	if err != nil {
+	if err := k.startUnlessRunning(ctx, t, id); err != nil {
 		return err
 	}
 	return k.rejoin(ctx, t, old)
+}
+
+// successors are the instances that were launched in place of the old ones. What
+// was launched may be known to EC2 alone, if its answer was lost.
+func (k instances) successors(ctx context.Context, t *task) ([]instance, error) {
+	list, err := k.list(ctx, t.query())
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(list, func(i instance) bool {
+		f := k.read(i)
+		return f.gone || f.tags[tags.UUID] != t.uuid || slices.ContainsFunc(t.old, func(o *found) bool { return o.id == f.id })
+	}), nil
+}
+
+// discardAll removes successors, and what the task has made and EC2's list may not
+// show yet.
+func (k instances) discardAll(ctx context.Context, t *task, successors []instance) error {
+	for _, i := range successors {
+		if err := k.discard(ctx, t, aws.ToString(i.InstanceId), i.groups); err != nil {
+			return err
+		}
+	}
+	if t.made == nil {
+		return nil
+	}
+	return k.discard(ctx, t, t.made.id, t.groups)
+}
+
+// restoreVolumes gives an instance those of its volumes back that it has no more.
+func (k instances) restoreVolumes(ctx context.Context, t *task, old instance) error {
+	id, attached := aws.ToString(old.InstanceId), attachmentsOf(old.Instance)
+	for _, device := range union(attached) {
+		volume := attached[device]
+		if on, err := k.isAttached(t, volume, id)(ctx); err != nil {
+			return err
+		} else if on {
+			continue
+		}
+		if err := k.attach(ctx, t, volume, id, device); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (k instances) remove(ctx context.Context, t *task, i instance) error {

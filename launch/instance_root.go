@@ -97,11 +97,7 @@ func (k instances) tell(ctx context.Context, t *task, id, encoded string) error 
 			return fmt.Errorf("user_data: %w", err)
 		}
 	}
-	seen, err := t.instance(ctx, id, "be seen", stopDeadline, func(i types.Instance, found bool) (bool, error) { return found, nil })
-	if err == nil && stateSeen(seen) != types.InstanceStateNameRunning {
-		err = k.start(ctx, t, id)
-	}
-	return err
+	return k.startUnlessRunning(ctx, t, id)
 }
 
 // told is an instance's user data, base64.

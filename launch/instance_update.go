@@ -65,15 +65,8 @@ func (k instances) update(ctx context.Context, t *task, w want[instanceSpec], i 
 			return fmt.Errorf("elastic_ip: %w", err)
 		}
 	}
-	if d.below("metadata_options") {
-		m := w.spec.metadata(w.Resource)
-		_, err := k.updateAPI(t.Cloud).ModifyInstanceMetadataOptions(ctx, &ec2.ModifyInstanceMetadataOptionsInput{
-			InstanceId: i.InstanceId, HttpTokens: types.HttpTokensState(m.HTTPTokens),
-			HttpPutResponseHopLimit: number(m.HTTPPutResponseHopLimit), InstanceMetadataTags: types.InstanceMetadataTagsState(m.InstanceMetadataTags),
-		})
-		if err != nil {
-			return fmt.Errorf("metadata_options: %w", err)
-		}
+	if err := k.updateMetadata(ctx, t, w, i, d); err != nil {
+		return err
 	}
 	if err := k.updateMonitoring(ctx, t, w.spec, id, d); err != nil {
 		return err
@@ -82,6 +75,22 @@ func (k instances) update(ctx context.Context, t *task, w want[instanceSpec], i 
 		return err
 	}
 	return k.updateAddresses(ctx, t, w, i, d)
+}
+
+// updateMetadata changes how an instance's metadata service answers.
+func (k instances) updateMetadata(ctx context.Context, t *task, w want[instanceSpec], i instance, d differences) error {
+	if !d.below("metadata_options") {
+		return nil
+	}
+	m := w.spec.metadata(w.Resource)
+	_, err := k.updateAPI(t.Cloud).ModifyInstanceMetadataOptions(ctx, &ec2.ModifyInstanceMetadataOptionsInput{
+		InstanceId: i.InstanceId, HttpTokens: types.HttpTokensState(m.HTTPTokens),
+		HttpPutResponseHopLimit: number(m.HTTPPutResponseHopLimit), InstanceMetadataTags: types.InstanceMetadataTagsState(m.InstanceMetadataTags),
+	})
+	if err != nil {
+		return fmt.Errorf("metadata_options: %w", err)
+	}
+	return nil
 }
 
 func (k instances) updateMonitoring(ctx context.Context, t *task, s *instanceSpec, id string, d differences) error {
@@ -126,6 +135,15 @@ func (k instances) updateAttributes(ctx context.Context, t *task, s *instanceSpe
 		}
 	}
 	return nil
+}
+
+// startUnlessRunning makes sure that an instance runs.
+func (k instances) startUnlessRunning(ctx context.Context, t *task, id string) error {
+	now, err := t.instance(ctx, id, "be seen", stopDeadline, func(_ types.Instance, found bool) (bool, error) { return found, nil })
+	if err == nil && stateSeen(now) != types.InstanceStateNameRunning {
+		err = k.start(ctx, t, id)
+	}
+	return err
 }
 
 func (k instances) start(ctx context.Context, t *task, id string) error {
