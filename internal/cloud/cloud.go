@@ -193,6 +193,14 @@ func (p *Provider) For(ctx context.Context, t Target) (*Cloud, error) {
 		err := fail.Inputf("the environment lives in account %s, but the caller is in account %s (%s)", t.Account, who.account, who.arn)
 		return nil, fail.WithHint(err, "use credentials of account %s, or give the environment a `role:` there to assume", t.Account)
 	}
+	c := p.open(t, cfg, who)
+	p.clouds[t] = c
+	return c, nil
+}
+
+// open makes the clients of a target for a caller, with what polls and gathers for
+// all who use them. It makes no call.
+func (p *Provider) open(t Target, cfg aws.Config, who caller) *Cloud {
 	c := &Cloud{
 		EC2: ec2.NewFromConfig(cfg, t.Access.ec2()),
 		SSM: ssm.NewFromConfig(cfg),
@@ -235,8 +243,7 @@ func (p *Provider) For(ctx context.Context, t Target) (*Cloud, error) {
 		_, err := c.EC2.TerminateInstances(ctx, &ec2.TerminateInstancesInput{InstanceIds: ids})
 		return err
 	})
-	p.clouds[t] = c
-	return c, nil
+	return c
 }
 
 // configFor is the SDK's configuration for a target, with a limiter of its own,
