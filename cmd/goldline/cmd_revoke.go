@@ -8,6 +8,7 @@ import (
 
 	"github.com/goldline-dev/goldline/internal/event"
 	"github.com/goldline-dev/goldline/internal/fail"
+	"github.com/goldline-dev/goldline/internal/project"
 	"github.com/goldline-dev/goldline/pipelines"
 	"github.com/goldline-dev/goldline/promote"
 	"github.com/spf13/cobra"
@@ -52,9 +53,15 @@ func (r revokeReport) text(t *text) {
 	t.next(r.next)
 }
 
+// revokeOptions are the flags and the argument of images revoke.
+type revokeOptions struct {
+	ami, reason string
+	rollback    bool
+	vars        map[string]string
+}
+
 func newImagesRevoke(p *program) *cobra.Command {
-	var reason string
-	var rollback bool
+	var o revokeOptions
 	c := &cobra.Command{
 		Use:   "revoke AMI --reason WHY",
 		Short: "Mark a build so that it is neither promoted nor launched any more",
@@ -64,64 +71,73 @@ before it, and what an earlier run had begun of that is finished.`,
 		Example: "  goldline images revoke ami-0123456789abcdef0 --reason 'CVE-2026-1234' --rollback",
 		Args:    takes("AMI"),
 	}
-	c.Flags().StringVar(&reason, "reason", "", "why; kept on the build")
-	c.Flags().BoolVar(&rollback, "rollback", false, "take the environments in which it is current back")
-	vars := p.varFlag(c)
-	c.PreRunE = func(c *cobra.Command, _ []string) error { return required(c, "reason", reason) }
+	c.Flags().StringVar(&o.reason, "reason", "", "why; kept on the build")
+	c.Flags().BoolVar(&o.rollback, "rollback", false, "take the environments in which it is current back")
+	o.vars = p.varFlag(c)
+	c.PreRunE = func(c *cobra.Command, _ []string) error { return required(c, "reason", o.reason) }
 	p.lockFlag(c)
 	c.RunE = p.does(func(ctx context.Context, args []string) (report, error) {
+		o.ami = args[0]
 		loaded, err := p.read()
 		if err != nil {
 			return nil, err
 		}
-		what := "revoke " + args[0]
-		if rollback {
+		what := "revoke " + o.ami
+		if o.rollback {
 			what += " and roll back where it is current"
 		}
 		if err := p.agree(ctx, what); err != nil {
 			return nil, err
 		}
 		return p.changing(ctx, func(ctx context.Context, run string, sink event.Sink) (report, error) {
-			promoter, err := p.promoter(ctx, loaded, event.Scope(sink, "revoke", ""), run)
-			if err != nil {
-				return nil, err
-			}
-			revoked, err := promoter.Revoke(ctx, args[0], reason)
-			if revoked.Image == "" {
-				return nil, err
-			}
-			r := revokeReport{Revocation: revoked, RolledBack: []promote.Move{}}
-			errs := []error{err, notReached(args[0], promoter.LeftOut())}
-			standing := slices.Concat(revoked.Current, revoked.GoingBack)
-			if err != nil || !rollback {
-				for _, s := range standing {
-					r.next = append(r.next, p.here(fmt.Sprintf("goldline rollback %s --env %s", s.Image, s.Environment)))
-				}
-				return r, fail.Join(errs...)
-			}
-			for _, s := range standing {
-				topology, err := loaded.Topology(s.Environment, vars)
-				if err == nil && topology.Rolls() {
-					err = p.wake(ctx)
-				}
-				if err != nil {
-					errs = append(errs, stillCurrent(err, s))
-					continue
-				}
-				move, _, err := pipelines.Rollback(ctx, pipelines.RollbackOptions{
-					Project: loaded, Provider: p.provider, Image: s.Image, Environment: s.Environment, Vars: vars, Sink: sink, Run: run, Lease: p.lease,
-					LoseContents: p.flags.local || p.flags.yes,
-				})
-				if err != nil {
-					errs = append(errs, stillCurrent(err, s))
-					continue
-				}
-				r.RolledBack = append(r.RolledBack, move)
-			}
-			return r, fail.Join(errs...)
+			return p.revoke(ctx, loaded, o, run, sink)
 		})
 	})
 	return c
+}
+
+// revoke marks a build, and takes the environments in which it is current back
+// where that is wanted.
+func (p *program) revoke(ctx context.Context, loaded *project.Project, o revokeOptions, run string, sink event.Sink) (report, error) {
+	promoter, err := p.promoter(ctx, loaded, event.Scope(sink, "revoke", ""), run)
+	if err != nil {
+		return nil, err
+	}
+	revoked, err := promoter.Revoke(ctx, o.ami, o.reason)
+	if revoked.Image == "" {
+		return nil, err
+	}
+	r := revokeReport{Revocation: revoked, RolledBack: []promote.Move{}}
+	errs := []error{err, notReached(o.ami, promoter.LeftOut())}
+	for _, s := range slices.Concat(revoked.Current, revoked.GoingBack) {
+		if err != nil || !o.rollback {
+			r.next = append(r.next, p.here(fmt.Sprintf("goldline rollback %s --env %s", s.Image, s.Environment)))
+			continue
+		}
+		move, err := p.takeBack(ctx, loaded, s, o.vars, run, sink)
+		if err != nil {
+			errs = append(errs, stillCurrent(err, s))
+			continue
+		}
+		r.RolledBack = append(r.RolledBack, move)
+	}
+	return r, fail.Join(errs...)
+}
+
+// takeBack takes an environment back from a build that is revoked by now.
+func (p *program) takeBack(ctx context.Context, loaded *project.Project, s promote.Standing, vars map[string]string, run string, sink event.Sink) (promote.Move, error) {
+	topology, err := loaded.Topology(s.Environment, vars)
+	if err == nil && topology.Rolls() {
+		err = p.wake(ctx)
+	}
+	if err != nil {
+		return promote.Move{}, err
+	}
+	move, _, err := pipelines.Rollback(ctx, pipelines.RollbackOptions{
+		Project: loaded, Provider: p.provider, Image: s.Image, Environment: s.Environment, Vars: vars, Sink: sink, Run: run, Lease: p.lease,
+		LoseContents: p.flags.local || p.flags.yes,
+	})
+	return move, err
 }
 
 // notReached tells of environments in which a build may be, and is not revoked.
