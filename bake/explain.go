@@ -84,21 +84,13 @@ func (b *Baker) explain(ctx context.Context, image *project.Image) (Explanation,
 	if err != nil {
 		return e, err
 	}
-	var newest *types.Image
-	for i, ami := range builds {
-		if ami.State != types.ImageStateAvailable && ami.State != types.ImageStatePending {
-			continue
+	newest, same := k.among(builds)
+	if same != nil {
+		e.Hit, e.AMI = true, aws.ToString(same.ImageId)
+		if k.tests != "" && cloud.TagSet(same.Tags)[tags.Tested] != k.tests {
+			e.Note = "its tests have changed since: it would be tested again"
 		}
-		if newest == nil {
-			newest = &builds[i]
-		}
-		if cloud.TagSet(ami.Tags)[tags.Fingerprint] == k.fingerprint && k.isOf(ami) {
-			e.Hit, e.AMI = true, aws.ToString(ami.ImageId)
-			if k.tests != "" && cloud.TagSet(ami.Tags)[tags.Tested] != k.tests {
-				e.Note = "its tests have changed since: it would be tested again"
-			}
-			return e, nil
-		}
+		return e, nil
 	}
 	if err := k.findBases(ctx); err != nil {
 		return e, err
@@ -123,6 +115,23 @@ func (b *Baker) explain(ctx context.Context, image *project.Image) (Explanation,
 	e.Changed = compare(earlier, k.inputs)
 	e.FirstStep = firstStep(e.Changed)
 	return e, nil
+}
+
+// among finds the newest of a recipe's builds that can be used or is about to be,
+// and the one with the recipe's inputs; nil for none. builds are the newest first.
+func (b *bake) among(builds []types.Image) (newest, same *types.Image) {
+	for i, ami := range builds {
+		if ami.State != types.ImageStateAvailable && ami.State != types.ImageStatePending {
+			continue
+		}
+		if newest == nil {
+			newest = &builds[i]
+		}
+		if cloud.TagSet(ami.Tags)[tags.Fingerprint] == b.fingerprint && b.isOf(ami) {
+			return newest, &builds[i]
+		}
+	}
+	return newest, nil
 }
 
 // firstStep is the first provisioner that an input belongs to which differs.
