@@ -99,6 +99,7 @@ func (s *site) environmentSnapshots(t *testing.T) int {
 }
 
 func TestAttachmentFaults(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []emulator.FaultKind{emulator.Error, emulator.LostAnswer, emulator.Die, emulator.DieAfter} {
 		for _, action := range []string{"AttachVolume", "DetachVolume", "CreateSnapshot"} {
 			t.Run(string(kind)+" "+action, func(t *testing.T) {

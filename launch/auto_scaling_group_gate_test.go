@@ -199,6 +199,7 @@ func TestGateLeft(t *testing.T) {
 // TestGateCallsFailOnce is TestEveryCallFailsOnce for a refresh whose instances
 // prove themselves, of a good build and of one that goes back.
 func TestGateCallsFailOnce(t *testing.T) {
+	t.Parallel()
 	ready := func() *site { return newScaled(t) }
 	it := story{"gated refresh", func(s *site) {
 		s.edit(scalingFile, "refresh: {min_healthy_percentage: 50}", "rollout: {strategy: HalfAtATime, health: {command: 'true'}, hooks: {after_replace: 'true'}}")

@@ -111,6 +111,7 @@ func TestRefreshStrategies(t *testing.T) {
 // TestRefreshKilled: a launch that ends while a refresh is under way leaves it
 // going, and the next one follows it.
 func TestRefreshKilled(t *testing.T) {
+	t.Parallel()
 	s := newScaled(t)
 	s.edit(scalingFile, "refresh: {min_healthy_percentage: 50}", "rollout: {strategy: HalfAtATime}")
 	s.launch()

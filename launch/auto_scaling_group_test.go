@@ -339,6 +339,7 @@ func (r *resumer) Emit(x event.Event) {
 // TestScalingCallsFailOnce is TestEveryCallFailsOnce for a group: its launch, a
 // refresh to a new build, and its end.
 func TestScalingCallsFailOnce(t *testing.T) {
+	t.Parallel()
 	for _, story := range []story{
 		{"launch", func(*site) {}, launchIt},
 		{"refresh", func(s *site) {

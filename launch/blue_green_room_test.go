@@ -67,6 +67,7 @@ func TestBlueGreenRoom(t *testing.T) {
 // TestBlueGreenRoomKilled: wherever a launch ends, the next one goes on to the
 // same end, or puts everything back.
 func TestBlueGreenRoomKilled(t *testing.T) {
+	t.Parallel()
 	for _, at := range []emulator.Fault{
 		{Service: "autoscaling", Action: "DetachLoadBalancerTargetGroups", Nth: 1, Kind: emulator.DieAfter},
 		{Service: "autoscaling", Action: "CreateAutoScalingGroup", Nth: 1, Kind: emulator.DieAfter},

@@ -184,6 +184,7 @@ func TestBlueGreenProves(t *testing.T) {
 // TestBlueGreenKilled: wherever a launch ends, the next one goes on to the same
 // end.
 func TestBlueGreenKilled(t *testing.T) {
+	t.Parallel()
 	for _, at := range []emulator.Fault{
 		{Service: "autoscaling", Action: "CreateAutoScalingGroup", Nth: 1, Kind: emulator.DieAfter},
 		{Service: "elasticloadbalancing", Action: "ModifyListener", Nth: 2, Kind: emulator.DieAfter},

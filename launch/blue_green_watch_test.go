@@ -116,6 +116,7 @@ func TestBlueGreenWatch(t *testing.T) {
 
 // TestBlueGreenWatchKilled: a group whose watch was cut short is watched anew.
 func TestBlueGreenWatchKilled(t *testing.T) {
+	t.Parallel()
 	s, _ := newWatched(t)
 	s.diesWatching()
 	if got := summaryOf(s.plan()); !strings.Contains(got, "change auto_scaling_group.web: traffic") {

@@ -58,6 +58,7 @@ func stories() []story {
 // undisturbed run makes and every way to fail, runs the same command again,
 // and wants the end state of the undisturbed run.
 func TestEveryCallFailsOnce(t *testing.T) {
+	t.Parallel()
 	kinds := []emulator.FaultKind{emulator.Error, emulator.Unavailable, emulator.LostAnswer, emulator.Die, emulator.DieAfter}
 	for _, story := range stories() {
 		t.Run(story.name, func(t *testing.T) {

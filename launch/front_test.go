@@ -110,6 +110,7 @@ func TestFrontCalls(t *testing.T) {
 }
 
 func TestFrontEveryCallFailsOnce(t *testing.T) {
+	t.Parallel()
 	disturb(t, frontFiles(), func(s *site) {
 		s.edit(ruleFile, "priority: 10", "priority: 15")
 		s.edit(balancerFile, "subnets: [a, b]", "subnets: [b, c]")

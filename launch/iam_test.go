@@ -67,6 +67,7 @@ func TestIAMCalls(t *testing.T) {
 }
 
 func TestIAMEveryCallFailsOnce(t *testing.T) {
+	t.Parallel()
 	disturb(t, iamFiles(), func(s *site) {
 		s.edit("topology/iam_roles/web.yaml", "path: web/", "path: front/")
 		s.edit("topology/iam_policies/orders.yaml", "\"s3:Get*\"", "\"s3:Head*\"")

@@ -150,6 +150,7 @@ func TestIAMUserAdopted(t *testing.T) {
 }
 
 func TestIAMUsersEveryCallFailsOnce(t *testing.T) {
+	t.Parallel()
 	disturb(t, userFiles(), func(s *site) {
 		s.edit(userFile, "groups: [ops]", "groups: [dev]")
 		s.edit(userFile, "path: robots/", "path: machines/")

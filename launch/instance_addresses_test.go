@@ -161,6 +161,7 @@ func TestInstanceAddressesAreTakenBack(t *testing.T) {
 // TestInstanceAddressesEveryCallFailsOnce: whatever happens in a replacement, in a
 // roll-out or not, the place keeps its addresses.
 func TestInstanceAddressesEveryCallFailsOnce(t *testing.T) {
+	t.Parallel()
 	for name, edit := range map[string]func(s *site){
 		"list":  func(*site) {},
 		"count": func(s *site) { s.edit(webInstance, "s: [10.0.1.50, 10.0.1.51]", "_count: 2") },

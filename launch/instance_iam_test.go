@@ -82,6 +82,7 @@ func TestInstanceProfileRefused(t *testing.T) {
 }
 
 func TestInstanceProfileEveryCallFailsOnce(t *testing.T) {
+	t.Parallel()
 	disturb(t, profiled(), func(s *site) {
 		s.edit(webInstance, "profile.web.", "profile.more.")
 	}, 31)

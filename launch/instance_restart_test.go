@@ -129,6 +129,7 @@ func TestRestartReplaces(t *testing.T) {
 }
 
 func TestRestartEveryCallFailsOnce(t *testing.T) {
+	t.Parallel()
 	change := story{"type", func(s *site) { s.launch(); resize(s) }, launchIt}
 	files := resizedFiles() // without the record, whose address differs from one launch to the next
 	delete(files, "topology/zones/internal.yaml")

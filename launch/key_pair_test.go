@@ -51,6 +51,7 @@ func TestKeyPairOfAnInstance(t *testing.T) {
 }
 
 func TestKeyPairEveryCallFailsOnce(t *testing.T) {
+	t.Parallel()
 	files := keyFiles()
 	delete(files, "topology/instances/one.yaml")
 	disturb(t, files, func(s *site) { s.write(map[string]string{"keys/ops.pub": keyB}) }, 2)

@@ -300,6 +300,7 @@ func wantError(t *testing.T, err error, parts ...string) {
 }
 
 func TestNamesEveryCallFailsOnce(t *testing.T) {
+	t.Parallel()
 	disturb(t, namesFiles(), func(s *site) {
 		s.edit(recordFile, "domain: www\n", "domain: web\n")
 		s.edit(recordFile, "10.0.0.5", "10.0.0.6")

@@ -96,6 +96,7 @@ func TestNetworkInterfaceIsPutBack(t *testing.T) {
 }
 
 func TestNetworkInterfaceEveryCallFailsOnce(t *testing.T) {
+	t.Parallel()
 	disturb(t, interfaceFiles(), func(s *site) {
 		s.edit(poolInterface, "count: 3", "count: 5")
 		s.edit(webInstance, "t3.micro", "t3.micro\ntenancy: dedicated")

@@ -106,6 +106,7 @@ func upheavals() []upheaval {
 // from the same command again: all calls of all roll-outs with ROLLOUT_FAULTS=all,
 // and otherwise some of each.
 func TestRolloutEveryCallFailsOnce(t *testing.T) {
+	t.Parallel()
 	for i, u := range upheavals() {
 		t.Run(u.name, func(t *testing.T) { everyCallOf(t, u, i) })
 	}

@@ -162,6 +162,7 @@ func TestAddressTargets(t *testing.T) {
 }
 
 func TestTargetsEveryCallFailsOnce(t *testing.T) {
+	t.Parallel()
 	for _, story := range []story{
 		{"launch", func(*site) {}, launchIt},
 		{"replacement", func(s *site) {

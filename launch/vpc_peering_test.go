@@ -177,6 +177,7 @@ func TestPeeringRefused(t *testing.T) {
 // TestPeeringEveryCallFailsOnce lets a sample of the calls that connect three
 // accounts, and of those that part them, go wrong.
 func TestPeeringEveryCallFailsOnce(t *testing.T) {
+	t.Parallel()
 	for _, story := range []struct {
 		name   string
 		ready  []string
