@@ -35,7 +35,6 @@ func TestCheckTopology(t *testing.T) {
 		{"topology/instances/web.yaml", "subnet:", "volumes: [{volume: orders, device: /dev/sdf}]\nsubnet:", []string{
 			"volume.orders is attached to instance.db already", "volume.orders lies in zone eu-central-1a, and the instance in eu-central-1b"}},
 		{"topology/instances/web.yaml", "image: web\n", "", []string{"one of image and ami"}},
-		{"topology/instances/web.yaml", "subnet:", "rollout: {on_failure: rollback}\nsubnet:", []string{"on_failure is not for one definition to say"}},
 		{"topology/instances/web.yaml", "t3.micro", "micro", []string{`"micro" is no instance type`}},
 		{"topology/instances/db.yaml", "subnet:", "private_ip: 10.0.2.9\nsubnet:", []string{"10.0.2.9 lies outside subnet.public-a"}},
 		{"topology/instances/db.yaml", "    volume:", "    much: " + strings.Repeat("x", 17000) + "\n    volume:", []string{"the user data is 17"}},

@@ -33,10 +33,6 @@ func (instances) check(c *checker, d definition[instanceSpec]) {
 	checkTargetGroups(c, d)
 	checkRoot(c, d.Resource, s.RootBlockDevice)
 	checkDocument(c, d.Resource, s.Image, s.UserData)
-	if o := d.Rollout; o != nil && o.OnFailure != "" {
-		c.problems.AddHint(d.At("rollout.on_failure"), "say it in the rollout of the environment, or of the pipeline's stage",
-			"instances go back to a build with all of their environment, or stay: on_failure is not for one definition to say")
-	}
 }
 
 // checkRuns checks what instances run, and on what.

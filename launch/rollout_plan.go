@@ -157,7 +157,7 @@ func (p *planner) plannedAtOnce(name string, list []*item) PlannedRollout {
 // onFailure is what becomes of those that took a new build when another one of
 // the environment fails.
 func (p *planner) onFailure() string {
-	if p.Topology.Environment.RollsBack(p.Rollout) {
+	if p.Topology.RollsBack(p.Rollout) {
 		return project.FailureRollback
 	}
 	return project.FailureStop

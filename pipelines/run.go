@@ -118,7 +118,7 @@ func (r *run) enter(ctx context.Context) error {
 			return err
 		}
 		r.clouds[s.Environment] = c
-		if r.tenants[s.Environment] == nil && env.RollsBack(r.rollout(s.Environment)) {
+		if r.tenants[s.Environment] == nil && r.rollsBack(env) {
 			r.tenants[s.Environment] = &tenants{}
 		}
 		if s.Kind == KindBake {
@@ -132,14 +132,15 @@ func (r *run) enter(ctx context.Context) error {
 	return nil
 }
 
-// rollout is what the stage says that launches an environment; nil for nothing.
-func (r *run) rollout(environment string) *project.Rollout {
+// rollsBack tells whether an environment goes back when one of its stages fails:
+// as the stage says that launches it, or what is launched there.
+func (r *run) rollsBack(env *project.Environment) bool {
 	for _, s := range r.plan.Stages {
-		if s.Kind == KindLaunch && s.Environment == environment {
-			return s.stage.Launch.Rollout
+		if s.Kind == KindLaunch && s.Environment == env.Name {
+			return r.plan.definitions[s.Name].topology.RollsBack(s.stage.Launch.Rollout)
 		}
 	}
-	return nil
+	return env.RollsBack(nil)
 }
 
 func enter(ctx context.Context, provider *cloud.Provider, env *project.Environment) (*cloud.Cloud, error) {

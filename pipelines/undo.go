@@ -174,7 +174,7 @@ func (u undo) stuck(cause, err error, undoes []promote.Undo) error {
 func Conclude(ctx context.Context, promoter *promote.Promoter, o launch.Options, changes bool, err error) (Undone, error) {
 	env := o.Topology.Environment
 	switch {
-	case !env.RollsBack(nil):
+	case !o.Topology.RollsBack(nil):
 		return Undone{}, err
 	case err == nil && len(o.Only) > 0:
 		return Undone{}, nil

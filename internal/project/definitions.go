@@ -219,7 +219,7 @@ func (p *Project) resource(f *definition, index string, sc *scope, problems *dia
 	d.literalTags(common.Tags)
 	d.refuseRollout(f, p.vocabulary.Resources)
 	d.checkRollout(common.Rollout, r.At("rollout"), "rollout")
-	r.Rollout = common.Rollout
+	r.Rollout, r.Rolls = common.Rollout, f.kind.Rolls
 	var outer map[string]string
 	environment := ""
 	if sc.env != nil {

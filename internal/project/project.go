@@ -150,6 +150,8 @@ type Resource struct {
 	Adopt *Adopt
 	// Rollout is the definition's own; Topology.Effective tells which one holds.
 	Rollout *Rollout
+	// Rolls tells that its kind runs instances, which take up new builds.
+	Rolls bool
 
 	// From is the address of the resource that this one follows from; empty for
 	// one that has a definition of its own.

@@ -145,9 +145,26 @@ func (t *Topology) Effective(stage *Rollout, r *Resource) *Rollout {
 	return t.Environment.Rollout
 }
 
-// RollsBack tells whether a roll-out that fails in an environment goes back. r is
-// that of the stage, or nil for the environment's own.
-func (e *Environment) RollsBack(r *Rollout) bool {
+// RollsBack tells whether an environment whose topology this is goes back after a
+// failure. All of it does, so one definition for which that holds is enough. stage
+// is the roll-out of the pipeline's stage, if it has one.
+func (t *Topology) RollsBack(stage *Rollout) bool {
+	own := func(r *Resource) bool { return r.Rollout != nil && r.Rollout.OnFailure != "" }
+	if stage != nil || !slices.ContainsFunc(t.Resources, own) {
+		return t.Environment.RollsBack(stage)
+	}
+	return slices.ContainsFunc(t.Resources, func(r *Resource) bool {
+		if own(r) {
+			return r.Rollout.OnFailure == FailureRollback
+		}
+		return r.Rolls && t.Environment.RollsBack(nil)
+	})
+}
+
+// RollsBack is Topology.RollsBack for a topology that is not known, or whose
+// definitions say nothing of it.
+func (e *Environment) RollsBack(stage *Rollout) bool {
+	r := stage
 	if r == nil {
 		r = e.Rollout
 	}

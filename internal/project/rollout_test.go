@@ -42,6 +42,38 @@ subnet: subnet-12345678
 	}
 }
 
+// TestRollsBack: all of an environment goes back where one of its definitions does.
+func TestRollsBack(t *testing.T) {
+	const back, stop = "on_failure: rollback", "on_failure: stop"
+	for _, c := range []struct {
+		env, web, db string
+		stage        *Rollout
+		want         bool
+	}{
+		{"", "", "", nil, false},
+		{"", back, "", nil, true},
+		{"", stop, back, nil, true},
+		{"protected: true", "", "", nil, true},
+		{"protected: true", stop, "", nil, true},
+		{"protected: true", stop, stop, nil, false},
+		{"rollout: {on_failure: stop}", back, "", nil, true},
+		{"rollout: {on_failure: rollback}", stop, stop, nil, false},
+		{"protected: true", stop, stop, &Rollout{Strategy: OneAtATime}, true},
+		{"protected: true", back, back, &Rollout{OnFailure: FailureStop}, false},
+	} {
+		p := load(t, "-- environments/dev.yaml --\naccount: \"000000000000\"\nregion: eu-central-1\n"+c.env+
+			"\n-- topology/subnets/a.yaml --\ncidr_block: 10.0.0.0/24\nvpc: vpc-12345678\n-- topology/instances/web.yaml --\nsubnet: subnet-12345678\nrollout: {"+c.web+
+			"}\n-- topology/instances/db.yaml --\nsubnet: subnet-12345678\nrollout: {"+c.db+"}\n")
+		top, err := p.Topology("dev", nil)
+		if err != nil {
+			t.Fatal(render(p, err))
+		}
+		if got := top.RollsBack(c.stage); got != c.want {
+			t.Errorf("%q, %q, %q, stage %+v: %v", c.env, c.web, c.db, c.stage, got)
+		}
+	}
+}
+
 // TestRolloutMistakes: what contradicts itself is reported at its place.
 func TestRolloutMistakes(t *testing.T) {
 	for text, want := range map[string]string{
