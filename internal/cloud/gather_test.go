@@ -7,12 +7,16 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/sourcegraph/conc/pool"
 )
 
-func TestGather(t *testing.T) {
+// The bubble's clock moves on when all who are going to ask have asked.
+func TestGather(t *testing.T) { synctest.Test(t, gatherAll) }
+
+func gatherAll(t *testing.T) {
 	var mu sync.Mutex
 	var calls [][]string
 	c := &Cloud{patience: 200 * time.Millisecond}
@@ -48,7 +52,9 @@ func TestGather(t *testing.T) {
 
 // TestGatherGivenUp: whoever leads may be interrupted; the others call for
 // themselves.
-func TestGatherGivenUp(t *testing.T) {
+func TestGatherGivenUp(t *testing.T) { synctest.Test(t, gatherGivenUp) }
+
+func gatherGivenUp(t *testing.T) {
 	c := &Cloud{patience: time.Minute}
 	var called []string
 	g := c.NewGather(10, func(_ context.Context, ids []string) error {
@@ -59,6 +65,7 @@ func TestGatherGivenUp(t *testing.T) {
 	b, _ := g.join("i-1")
 	p := pool.New()
 	p.Go(func() {
+		synctest.Wait() // until the other has joined
 		cancel()
 		g.lead(led, b)
 	})

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/goldline-dev/goldline/internal/graph"
@@ -44,7 +45,10 @@ func untilRunning(id string, deadline time.Duration) Wait[string] {
 	}
 }
 
-func TestManyWaitersShareTheirPolls(t *testing.T) {
+// The bubble's clock moves on when all who are going to wait do.
+func TestManyWaitersShareTheirPolls(t *testing.T) { synctest.Test(t, shareTheirPolls) }
+
+func shareTheirPolls(t *testing.T) {
 	s := &states{after: 5}
 	p := newPoller(quick(), s.describe)
 	err := graph.Each(context.Background(), 0, 200, func(ctx context.Context, i int) error {
@@ -66,11 +70,13 @@ func TestManyWaitersShareTheirPolls(t *testing.T) {
 }
 
 func TestDeadlineSaysWhatWasSeen(t *testing.T) {
-	p := newPoller(quick(), (&states{after: 1 << 30}).describe)
-	_, err := p.Wait(context.Background(), untilRunning("i-1", 20*time.Millisecond))
-	if err == nil || !strings.Contains(err.Error(), "i-1 to run: not within 20ms; last seen: pending") {
-		t.Errorf("error %v", err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		p := newPoller(quick(), (&states{after: 1 << 30}).describe)
+		_, err := p.Wait(context.Background(), untilRunning("i-1", 20*time.Millisecond))
+		if err == nil || !strings.Contains(err.Error(), "i-1 to run: not within 20ms; last seen: pending") {
+			t.Errorf("error %v", err)
+		}
+	})
 }
 
 func TestWaitEnds(t *testing.T) {
