@@ -244,7 +244,7 @@ func TestAddressAnswersThroughout(t *testing.T) {
 	f.edit(webFile, "subnet: a", "subnet: a\nsecondary_private_ips: [10.0.1.50]")
 	f.launch()
 	asking, enough := context.WithCancel(t.Context())
-	c := &client{by: map[string]int{}}
+	c := &client{by: map[string]int{}, moves: true}
 	var ended sync.WaitGroup
 	ended.Go(func() { c.run(asking, f.site, "10.0.1.50:8080", 5*time.Millisecond) })
 	f.promote("web", goodBuild)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -14,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -135,21 +137,16 @@ type client struct {
 	asked, failed int
 	first         string         // what the first failure looked like
 	by            map[string]int // how often each build answered
+	moves         bool           // what it asks at moves, and a connection does not: one that is cut off is made anew
 }
 
 func (c *client) run(ctx context.Context, s *site, dns string, pause time.Duration) {
 	over := &http.Client{Transport: &http.Transport{DialContext: s.local.Dial, DisableKeepAlives: true}, Timeout: 30 * time.Second}
 	for cloud.Sleep(ctx, pause) == nil {
 		c.asked++
-		answer, err := over.Get("http://" + dns + "/")
-		if err == nil {
-			var build []byte
-			build, err = io.ReadAll(answer.Body)
-			c.by[string(build)]++
-			_ = answer.Body.Close()
-			if err == nil && answer.StatusCode != http.StatusOK {
-				err = fmt.Errorf("answer %s", answer.Status)
-			}
+		err := c.ask(over, "http://"+dns+"/")
+		if c.moves && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)) {
+			err = c.ask(over, "http://"+dns+"/")
 		}
 		if err != nil {
 			if c.failed++; c.first == "" {
@@ -157,6 +154,21 @@ func (c *client) run(ctx context.Context, s *site, dns string, pause time.Durati
 			}
 		}
 	}
+}
+
+// ask asks once.
+func (c *client) ask(over *http.Client, url string) error {
+	answer, err := over.Get(url)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	build, err := io.ReadAll(answer.Body)
+	c.by[string(build)]++
+	if err == nil && answer.StatusCode != http.StatusOK {
+		err = fmt.Errorf("answer %s", answer.Status)
+	}
+	return err
 }
 
 // live is a fleet with services, which a client asks all the time.

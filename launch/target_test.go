@@ -78,6 +78,18 @@ func (s *site) order(actions ...string) []string {
 	return slices.Compact(all)
 }
 
+// firsts gives some actions in the order of their first calls: of two instances that
+// are replaced beside each other, one may be a step ahead.
+func (s *site) firsts(actions ...string) []string {
+	var all []string
+	for _, action := range s.order(actions...) {
+		if !slices.Contains(all, action) {
+			all = append(all, action)
+		}
+	}
+	return all
+}
+
 func TestTargets(t *testing.T) {
 	s := newServed(t)
 	s.launch()
@@ -91,7 +103,7 @@ func TestTargets(t *testing.T) {
 	s.settled()
 	s.wantMembers("target_group.blue", "instance.web[0]", "instance.web[1]")
 	moves := []string{"RunInstances", "RegisterTargets", "DeregisterTargets", "StopInstances", "TerminateInstances"}
-	if got, want := s.order(moves...), []string{"RunInstances", "RegisterTargets", "DeregisterTargets", "TerminateInstances"}; !slices.Equal(got, want) {
+	if got, want := s.firsts(moves...), []string{"RunInstances", "RegisterTargets", "DeregisterTargets", "TerminateInstances"}; !slices.Equal(got, want) {
 		t.Errorf("a successor: %v, want %v", got, want)
 	}
 
