@@ -221,7 +221,7 @@ func showRefresh(r types.InstanceRefresh) string {
 }
 
 // putBack takes a refresh that failed back to what the group had before, if
-// that has not been done, and the launch templates with it.
+// that has not been done, and the launch templates with it. alone is that of undo.
 func (k autoScalingGroups) putBack(ctx context.Context, w *refreshWatch, r *types.InstanceRefresh, how *refreshSpec, alone bool) error {
 	g := w.group
 	if !reversible(g) {
@@ -244,6 +244,8 @@ func (k autoScalingGroups) putBack(ctx context.Context, w *refreshWatch, r *type
 }
 
 // undo puts the launch templates of a group back whose instances run what they did.
+// Where the launch changes nothing of the group but what its instances run (alone),
+// all of the group is as it was.
 func (autoScalingGroups) undo(ctx context.Context, t *task, g types.AutoScalingGroup, alone bool) error {
 	if err := t.revert(ctx, templatesOf(g)); err != nil {
 		return err

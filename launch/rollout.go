@@ -65,8 +65,8 @@ type member struct {
 	task  *task
 }
 
-// watched are batches that are watched together before others follow: from one
-// on, up to another.
+// watched are the batches with the indices from to to-1. They are watched together,
+// for limit, before the next one begins.
 type watched struct {
 	from, to int
 	limit    time.Duration

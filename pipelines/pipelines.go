@@ -7,10 +7,12 @@
 // `needs: []` starts at once. Where both sides go over images, an image waits
 // for itself alone: web's promotion for web's bake, not for db's.
 //
-// A stage that fails stops what depends on it and lets the rest end. Every run
-// ends in a named state, and running it again goes on from what the cloud
-// shows; no file holds state. The package makes no cloud call of its own other
-// than reading consoles: bake, promote and launch do the work.
+// A stage that fails stops what depends on it and lets the rest end. Where a launch
+// or a check fails in an environment that is to go back, the builds before are
+// current there again and are launched. Every run ends in a named state, and running
+// it again goes on from what the cloud shows; no file holds state. Whoever resumes a
+// run gives its builds and the stages that are left. The package makes no cloud call
+// of its own other than reading consoles: bake, promote and launch do the work.
 package pipelines
 
 import (

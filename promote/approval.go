@@ -51,7 +51,8 @@ var runID = regexp.MustCompile(`^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}$`)
 
 // Approve records that the caller agrees to builds in an environment: those of
 // one version or fingerprint, of one AMI, or those that a run made current one
-// rung below. Approving again changes the note. It tells of what does not count there.
+// rung below. Approving again changes the note. An approval that nothing in the
+// environment waits for is given, too, with a warning.
 func (p *Promoter) Approve(ctx context.Context, name, environment, note string) ([]Agreed, error) {
 	target, err := p.place(ctx, environment)
 	if err != nil {

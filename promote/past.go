@@ -38,10 +38,10 @@ func (r Return) Moves() bool {
 	return r.To.AMI != "" && (r.To.AMI != r.From.AMI || len(r.Regions) > 0)
 }
 
-// Past says how images of an environment go back to how it was: for each one that
-// has a current build what was current then. Builds that are gone or revoked, or that
-// failed there, are refused, all at once, and so is a run that made nothing current there, and a
-// time before the first build was.
+// Past says how images of an environment go back to a moment: for each one that has
+// a current build, what was current then. Refused as wrong input are builds that are
+// gone, revoked or failed there, all at once; a run that made nothing current there;
+// and a time before the first build was.
 func (p *Promoter) Past(ctx context.Context, environment string, images []string, m Moment) ([]Return, error) {
 	histories := map[string][]Entry{}
 	for _, image := range p.project.ImageNames() {

@@ -23,8 +23,8 @@ type holder struct {
 // Lock makes sure that no other command changes what this project holds while
 // this one does, as far as this machine is concerned. It does not wait: where
 // another holds the lock, or the folder cannot be written, the error is one of
-// input, names that run, and nothing was called. The kernel takes the lock back when the process ends, however it
-// ends.
+// input, and nothing was called; its hint names the run that holds the lock. The
+// kernel takes the lock back when the process ends, however it ends.
 func Lock(dir, run, command string) (release func(), err error) {
 	if err := os.MkdirAll(runsDir(dir), 0o755); err != nil {
 		return nil, fail.Inputf("lock of the project: %w", err)
