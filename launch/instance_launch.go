@@ -230,6 +230,15 @@ func (k instances) settle(ctx context.Context, t *task, i instance) (instance, e
 		i.Instance = *now
 		i.Tags = cloud.Tags(tags.Merge(cloud.TagSet(now.Tags), t.proof))
 	}
+	if t.addressed {
+		now, err := t.atElastic(ctx, id)
+		if err != nil {
+			return i, err
+		}
+		tagged := i.Tags
+		i.Instance = *now
+		i.Tags = tagged
+	}
 	if t.becomesHealthy != nil {
 		return i, t.becomesHealthy(ctx, i.Instance)
 	}
@@ -237,6 +246,17 @@ func (k instances) settle(ctx context.Context, t *task, i instance) (instance, e
 		return i, err
 	}
 	return i, k.serving(ctx, t, id)
+}
+
+// atElastic reads an instance that an elastic IP address has come to: what refers
+// to its public address means that one, and not the one before. EC2 may show it a
+// little later, but a few looks later it does.
+func (t *task) atElastic(ctx context.Context, id string) (*types.Instance, error) {
+	looks := 0
+	return t.instance(ctx, id, "have its elastic IP address", runDeadline, func(i types.Instance, found bool) (bool, error) {
+		looks++
+		return found && (elasticOn(i) != "" || looks >= 5), nil
+	})
 }
 
 // answers waits until an instance that runs passes its status checks.

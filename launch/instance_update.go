@@ -64,6 +64,7 @@ func (k instances) update(ctx context.Context, t *task, w want[instanceSpec], i 
 		if err := (elasticIPs{}).give(ctx, t, w.spec.ElasticIP, id); err != nil {
 			return fmt.Errorf("elastic_ip: %w", err)
 		}
+		t.addressed = true
 	}
 	if err := k.updateMetadata(ctx, t, w, i, d); err != nil {
 		return err

@@ -215,12 +215,13 @@ func TestDomain(t *testing.T) {
 	files["topology/elastic_ips/db.yaml"] = "{}\n"
 	files["topology/instances/web.yaml"] += "domain: web-${index}.shop.internal\n"
 	files["topology/instances/db.yaml"] += "domain: [db.shop.internal, db.example.com]\nelastic_ip: db\n"
+	files["topology/records/all.yaml"] = "name: said\nzone: public\ndomain: said\ntype: A\nttl: 60\nvalues: ['${instance.db.public_ip}']\n"
 	s := newSite(t, files)
 	s.promote("web", "1.0.0")
 	s.promote("db", "1.0.0")
-	s.launch()
+	result := s.launch()
 	s.settled()
-	follow := func(what string) {
+	follow := func(what string, result Result) {
 		t.Helper()
 		private, public := map[string]string{}, ""
 		list, err := Instances(context.Background(), s.options())
@@ -235,17 +236,22 @@ func TestDomain(t *testing.T) {
 		}
 		wantRecords(t, what, s.records(s.zoneID("shop.internal")), "db.shop.internal A "+private["instance.db"],
 			"web-0.shop.internal A "+private["instance.web[0]"], "web-1.shop.internal A "+private["instance.web[1]"])
-		wantRecords(t, what, s.records(s.zoneID("example.com")), "db.example.com A "+public)
+		wantRecords(t, what, s.records(s.zoneID("example.com")), "db.example.com A "+public, "said.example.com A "+public)
+		for _, i := range result.Instances {
+			if i.Address == "instance.db" && (i.PublicIP != public || public == "") {
+				t.Errorf("%s: the result says %q, EC2 %q", what, i.PublicIP, public)
+			}
+		}
 	}
-	follow("a launch")
+	follow("a launch", result)
 	s.promote("db", "2.0.0")
 	plan := s.plan()
 	if got := summaryOf(plan); !strings.Contains(got, "replace instance.db") || !strings.Contains(got, "change record.db.shop.internal: values") {
 		t.Errorf("the plan is\n%s", got)
 	}
-	s.launch()
+	result = s.launch()
 	s.settled()
-	follow("a replacement")
+	follow("a replacement", result)
 	o := s.options()
 	o.Only = []string{"instance.web"}
 	if _, err := NewPlan(context.Background(), o); err != nil {

@@ -30,6 +30,7 @@ type task struct {
 	replacing  bool
 	resumed    bool     // an earlier run has begun the replacement
 	restarted  bool     // an instance has been stopped and started
+	addressed  bool     // an elastic IP address has come to an instance
 	destroying bool     // all of the environment goes
 	groups     []string // the target groups that an instance has been put into
 	undone     []string // the IDs of what was changed and has been put back after a failure
