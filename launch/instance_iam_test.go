@@ -44,7 +44,9 @@ func TestInstanceProfileInPlace(t *testing.T) {
 
 // TestInstanceProfileIsNew: EC2 knows a profile only some time after IAM does.
 func TestInstanceProfileIsNew(t *testing.T) {
-	s := newSiteWith(t, emulator.Options{Machine: emulator.NoMachines, ProfileDelay: 300 * time.Millisecond}, profiled())
+	t.Parallel()
+	// A busy machine, too, comes to its instances within that.
+	s := newSiteWith(t, emulator.Options{Machine: emulator.NoMachines, ProfileDelay: time.Second}, profiled())
 	s.launch()
 	s.settled()
 	refused := 0
