@@ -74,7 +74,7 @@ func (p *Promoter) Approve(ctx context.Context, name, environment, note string) 
 			if len(approvals) > 0 {
 				return approvals, fail.Dirty(err, fail.Left{What: "approvals of other builds for " + environment, Command: "goldline approve " + name + " --env " + environment})
 			}
-			return approvals, unchanged(err)
+			return approvals, fail.Unchanged(err)
 		}
 		lacks, err := p.lacksApproval(ctx, target, b)
 		if err != nil {

@@ -137,7 +137,7 @@ func (p *Promoter) Rollback(ctx context.Context, image, environment, to string) 
 func (p *Promoter) goBack(ctx context.Context, image, environment, to, why string, only bool) (Move, error) {
 	move, err := alone(func() (Move, error) { return p.rollback(ctx, image, environment, to, why, only) })
 	if err != nil {
-		return move, fmt.Errorf("roll back %s in %s: %w", image, environment, unchanged(err))
+		return move, fmt.Errorf("roll back %s in %s: %w", image, environment, fail.Unchanged(err))
 	}
 	return move, nil
 }

@@ -47,7 +47,7 @@ func (p *Promoter) Past(ctx context.Context, environment string, images []string
 	for _, image := range p.project.ImageNames() {
 		entries, err := p.History(ctx, image, environment)
 		if err != nil {
-			return nil, unchanged(err)
+			return nil, fail.Unchanged(err)
 		}
 		histories[image] = entries
 	}
@@ -60,7 +60,7 @@ func (p *Promoter) Past(ctx context.Context, environment string, images []string
 	}
 	lagging, err := p.lagging(ctx, environment)
 	if err != nil {
-		return nil, unchanged(err)
+		return nil, fail.Unchanged(err)
 	}
 	returns, known := []Return{}, false
 	var gone []string

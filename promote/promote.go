@@ -147,19 +147,9 @@ func (p *Promoter) Promote(ctx context.Context, r Request) (Move, error) {
 	}
 	move, err := alone(func() (Move, error) { return p.promote(ctx, r) })
 	if err != nil {
-		return move, fmt.Errorf("promote %s to %s: %w", r.Image, r.To, unchanged(err))
+		return move, fmt.Errorf("promote %s to %s: %w", r.Image, r.To, fail.Unchanged(err))
 	}
 	return move, nil
-}
-
-// unchanged gives an error its meaning where it has none of its own: whatever
-// fails after a write says itself what that left.
-func unchanged(err error) error {
-	var coded interface{ ExitCode() int }
-	if err == nil || errors.As(err, &coded) || errors.Is(err, context.Canceled) {
-		return err
-	}
-	return fail.Clean(err)
 }
 
 // errMoved says that another run may have changed an environment after this one
