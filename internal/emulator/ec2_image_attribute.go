@@ -31,6 +31,7 @@ func (s *ec2Service) describeImageAttribute(c apiCall, in *ec2.DescribeImageAttr
 	case types.ImageAttributeNameDescription:
 		out.Description = &types.AttributeValue{Value: row.Image.Description}
 	case types.ImageAttributeNameLaunchPermission:
+		out.LaunchPermissions = []types.LaunchPermission{} // an empty list is said: clients show it
 		if row.Public {
 			out.LaunchPermissions = append(out.LaunchPermissions, types.LaunchPermission{Group: types.PermissionGroupAll})
 		}

@@ -134,6 +134,10 @@ func TestAnImageIsSeenByThoseItIsSharedWith(t *testing.T) {
 	must(c.ec2.ResetImageAttribute(ctx, &ec2.ResetImageAttributeInput{ImageId: &id, Attribute: "launchPermission"}))(t)
 	_, err = theirs(id)
 	wantLocal(t, err, "InvalidAMIID.NotFound")
+	alone := must(c.ec2.DescribeImageAttribute(ctx, &ec2.DescribeImageAttributeInput{ImageId: &id, Attribute: "launchPermission"}))(t)
+	if alone.LaunchPermissions == nil || len(alone.LaunchPermissions) != 0 {
+		t.Errorf("shared with nobody: %#v", alone.LaunchPermissions)
+	}
 	must(c.ec2.DisableImage(ctx, &ec2.DisableImageInput{ImageId: &id}))(t)
 	listed := must(c.ec2.DescribeImages(ctx, &ec2.DescribeImagesInput{Owners: []string{"self"}}))(t).Images
 	disabled := must(c.ec2.DescribeImages(ctx, &ec2.DescribeImagesInput{Owners: []string{"self"}, IncludeDisabled: new(true)}))(t).Images

@@ -48,6 +48,7 @@ func (s *ec2Service) describeSnapshotAttribute(c apiCall, in *ec2.DescribeSnapsh
 	if in.Attribute != types.SnapshotAttributeNameCreateVolumePermission {
 		return out, nil
 	}
+	out.CreateVolumePermissions = []types.CreateVolumePermission{} // an empty list is said: clients show it
 	if row.Public {
 		out.CreateVolumePermissions = append(out.CreateVolumePermissions, types.CreateVolumePermission{Group: types.PermissionGroupAll})
 	}
