@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
@@ -38,6 +39,9 @@ func (s *sweeper) identities(ctx context.Context) ([]Orphan, error) {
 			return nil, fmt.Errorf("roles: %w", err)
 		}
 		for _, r := range page.Roles {
+			if !strings.HasPrefix(aws.ToString(r.Path), *path) {
+				continue // IAM heeds the prefix; what answers in its place may not
+			}
 			out, err := s.cloud.IAM.ListRoleTags(ctx, &iam.ListRoleTagsInput{RoleName: r.RoleName})
 			if cloud.NotFound(err) {
 				continue
@@ -60,6 +64,9 @@ func (s *sweeper) identities(ctx context.Context) ([]Orphan, error) {
 			return nil, fmt.Errorf("instance profiles: %w", err)
 		}
 		for _, p := range page.InstanceProfiles {
+			if !strings.HasPrefix(aws.ToString(p.Path), *path) {
+				continue
+			}
 			out, err := s.cloud.IAM.ListInstanceProfileTags(ctx, &iam.ListInstanceProfileTagsInput{InstanceProfileName: p.InstanceProfileName})
 			if cloud.NotFound(err) {
 				continue

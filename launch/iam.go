@@ -282,13 +282,24 @@ func (q query) details(ctx context.Context) (*iamDetails, error) {
 			d.users = append(d.users, below(out.UserDetailList, path, func(x types.UserDetail) *string { return x.Path })...)
 			d.groups = append(d.groups, below(out.GroupDetailList, path, func(x types.GroupDetail) *string { return x.Path })...)
 			d.roles = append(d.roles, below(out.RoleDetailList, path, func(x types.RoleDetail) *string { return x.Path })...)
-			d.policies = append(d.policies, below(out.Policies, path, func(x types.ManagedPolicyDetail) *string { return x.Path })...)
+			d.policies = append(d.policies, below(withNames(out.Policies), path, func(x types.ManagedPolicyDetail) *string { return x.Path })...)
 			if !out.IsTruncated {
 				return d, nil
 			}
 			in.Marker = out.Marker
 		}
 	})
+}
+
+// withNames gives policies the names that their ARNs end in: not every IAM that is not
+// AWS's tells them beside those.
+func withNames(policies []types.ManagedPolicyDetail) []types.ManagedPolicyDetail {
+	for i, p := range policies {
+		if p.PolicyName == nil {
+			policies[i].PolicyName = aws.String(arnName(aws.ToString(p.Arn)))
+		}
+	}
+	return policies
 }
 
 func below[T any](list []T, prefix string, path func(T) *string) []T {

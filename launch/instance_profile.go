@@ -71,7 +71,8 @@ func (k instanceProfiles) list(ctx context.Context, q query) ([]profile, error) 
 		if err != nil {
 			return nil, q.unlessUnused(err, "instance_profile")
 		}
-		for _, p := range page.InstanceProfiles {
+		// What is not found again is deleted, so the path is looked at here as well.
+		for _, p := range below(page.InstanceProfiles, q.iamPrefix(), func(x types.InstanceProfile) *string { return x.Path }) {
 			all = append(all, profile{p, iamIdentity(q, "instance_profile", aws.ToString(p.InstanceProfileName), func(s *instanceProfileSpec) string { return s.InstanceProfileName })})
 		}
 	}

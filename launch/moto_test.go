@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
 	"github.com/goldline-dev/goldline/internal/cloud"
@@ -21,6 +22,7 @@ import (
 // SDK's own configuration.
 func TestMoto(t *testing.T) {
 	s := newMotoSite(t)
+	kept := motoNeighbour(t, s.cloud)
 	s.write(platform())
 	s.write(map[string]string{
 		zoneFile:   "domain: shop.internal\ncomment: ours\nvpcs: [main]\n",
@@ -44,9 +46,27 @@ func TestMoto(t *testing.T) {
 	if err != nil || len(w.inventory.all) > 0 {
 		t.Errorf("after destroy: %d resources, %v", len(w.inventory.all), err)
 	}
+	kept()
 	s.stackOutputs()
 	motoFront(t, s.cloud)
 	motoImport(t, s.cloud)
+}
+
+// motoNeighbour makes an instance profile of another environment in the account,
+// and gives a check that it is still there: moto lists profiles of every path,
+// whichever was asked for.
+func motoNeighbour(t *testing.T, c *cloud.Cloud) (kept func()) {
+	t.Helper()
+	ctx, name := context.Background(), aws.String("shop-prod-web")
+	if _, err := c.IAM.CreateInstanceProfile(ctx, &iam.CreateInstanceProfileInput{InstanceProfileName: name, Path: aws.String("/goldline/shop/prod/")}); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		t.Helper()
+		if _, err := c.IAM.GetInstanceProfile(ctx, &iam.GetInstanceProfileInput{InstanceProfileName: name}); err != nil {
+			t.Errorf("another environment's profile: %v", err)
+		}
+	}
 }
 
 // newMotoSite is a project over a moto of its own, whose account is empty.

@@ -36,15 +36,15 @@ func TestAgainstMoto(t *testing.T) {
 		{args: []string{"bake"}, want: wantReused(false)},
 		{args: []string{"bake"}, want: wantReused(true)},
 		{args: []string{"promote", "web", "--to", "dev"}},
-		{args: []string{"launch", "dev", "--yes"}, want: wantCounts("create", 7)},
-		{args: []string{"plan", "dev", "--exit-code"}, want: wantCounts("none", 7)},
+		{args: []string{"launch", "dev", "--yes"}, want: wantCounts("create", 8)},
+		{args: []string{"plan", "dev", "--exit-code"}, want: wantCounts("none", 8)},
 		{args: []string{"audit", "dev"}},
 		{args: []string{"images", "deployed", "dev"}, want: func(t *testing.T, result map[string]any) {
 			if deployed, _ := result["deployed"].([]any); len(deployed) != 1 {
 				t.Errorf("deployed: %v", result["deployed"])
 			}
 		}},
-		{args: []string{"destroy", "dev", "--yes"}, want: wantCounts("delete", 7)},
+		{args: []string{"destroy", "dev", "--yes"}, want: wantCounts("delete", 8)},
 		{args: []string{"destroy", "dev", "--yes"}, want: wantCounts("delete", 0)},
 	} {
 		t.Run(strings.Join(step.args, " "), func(t *testing.T) {
@@ -220,4 +220,11 @@ volumes:
   - {volume: data, device: /dev/sdf}
 user_data:
   extra: {feature: "on"}
+---
+kind: iam_policy
+name: read-releases
+document:
+  Version: "2012-10-17"
+  Statement:
+    - {Effect: Allow, Action: s3:GetObject, Resource: "arn:aws:s3:::releases/*"}
 `
