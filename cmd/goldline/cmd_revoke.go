@@ -116,7 +116,7 @@ func (p *program) revoke(ctx context.Context, loaded *project.Project, o revokeO
 		}
 		move, err := p.takeBack(ctx, loaded, s, o.vars, run, sink)
 		if err != nil {
-			errs = append(errs, stillCurrent(err, s))
+			errs = append(errs, stillThere(err, s, revoked))
 			continue
 		}
 		r.RolledBack = append(r.RolledBack, move)
@@ -154,14 +154,20 @@ func notReached(ami string, out []promote.LeftOut) error {
 	return fail.Dirty(fmt.Errorf("revoke %s: there is no way into %s", ami, strings.Join(names, ", ")), left...)
 }
 
-// stillCurrent is why an environment could not go back from a build that is revoked
-// by now: nothing was changed there, but that build is left.
-func stillCurrent(err error, s promote.Standing) error {
+// stillThere is why an environment could not go back from a build that is revoked
+// by now: nothing was changed there, but that build is left. Where an earlier run had
+// begun to go back, s is what is current instead.
+func stillThere(err error, s promote.Standing, revoked promote.Revocation) error {
 	if code := fail.ExitCode(err); code != fail.CodeInput && code != fail.CodeClean {
 		return err
 	}
-	return fail.Dirty(err, fail.Left{
+	left := fail.Left{
 		What:    fmt.Sprintf("%s %s, which is revoked, current in %s", s.Image, s.Version, s.Environment),
 		Command: fmt.Sprintf("goldline promote %s --to %s", s.Image, s.Environment),
-	})
+	}
+	if !slices.Contains(revoked.AMIs, s.AMI) {
+		left.What = fmt.Sprintf("instances of %s %s, which is revoked, in %s", s.Image, revoked.Version, s.Environment)
+		left.Command = "goldline launch " + s.Environment
+	}
+	return fail.Dirty(err, left)
 }
