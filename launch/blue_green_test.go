@@ -56,7 +56,10 @@ func (s *site) groups() map[string]string {
 		if !ok {
 			continue
 		}
-		percent, _ := trafficOf(l, w.pairs(), g)
+		percent := 100
+		if l != nil {
+			percent, _ = trafficOf(l, w.pairs(), g)
+		}
 		versions := map[string]bool{}
 		for _, i := range g.Instances {
 			versions[aws.ToString(i.LaunchTemplate.Version)] = true

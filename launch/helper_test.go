@@ -43,6 +43,8 @@ type site struct {
 	wire  *wire
 	runs  int
 	onDie func() // beside what the end of a process does anyway
+	// beside is what belongs to the shape, beside what there is; nil for nothing.
+	beside func(s *site) map[string][]string
 }
 
 // wire is the way to the local cloud. Cut, it is the end of the process: no
@@ -308,6 +310,9 @@ func (s *site) shape() map[string][]string {
 			shape[kind] = append(shape[kind], anyID.ReplaceAllString(line, "ID"))
 		}
 		slices.Sort(shape[kind])
+	}
+	if s.beside != nil {
+		maps.Copy(shape, s.beside(s))
 	}
 	return shape
 }

@@ -2,16 +2,21 @@ package launch
 
 import (
 	"context"
+	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/goldline-dev/goldline/internal/cloud"
 	"github.com/goldline-dev/goldline/internal/emulator"
 	"github.com/goldline-dev/goldline/internal/fail"
 	"github.com/goldline-dev/goldline/internal/graph"
+	"github.com/goldline-dev/goldline/internal/tags"
 )
 
 // upheaval is a roll-out whose every call is to go wrong once.
@@ -39,6 +44,19 @@ func luggage(rollout string) map[string]string {
 
 // refused is a hook that takes no second build.
 const refused = `hooks: {after_replace: "test $GOLDLINE_VERSION != 2.0.0"}`
+
+// proved has each new instance of a group prove itself.
+const proved = `health: {command: "true"}, hooks: {before_replace: "true", after_replace: "true"}`
+
+// backAndLarger goes back to a group that is kept, which is to have another size.
+func backAndLarger(s *site) {
+	first := s.promote("web", "1.0.0")
+	s.launch()
+	s.promote("web", "2.0.0")
+	s.launch()
+	s.point("web", first)
+	s.edit(scalingFile, "min_size: 2", "min_size: 3")
+}
 
 // nextIsNobodys has a launch template to roll out that no instance comes from.
 func nextIsNobodys(s *site) {
@@ -86,6 +104,12 @@ func upheavals() []upheaval {
 			s.launch()
 			s.promote("web", "3.0.0")
 		}},
+		{name: "refresh that is proved", files: group("{strategy: HalfAtATime, " + proved + "}"), prepare: nextBuild},
+		{name: "refresh with a canary that is proved", files: group("{canary: {bake_time: 1ms}, " + proved + "}"), prepare: nextBuild},
+		{name: "blue-green that is proved", files: pair("{strategy: BlueGreen, " + proved + "}"), prepare: nextBuild},
+		{name: "blue-green back and larger", files: pair("{strategy: BlueGreen, keep: 1h}"), prepare: backAndLarger},
+		{name: "bad refresh", files: group("{strategy: HalfAtATime, " + refused + "}"), prepare: nextBuild, bad: true},
+		{name: "bad canary of a refresh", files: group("{canary: 1, " + refused + "}"), prepare: nextBuild, bad: true},
 		{name: "bad instances one at a time", files: luggage("{strategy: OneAtATime, " + refused + "}"), prepare: nextBuild, bad: true},
 		{name: "bad instances all at once", files: luggage("{strategy: AllAtOnce, " + refused + "}"), prepare: nextBuild, bad: true},
 		{name: "bad canary", files: luggage("{canary: 1, " + refused + "}"), prepare: nextBuild, bad: true},
@@ -118,7 +142,12 @@ func everyCallOf(t *testing.T, u upheaval, salt int) {
 		stride = 1
 	}
 	story := story{"roll-out of " + u.name, u.prepare, launchIt}
-	calm := newSite(t, u.files)
+	site := func() *site {
+		s := newSite(t, u.files)
+		s.beside = whatRuns
+		return s
+	}
+	calm := site()
 	story.prepare(calm)
 	calm.local.ResetCalls()
 	if _, err := calm.tryLaunch(t.Context()); (err != nil) != u.bad {
@@ -133,7 +162,7 @@ func everyCallOf(t *testing.T, u upheaval, salt int) {
 	}
 	t.Logf("%d calls, %d faults", calls, len(faults))
 	err := graph.Each(context.Background(), 16, len(faults), func(_ context.Context, i int) error {
-		if s := newSite(t, u.files); u.bad {
+		if s := site(); u.bad {
 			putBackOn(t, s, story, want, faults[i])
 		} else {
 			disturbedOn(t, s, story, want, faults[i])
@@ -143,6 +172,26 @@ func everyCallOf(t *testing.T, u upheaval, salt int) {
 	if err != nil {
 		t.Error(err)
 	}
+}
+
+// whatRuns are the builds that instances run, and how groups stand: what serves,
+// with how much of the traffic, and what a roll-out has hung on them.
+func whatRuns(s *site) map[string][]string {
+	s.t.Helper()
+	ctx, all := context.Background(), map[string][]string{"builds": strings.Fields(s.versions())}
+	slices.Sort(all["builds"])
+	for name, text := range s.groups() {
+		hooks, err := s.cloud.AutoScaling.DescribeLifecycleHooks(ctx, &autoscaling.DescribeLifecycleHooksInput{AutoScalingGroupName: aws.String(name)})
+		g, there, groupErr := autoScalingGroups{}.byName(ctx, &task{world: &world{Options: s.options()}}, name)
+		if err != nil || groupErr != nil || !there {
+			s.t.Fatal(name, there, err, groupErr)
+		}
+		all["groups"] = append(all["groups"], fmt.Sprintf("%s: %s, %d to %d, launches %s, in %d target groups, gate %q, %d hooks", name, text,
+			aws.ToInt32(g.MinSize), aws.ToInt32(g.MaxSize), aws.ToString(mainTemplate(g).Version), len(g.TargetGroupARNs),
+			autoScalingGroups{}.read(g).tags[tags.Gate], len(hooks.LifecycleHooks)))
+	}
+	slices.Sort(all["groups"])
+	return all
 }
 
 // putBackOn is disturbedOn for a roll-out that is put back, also the second time.
