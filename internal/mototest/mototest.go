@@ -6,6 +6,8 @@ package mototest
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -23,7 +25,7 @@ const Account = "123456789012"
 // Python program, and the machine may be busy.
 const startTime = time.Minute
 
-// Serve starts moto_server on a free port of loopback, points the AWS
+// Serve starts moto_server on a free port of a loopback address, points the AWS
 // environment variables of this process to it in a region until the test ends,
 // and gives its URL. Where it is not installed the test is skipped.
 func Serve(t testing.TB, region string) string {
@@ -32,12 +34,18 @@ func Serve(t testing.TB, region string) string {
 	if err != nil {
 		t.Skip("moto_server is not installed: nothing is tried against an EC2 that is not ours")
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	// moto takes no listener of ours, and what else runs here takes ports of
+	// 127.0.0.1 until it has its own: it gets another address where the system has
+	// more than that one.
+	listener, err := net.Listen("tcp", fmt.Sprintf("127.%d.%d.%d:0", 1+rand.IntN(62), rand.IntN(256), 1+rand.IntN(254)))
+	if err != nil {
+		listener, err = net.Listen("tcp", "127.0.0.1:0")
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	address := listener.Addr().String()
-	_ = listener.Close() // moto takes no listener of ours; nothing else on this machine races for the port
+	_ = listener.Close()
 	host, port, _ := net.SplitHostPort(address)
 	var log bytes.Buffer
 	server := exec.Command(program, "-H", host, "-p", port)
