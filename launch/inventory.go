@@ -238,6 +238,7 @@ func (w *world) readKinds(ctx context.Context, names []string) error {
 		if err != nil {
 			return fmt.Errorf("describe every %s of %s: %w", all[i].definition().Name, w.environment, err)
 		}
+		lists[i] = slices.DeleteFunc(lists[i], w.foreign)
 		return nil
 	})
 	if err != nil {
@@ -245,6 +246,14 @@ func (w *world) readKinds(ctx context.Context, names []string) error {
 	}
 	w.inventory = newInventory(lists)
 	return nil
+}
+
+// foreign tells whether something carries the tags of another environment. What
+// no definition has is deleted, so that a filter which was not heeded must not
+// be all that stands before it.
+func (w *world) foreign(f *found) bool {
+	of, in := f.tags[tags.Project], f.tags[tags.Environment]
+	return of != "" && in != "" && (of != w.Project || in != w.environment)
 }
 
 func newInventory(lists [][]*found) *inventory {

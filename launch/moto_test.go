@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
@@ -52,17 +53,34 @@ func TestMoto(t *testing.T) {
 	motoImport(t, s.cloud)
 }
 
-// motoNeighbour makes an instance profile of another environment in the account,
-// and gives a check that it is still there: moto lists profiles of every path,
-// whichever was asked for.
+// motoNeighbour makes an instance profile and a peering of another environment in
+// the account, and gives a check that they are still there: moto lists profiles of
+// every path and peerings of every tag, whichever were asked for.
 func motoNeighbour(t *testing.T, c *cloud.Cloud) (kept func()) {
 	t.Helper()
 	ctx, name := context.Background(), aws.String("shop-prod-web")
 	if _, err := c.IAM.CreateInstanceProfile(ctx, &iam.CreateInstanceProfileInput{InstanceProfileName: name, Path: aws.String("/goldline/shop/prod/")}); err != nil {
 		t.Fatal(err)
 	}
+	vpcs, err := c.EC2.DescribeVpcs(ctx, &ec2.DescribeVpcsInput{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	peering, err := c.EC2.CreateVpcPeeringConnection(ctx, &ec2.CreateVpcPeeringConnectionInput{
+		VpcId: vpcs.Vpcs[0].VpcId, PeerVpcId: vpcs.Vpcs[0].VpcId,
+		TagSpecifications: []ec2types.TagSpecification{cloud.TagSpec(ec2types.ResourceTypeVpcPeeringConnection, map[string]string{
+			tags.Project: "shop", tags.Environment: "prod", tags.Address: "vpc_peering.loop", tags.UUID: "00000000-0000-4000-8000-000000000001"})},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	return func() {
 		t.Helper()
+		left, err := c.EC2.DescribeVpcPeeringConnections(ctx, &ec2.DescribeVpcPeeringConnectionsInput{
+			VpcPeeringConnectionIds: []string{*peering.VpcPeeringConnection.VpcPeeringConnectionId}})
+		if err != nil || len(left.VpcPeeringConnections) != 1 || left.VpcPeeringConnections[0].Status.Code == ec2types.VpcPeeringConnectionStateReasonCodeDeleted {
+			t.Errorf("another environment's peering: %v, %v", left, err)
+		}
 		if _, err := c.IAM.GetInstanceProfile(ctx, &iam.GetInstanceProfileInput{InstanceProfileName: name}); err != nil {
 			t.Errorf("another environment's profile: %v", err)
 		}
