@@ -172,12 +172,13 @@ func (s *site) standing() standing {
 	return now
 }
 
-// perhaps are the words for what may be left, or changed.
-var perhaps = regexp.MustCompile(`\((it may have been made|changed)`)
+// perhaps are the words for what may be left, or changed, and for what is as it was
+// because it was to be removed.
+var perhaps = regexp.MustCompile(`\((it may have been made|changed|to be removed)|the rest of the plan`)
 
 // truthful wants what an error says of what is left to be what there is: all that
-// is new is listed, and where nothing has changed nothing is said to be left, but
-// for what perhaps is.
+// is new is listed, and where nothing has changed nothing is said to have been
+// made, but for what perhaps was.
 func truthful(t *testing.T, what string, err error, before, after standing) {
 	t.Helper()
 	text := fmt.Sprint(fail.LeftOf(err))
