@@ -48,6 +48,9 @@ func TestMoto(t *testing.T) {
 		t.Errorf("after destroy: %d resources, %v", len(w.inventory.all), err)
 	}
 	kept()
+	if err := w.readKinds(context.Background(), []string{"vpc_peering"}); err != nil || len(w.inventory.all) > 0 {
+		t.Errorf("%d peerings of another environment count as ours, %v", len(w.inventory.all), err)
+	}
 	s.stackOutputs()
 	motoFront(t, s.cloud)
 	motoImport(t, s.cloud)
