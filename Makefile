@@ -20,7 +20,7 @@ plugin:
 
 ## faults: every call of bakes, roll-outs, promotions and going back goes wrong in every way
 faults:
-	FAULTS=all ROLLOUT_FAULTS=all $(GO) test -timeout 90m -run 'EveryCall|GoingBack' ./bake ./launch ./promote ./pipelines
+	FAULTS=all ROLLOUT_FAULTS=all $(GO) test -timeout 90m -run 'EveryCall|EveryChange|GoingBack' ./bake ./launch ./promote ./pipelines
 
 ## race: all but cmd under the race detector, the short tests
 race:
