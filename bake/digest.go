@@ -20,9 +20,9 @@ func digestOf(parts ...string) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// digestPath takes in a file, or a folder with everything in it: names,
-// permissions, contents, and where symbolic links lead. Links are followed at
-// the top, as an upload does.
+// digestPath takes in a file, or a folder with everything in it but what is
+// Goldline's own: names, permissions, contents, and where symbolic links lead.
+// Links are followed at the top, as an upload does.
 func digestPath(path string) (string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -36,6 +36,9 @@ func digestPath(path string) (string, error) {
 	err = fs.WalkDir(root, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
+		}
+		if isOwn(entry) {
+			return fs.SkipDir
 		}
 		digest, err := digestEntry(filepath.Join(path, name), entry)
 		lines = append(lines, name+"\x00"+digest)

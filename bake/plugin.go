@@ -173,7 +173,7 @@ func (m pluginMachine) Upload(path string, from io.Reader, info fs.FileInfo) err
 }
 
 func (m pluginMachine) UploadDir(to, from string, exclude []string) error {
-	return m.comm.UploadDir(to, from, exclude)
+	return uploadFolder(m.comm, to, from, exclude)
 }
 
 func (m pluginMachine) Download(path string, to io.Writer) error { return m.comm.Download(path, to) }

@@ -134,7 +134,7 @@ func (r *remote) upload(ctx context.Context, path string, content []byte, mode o
 }
 
 func (r *remote) uploadDir(ctx context.Context, dst, src string) error {
-	return r.during(ctx, func() error { return r.comm.UploadDir(dst, src, nil) })
+	return r.during(ctx, func() error { return uploadFolder(r.comm, dst, src, nil) })
 }
 
 func (r *remote) download(ctx context.Context, path string, to io.Writer) error {
