@@ -14,6 +14,7 @@ import (
 // noteMade records what has been made for an item, or what was there and is in
 // its place again.
 func (e *execution) noteMade(it *item, made *found) {
+	made.identity.address = it.Address // some calls answer without the tags
 	e.mu.Lock()
 	e.current[it.Address] = made
 	again := slices.ContainsFunc(slices.Concat(it.kept, it.stale), func(f *found) bool { return f.id == made.id })

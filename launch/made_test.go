@@ -8,6 +8,20 @@ import (
 	"github.com/goldline-dev/goldline/internal/fail"
 )
 
+// TestLeftByAddress: what is left is told by its address, also where the creating
+// call answers without tags.
+func TestLeftByAddress(t *testing.T) {
+	s := newPlatform(t)
+	s.launch()
+	s.write(map[string]string{"topology/elastic_ips/out.yaml": "{}\n", "topology/nat_gateways/out.yaml": "subnet: public-b\nelastic_ip: out\n"})
+	s.fault("ec2", "CreateNatGateway", emulator.Error, "UnauthorizedOperation", 1)
+	_, err := s.tryLaunch(t.Context())
+	left := fail.LeftOf(err)
+	if fail.ExitCode(err) != fail.CodeDirty || len(left) != 1 || !strings.HasPrefix(left[0].What, "elastic_ip.out eipalloc-") {
+		t.Errorf("code %d: %v, left %v", fail.ExitCode(err), err, left)
+	}
+}
+
 // TestUnfinished: what the creating call has made is listed when the wait for it
 // fails, and so is what a call without an answer may have made; the same
 // command finishes it.
