@@ -63,7 +63,7 @@ type bake struct {
 	image   *project.Image
 	cloud   *cloud.Cloud
 	sink    event.Sink
-	hide    redactor
+	hide    *secrets
 	started time.Time
 	version string
 
@@ -195,7 +195,7 @@ func (b *Baker) beginOf(image *project.Image, f *family) (*bake, error) {
 		family:  f,
 		image:   image,
 		cloud:   b.options.Cloud,
-		hide:    newRedactor(image),
+		hide:    &secrets{known: newRedactor(image)},
 		started: time.Now().UTC(),
 		waited:  map[string]wait{},
 		stuck:   map[string]error{},

@@ -142,7 +142,7 @@ func (f *family) takeInputs() error {
 	var inputs []Input
 	var tests []string
 	for n, k := range f.members {
-		own, _, err := fingerprint(k.image, aws.ToString(k.source.ImageId), k.architectureOf(), k.hide)
+		own, _, err := fingerprint(k.image, aws.ToString(k.source.ImageId), k.architectureOf(), k.hide.redactor())
 		if err != nil {
 			return err
 		}

@@ -181,7 +181,7 @@ func (b *bake) takeInputs(ctx context.Context) error {
 		})
 	}
 	var err error
-	b.inputs, b.fingerprint, err = fingerprint(b.image, aws.ToString(b.source.ImageId), b.architectureOf(), b.hide)
+	b.inputs, b.fingerprint, err = fingerprint(b.image, aws.ToString(b.source.ImageId), b.architectureOf(), b.hide.redactor())
 	if err != nil {
 		return err
 	}

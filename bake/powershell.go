@@ -159,7 +159,7 @@ func (s *PowerShell) elevated(ctx context.Context, b *bake, p *project.Provision
 	if err != nil {
 		return "", err
 	}
-	b.hide = b.hide.and(password, inPowerShell.Replace(password))
+	b.hide.learn(password, inPowerShell.Replace(password))
 	wrapped := ""
 	err = b.remote.during(ctx, func() (err error) {
 		wrapped, err = guestexec.GenerateElevatedRunner(command, elevation{b.remote.comm, user, password})

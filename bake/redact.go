@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"sync"
 
 	"github.com/goldline-dev/goldline/internal/project"
 )
@@ -91,6 +92,28 @@ func inBase64(value string) []string {
 	}
 	return forms
 }
+
+// secrets is a redactor that learns of values while others use it: a bake makes
+// keys and passwords of its own.
+type secrets struct {
+	mu    sync.RWMutex
+	known redactor
+}
+
+func (s *secrets) learn(values ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.known = s.known.and(values...)
+}
+
+// redactor takes out what is known by now.
+func (s *secrets) redactor() redactor {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.known
+}
+
+func (s *secrets) text(text string) string { return s.redactor().text(text) }
 
 // text returns s without sensitive values.
 func (r redactor) text(s string) string {

@@ -46,7 +46,7 @@ func (baseStep) run(ctx context.Context, b *bake) error {
 
 func (b *bake) findBases(ctx context.Context) error {
 	var err error
-	if b.prefixes, err = prefixes(b.image, aws.ToString(b.source.ImageId), b.architectureOf(), b.hide); err != nil || len(b.prefixes) == 0 || b.options.Rebake {
+	if b.prefixes, err = prefixes(b.image, aws.ToString(b.source.ImageId), b.architectureOf(), b.hide.redactor()); err != nil || len(b.prefixes) == 0 || b.options.Rebake {
 		return err
 	}
 	all, err := b.stepsOf(ctx)

@@ -32,7 +32,7 @@ func (keyPairStep) run(ctx context.Context, b *bake) error {
 			return fail.Inputf("%s: ssh_private_key_file %s: not a private key that can be read without a passphrase", b.image.At("ssh_private_key_file"), file)
 		}
 		b.login, b.loginText, b.keyName = signer, string(text), b.image.SSHKeypairName
-		b.hide = b.hide.and(b.loginText)
+		b.hide.learn(b.loginText)
 		return nil
 	}
 	b.keyPair = b.sharing("key pair", keyType(b.image))
@@ -57,7 +57,7 @@ type loginKey struct {
 
 func (b *bake) useKey(key loginKey) {
 	b.login, b.loginText = key.signer, key.text
-	b.hide = b.hide.and(b.loginText) // `build` tells it to who asks
+	b.hide.learn(b.loginText) // `build` tells it to who asks
 	b.keyLine = authorizedLine(key.signer.PublicKey(), b.keyName)
 }
 

@@ -97,7 +97,7 @@ func (b *bake) connectWindows(ctx context.Context, address string) error {
 		}
 		b.waitedFor(connectStep{}.name(), "the password of "+administrator, began)
 	}
-	b.hide = b.hide.and(b.password)
+	b.hide.learn(b.password)
 	limit := b.image.WinRMTimeout.Or(30 * time.Minute)
 	b.say(event.Waiting, "WinRM at %s", address)
 	began = time.Now()
