@@ -186,7 +186,7 @@ func (autoScalingGroups) excludes(w want[autoScalingGroupSpec], g types.AutoScal
 
 // staysWithGroup are the tags that instances do not get: what belongs to the group
 // alone.
-var staysWithGroup = []string{tags.UUID, tags.Generation, tags.KeepUntil, tags.Run, tags.Protect, tags.Gate}
+var staysWithGroup = []string{tags.UUID, tags.Generation, tags.KeepUntil, tags.Revived, tags.Run, tags.Protect, tags.Gate}
 
 func scalingTags(name string, set map[string]string) []types.Tag {
 	var list []types.Tag

@@ -128,29 +128,6 @@ func within(n int, least, most *int) *int {
 	return &n
 }
 
-// revive makes a group that was kept the newest generation, as large as the one
-// whose place it takes.
-func (k autoScalingGroups) revive(ctx context.Context, t *task, w want[autoScalingGroupSpec], g, old types.AutoScalingGroup) (types.AutoScalingGroup, error) {
-	t.progress("%s has what is wanted: it takes over again", aws.ToString(g.AutoScalingGroupName))
-	size := within(sizeOf(old), w.spec.MinSize, w.spec.MaxSize)
-	if w.spec.DesiredCapacity != nil {
-		size = w.spec.DesiredCapacity
-	}
-	_, err := k.blueGreenAPI(t.Cloud).UpdateAutoScalingGroup(ctx, &autoscaling.UpdateAutoScalingGroupInput{AutoScalingGroupName: g.AutoScalingGroupName,
-		MinSize: optionalNumber(w.spec.MinSize), MaxSize: optionalNumber(w.spec.MaxSize), DesiredCapacity: optionalNumber(size)})
-	if err != nil {
-		return g, fmt.Errorf("give %s its size: %w", aws.ToString(g.AutoScalingGroupName), err)
-	}
-	if err := k.mark(ctx, t, g, map[string]string{tags.Generation: strconv.Itoa(t.generation), tags.KeepUntil: ""}); err != nil {
-		return g, err
-	}
-	again, found, err := k.byName(ctx, t, aws.ToString(g.AutoScalingGroupName))
-	if err == nil && !found {
-		err = fmt.Errorf("%s is gone", aws.ToString(g.AutoScalingGroupName))
-	}
-	return again, err
-}
-
 func (k autoScalingGroups) mark(ctx context.Context, t *task, g types.AutoScalingGroup, set map[string]string) error {
 	name := aws.ToString(g.AutoScalingGroupName)
 	if _, err := k.blueGreenAPI(t.Cloud).CreateOrUpdateTags(ctx, &autoscaling.CreateOrUpdateTagsInput{Tags: scalingTags(name, set)}); err != nil {
@@ -194,6 +171,9 @@ func (k autoScalingGroups) takeOver(ctx context.Context, t *task, w want[autoSca
 		}
 	}
 	t.progress("%s has all of the traffic%s", name, noReturn(t, o))
+	if revived(g) {
+		return k.mark(ctx, t, g, map[string]string{tags.Revived: ""})
+	}
 	return nil
 }
 
@@ -282,12 +262,14 @@ func (k autoScalingGroups) restore(ctx context.Context, t *task) error {
 	for _, g := range list {
 		before := slices.IndexFunc(t.old, func(f *found) bool { return f.id == aws.ToString(g.AutoScalingGroupName) })
 		switch {
-		case before < 0:
+		case before < 0 && !revived(g):
 			t.progress("%s goes again", aws.ToString(g.AutoScalingGroupName))
 			err = k.remove(ctx, t, g)
 			t.undone = append(t.undone, aws.ToString(g.AutoScalingGroupName))
+		case before < 0:
+			err = k.keepOn(ctx, t, g, g)
 		case before > 0:
-			err = k.keepOn(ctx, t, g, t.old[before])
+			err = k.keepOn(ctx, t, g, t.old[before].raw.(types.AutoScalingGroup))
 		}
 		if err != nil {
 			return err
@@ -298,34 +280,6 @@ func (k autoScalingGroups) restore(ctx context.Context, t *task) error {
 	}
 	t.roll.ends(StatePutBack, nil)
 	return t.revert(ctx, templatesOf(old))
-}
-
-// keepOn gives a kept group that was to take over its size and its tags of
-// before. The tags come last: they tell the next run that nothing is missing.
-func (k autoScalingGroups) keepOn(ctx context.Context, t *task, g types.AutoScalingGroup, f *found) error {
-	before, ok := f.raw.(types.AutoScalingGroup)
-	if !ok {
-		return nil
-	}
-	touched := false
-	if aws.ToInt32(g.MinSize) != aws.ToInt32(before.MinSize) || aws.ToInt32(g.MaxSize) != aws.ToInt32(before.MaxSize) || sizeOf(g) != sizeOf(before) {
-		_, err := k.blueGreenAPI(t.Cloud).UpdateAutoScalingGroup(ctx, &autoscaling.UpdateAutoScalingGroupInput{AutoScalingGroupName: g.AutoScalingGroupName,
-			MinSize: before.MinSize, MaxSize: before.MaxSize, DesiredCapacity: before.DesiredCapacity})
-		if err != nil {
-			return fmt.Errorf("give %s its size again: %w", f.id, err)
-		}
-		touched = true
-	}
-	if k.read(g).tags[tags.Generation] != f.tags[tags.Generation] {
-		if err := k.mark(ctx, t, g, map[string]string{tags.Generation: strconv.Itoa(f.generation()), tags.KeepUntil: f.tags[tags.KeepUntil]}); err != nil {
-			return err
-		}
-		touched = true
-	}
-	if touched {
-		t.undone = append(t.undone, f.id)
-	}
-	return nil
 }
 
 // spare keeps the group whose traffic another has taken over for as long as the

@@ -48,13 +48,18 @@ const refused = `hooks: {after_replace: "test $GOLDLINE_VERSION != 2.0.0"}`
 // proved has each new instance of a group prove itself.
 const proved = `health: {command: "true"}, hooks: {before_replace: "true", after_replace: "true"}`
 
-// backAndLarger goes back to a group that is kept, which is to have another size.
-func backAndLarger(s *site) {
+// back goes back to a group that is kept.
+func back(s *site) {
 	first := s.promote("web", "1.0.0")
 	s.launch()
 	s.promote("web", "2.0.0")
 	s.launch()
 	s.point("web", first)
+}
+
+// backAndLarger goes back to a group that is kept, which is to have another size.
+func backAndLarger(s *site) {
+	back(s)
 	s.edit(scalingFile, "min_size: 2", "min_size: 3")
 }
 
@@ -92,13 +97,7 @@ func upheavals() []upheaval {
 		{name: "blue-green in steps", files: pair("{strategy: BlueGreen, steps: [50%, 100%]}"), prepare: nextBuild},
 		{name: "blue-green watched", files: pair("{strategy: BlueGreen, steps: [50%, 100%], bake_time: 1ms, health: {target_group: false}}"), prepare: nextBuild},
 		{name: "blue-green kept", files: pair("{strategy: BlueGreen, keep: 1h}"), prepare: nextBuild},
-		{name: "blue-green back", files: pair("{strategy: BlueGreen, keep: 1h}"), prepare: func(s *site) {
-			first := s.promote("web", "1.0.0")
-			s.launch()
-			s.promote("web", "2.0.0")
-			s.launch()
-			s.point("web", first)
-		}},
+		{name: "blue-green back", files: pair("{strategy: BlueGreen, keep: 1h}"), prepare: back},
 		{name: "blue-green making room", files: pair("{strategy: BlueGreen, keep: 1h}"), prepare: func(s *site) {
 			nextBuild(s)
 			s.launch()
@@ -116,6 +115,10 @@ func upheavals() []upheaval {
 		{name: "bad roots", files: luggage("{strategy: AllAtOnce, replace: root-volume, " + refused + "}"), prepare: nextBuild, bad: true},
 		{name: "bad canary of roots", files: luggage("{canary: {bake_time: 1ms}, replace: root-volume, " + refused + "}"), prepare: nextBuild, bad: true},
 		{name: "bad blue-green", files: pair("{strategy: BlueGreen, keep: 1h}"), prepare: nextIsNobodys, bad: true},
+		{name: "bad blue-green back", files: pair("{strategy: BlueGreen, keep: 1h}"), prepare: func(s *site) {
+			back(s)
+			s.edit(scalingFile, "keep: 1h", `keep: 1h, hooks: {after_replace: "test $GOLDLINE_VERSION != 1.0.0"}`)
+		}, bad: true},
 		{name: "bad blue-green making room", files: pair("{strategy: BlueGreen, keep: 1h}"), prepare: func(s *site) {
 			nextBuild(s)
 			s.launch()

@@ -18,6 +18,7 @@ const (
 	Expires     = "goldline:expires" // RFC 3339; only on temporary things
 	Generation  = "goldline:generation"
 	KeepUntil   = "goldline:keep-until"   // RFC 3339; on what another has taken the place of and can give it back to
+	Revived     = "goldline:revived"      // on a kept group that takes over again: how it was kept
 	Gate        = "goldline:rollout-hook" // on a group to which a roll-out has added a lifecycle hook
 	Digest      = "goldline:digest"       // of the inputs that EC2 does not give back, such as user data
 	// Group and Base are on instances that were launched together: the address of
