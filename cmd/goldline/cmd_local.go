@@ -70,12 +70,12 @@ func runLocalServe(ctx context.Context, p *program, listen string) (report, erro
 	}
 	fmt.Fprintf(out, `the local cloud of %s answers on %s
 
-  export AWS_ENDPOINT_URL=%s AWS_REGION=%s
+  export AWS_ENDPOINT_URL=%s AWS_REGION=%s AWS_DEFAULT_REGION=%s
   export AWS_ACCESS_KEY_ID=%s AWS_SECRET_ACCESS_KEY=local
   aws ec2 describe-instances
 
 Interrupt to stop.
-`, loaded.Name, r.Endpoint, r.Endpoint, region, cloud.LocalAccount)
+`, loaded.Name, r.Endpoint, r.Endpoint, region, region, cloud.LocalAccount)
 	return r, p.local.Serve(ctx, listener)
 }
 
