@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/goldline-dev/goldline/internal/cloud"
+	"github.com/goldline-dev/goldline/internal/ledger"
 	"github.com/goldline-dev/goldline/internal/project"
 	"github.com/goldline-dev/goldline/internal/tags"
 )
@@ -195,7 +196,7 @@ var errUnknownInputs = errors.New("not known on this machine")
 // inputsFile is where the inputs of a build are kept. They are of use on this
 // machine only: elsewhere the files that they digest may not be there.
 func inputsFile(dir, fingerprint string) string {
-	return filepath.Join(dir, ".goldline", "builds", fingerprint+".json")
+	return filepath.Join(dir, ledger.Folder, "builds", fingerprint+".json")
 }
 
 // saveInputs writes the whole file or none. Others may not read it: a digest of

@@ -1,7 +1,6 @@
 package bake
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -9,35 +8,39 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/goldline-dev/goldline/internal/ledger"
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 )
 
-// ownFolder is where Goldline keeps its records beside a project or a template.
-// It holds keys and ledgers, and a socket while the local cloud is open: it is no
-// part of an image, also where a template uploads the folder that it lies in.
-const ownFolder = ".goldline"
-
-func isOwn(entry fs.DirEntry) bool { return entry.IsDir() && entry.Name() == ownFolder }
+// isOwn tells whether something in a folder is Goldline's. It holds keys and
+// ledgers, and a socket while the local cloud is open: it is no part of an image,
+// also where a template uploads the folder that it lies in.
+func isOwn(entry fs.DirEntry) bool { return entry.IsDir() && entry.Name() == ledger.Folder }
 
 // uploadFolder uploads a folder without what is Goldline's own in it. With a slash
 // at its end it is the folder's contents that go to dst.
 func uploadFolder(comm packersdk.Communicator, dst, src string, exclude []string) error {
-	whole, err := filepath.EvalSymlinks(src) // at the top links are followed
+	named, err := filepath.Abs(src)
 	if err != nil {
 		return err
 	}
-	own := errors.New("own")
-	err = filepath.WalkDir(whole, func(_ string, entry fs.DirEntry, err error) error {
+	folder, err := filepath.EvalSymlinks(named) // at the top links are followed
+	if err != nil {
+		return err
+	}
+	holdsOwn := false
+	err = filepath.WalkDir(folder, func(_ string, entry fs.DirEntry, err error) error {
 		if err == nil && isOwn(entry) {
-			return own
+			holdsOwn = true
+			return fs.SkipAll
 		}
 		return err
 	})
-	if err == nil {
-		return comm.UploadDir(dst, src, exclude)
-	}
-	if err != own {
+	if err != nil {
 		return err
+	}
+	if !holdsOwn {
+		return comm.UploadDir(dst, src, exclude)
 	}
 	// The communicators upload all of a folder, whatever they are told to exclude.
 	temp, err := os.MkdirTemp("", "goldline-upload-")
@@ -45,16 +48,9 @@ func uploadFolder(comm packersdk.Communicator, dst, src string, exclude []string
 		return err
 	}
 	defer os.RemoveAll(temp)
-	named, err := filepath.Abs(src)
-	if err == nil {
-		whole, err = filepath.Abs(whole)
-	}
-	if err != nil {
-		return err
-	}
 	copied := filepath.Join(temp, filepath.Base(named))
-	if err := copyFolder(copied, whole); err != nil {
-		return fmt.Errorf("leave %s out of %s: %w", ownFolder, src, err)
+	if err := copyFolder(copied, folder); err != nil {
+		return fmt.Errorf("leave %s out of %s: %w", ledger.Folder, src, err)
 	}
 	if strings.HasSuffix(src, "/") || filepath.Base(src) == "." {
 		copied += "/"
@@ -81,7 +77,10 @@ func copyFolder(dst, src string) error {
 		case isOwn(entry):
 			return fs.SkipDir
 		case entry.IsDir():
-			return os.Mkdir(to, info.Mode().Perm()|0o700)
+			if err := os.Mkdir(to, 0o700); err != nil {
+				return err
+			}
+			return os.Chmod(to, info.Mode().Perm()|0o700) // whatever the umask says
 		case entry.Type()&fs.ModeSymlink != 0:
 			target, err := os.Readlink(path)
 			if err != nil {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/goldline-dev/goldline/internal/event"
+	"github.com/goldline-dev/goldline/internal/ledger"
 	"github.com/goldline-dev/goldline/internal/tags"
 )
 
@@ -60,7 +61,7 @@ type (
 // ProvenanceFile is where a document of a build is kept below the project's
 // folder, by its SHA-256 in hexadecimal, which stands in a tag of the AMI.
 func ProvenanceFile(dir, digest string) string {
-	return filepath.Join(dir, ".goldline", "provenance", digest+".json")
+	return filepath.Join(dir, ledger.Folder, "provenance", digest+".json")
 }
 
 // describeBuild writes the documents about the AMI that is about to be made, and

@@ -10,6 +10,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/goldline-dev/goldline/internal/ledger"
 )
 
 // sealInputs replaces the digests of what holds secrets by keyed ones, in a list
@@ -37,7 +39,7 @@ func sealInputs(dir string, inputs []Input) ([]Input, error) {
 
 // digestKey is the project's key on this machine, made when it is first needed.
 func digestKey(dir string) ([]byte, error) {
-	path := filepath.Join(dir, ".goldline", "digest.key")
+	path := filepath.Join(dir, ledger.Folder, "digest.key")
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/goldline-dev/goldline/internal/event"
+	"github.com/goldline-dev/goldline/internal/ledger"
 )
 
 // A trace is a file that says: a bake of this project, on this machine, has
@@ -19,7 +20,7 @@ import (
 // last may not be seen by its tags at once.
 const traceTime = 15 * time.Minute
 
-func (b *Baker) tracesDir() string { return filepath.Join(b.options.Dir, ".goldline", "bakes") }
+func (b *Baker) tracesDir() string { return filepath.Join(b.options.Dir, ledger.Folder, "bakes") }
 
 // traceFile has the run in its name, and in its content until when what the bake
 // made may be somebody's.

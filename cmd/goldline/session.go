@@ -14,6 +14,7 @@ import (
 	"github.com/goldline-dev/goldline/internal/emulator"
 	"github.com/goldline-dev/goldline/internal/event"
 	"github.com/goldline-dev/goldline/internal/fail"
+	"github.com/goldline-dev/goldline/internal/ledger"
 	"github.com/goldline-dev/goldline/internal/machine"
 	"github.com/goldline-dev/goldline/internal/project"
 	"github.com/goldline-dev/goldline/launch"
@@ -137,7 +138,7 @@ func (p *program) join(ctx context.Context) error {
 	default:
 		return fail.WithHint(fail.Inputf("local machine %q: there is no such kind", kind), "the kinds are %s, %s, %s and %s", machine.Overlay, machine.UserNS, machine.InProcess, emulator.NoMachines)
 	}
-	p.local, err = emulator.Join(ctx, emulator.Options{Dir: filepath.Join(dir, ".goldline", "local"), Machine: kind})
+	p.local, err = emulator.Join(ctx, emulator.Options{Dir: filepath.Join(dir, ledger.Folder, "local"), Machine: kind})
 	if err != nil {
 		return fail.Input(fmt.Errorf("local cloud: %w", err))
 	}

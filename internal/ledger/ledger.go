@@ -83,8 +83,12 @@ type Ledger struct {
 	result any
 }
 
+// Folder is where Goldline keeps what is its own beside a project or a template:
+// records, keys, and the local cloud.
+const Folder = ".goldline"
+
 // runsDir is where the runs of a project are kept.
-func runsDir(dir string) string { return filepath.Join(dir, ".goldline", "runs") }
+func runsDir(dir string) string { return filepath.Join(dir, Folder, "runs") }
 
 // Dir is the folder of a run.
 func Dir(dir, run string) string { return filepath.Join(runsDir(dir), run) }
