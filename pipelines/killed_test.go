@@ -119,24 +119,36 @@ func TestRollbackToARunKilledAtEveryChange(t *testing.T) {
 	if _, _, err := undisturbed.back(promote.Moment{Run: "run-1"}); err != nil {
 		t.Fatal(err)
 	}
-	want, seen := undisturbed.shape(), map[string]int{}
-	for _, c := range undisturbed.local.Calls() {
-		seen[c.Action]++
-		if strings.HasPrefix(c.Action, "Describe") || strings.HasPrefix(c.Action, "Get") {
-			continue // a kill at a call that changes nothing is one after the call before
+	want := undisturbed.shape()
+	everyChange(t, undisturbed.local.Calls(), 0, kills, func(t *testing.T, fault emulator.Fault) {
+		w := threeReleases(t)
+		w.killedBy(fault, func(ctx context.Context) { w.backIn(ctx, promote.Moment{Run: "run-1"}) })
+		if _, _, err := w.back(promote.Moment{Run: "run-1"}); err != nil {
+			t.Fatal(err)
 		}
-		for _, kind := range []emulator.FaultKind{emulator.Die, emulator.DieAfter} {
-			fault := emulator.Fault{Action: c.Action, Kind: kind, Nth: seen[c.Action]}
+		if got := w.shape(); !maps.Equal(got, want) {
+			t.Errorf("got %v, want %v", got, want)
+		}
+	})
+}
+
+var kills = []emulator.FaultKind{emulator.Die, emulator.DieAfter}
+
+// everyChange tries those of the calls that change something, from one on, with a
+// fault of each kind. A kill at a call that changes nothing is one after the call
+// before.
+func everyChange(t *testing.T, calls []emulator.Call, from int, kinds []emulator.FaultKind, f func(t *testing.T, fault emulator.Fault)) {
+	seen := map[string]int{}
+	for i, c := range calls {
+		seen[c.Action]++
+		if i < from || strings.HasPrefix(c.Action, "Describe") || strings.HasPrefix(c.Action, "Get") {
+			continue
+		}
+		for _, kind := range kinds {
+			fault := emulator.Fault{Action: c.Action, Kind: kind, Nth: seen[c.Action], Code: "UnauthorizedOperation"}
 			t.Run(fmt.Sprintf("%s %s %d", kind, c.Action, fault.Nth), func(t *testing.T) {
 				t.Parallel()
-				w := threeReleases(t)
-				w.killedBy(fault, func(ctx context.Context) { w.backIn(ctx, promote.Moment{Run: "run-1"}) })
-				if _, _, err := w.back(promote.Moment{Run: "run-1"}); err != nil {
-					t.Fatal(err)
-				}
-				if got := w.shape(); !maps.Equal(got, want) {
-					t.Errorf("got %v, want %v", got, want)
-				}
+				f(t, fault)
 			})
 		}
 	}
@@ -146,7 +158,7 @@ func everyCall(t *testing.T, calls int, f func(t *testing.T, n int, kind emulato
 	began := time.Now()
 	t.Run("killed", func(t *testing.T) {
 		for n := 1; n <= calls; n++ {
-			for _, kind := range []emulator.FaultKind{emulator.Die, emulator.DieAfter} {
+			for _, kind := range kills {
 				t.Run(fmt.Sprintf("%s call %d", kind, n), func(t *testing.T) {
 					t.Parallel()
 					f(t, n, kind)
