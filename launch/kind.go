@@ -342,6 +342,7 @@ func (a adapter[S, R]) create(ctx context.Context, t *task, r *project.Resource,
 				return a.found(earlier), nil
 			}
 			t.generation++
+			t.begun = "" // that one is gone
 			continue
 		}
 		if err != nil {

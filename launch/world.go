@@ -158,10 +158,11 @@ func (w *world) readBuilds(ctx context.Context, images, fixed []string, pointers
 	for _, image := range images {
 		p := pointers[image]
 		b, there := w.amis[p.AMI]
-		if w.unbuilt[image] = w.unfit(image, p.AMI, b, there); w.unbuilt[image] == nil {
-			delete(w.unbuilt, image)
-			w.builds[image] = b
+		if err := w.unfit(image, p.AMI, b, there); err != nil {
+			w.unbuilt[image] = err
+			continue
 		}
+		w.builds[image] = b
 	}
 	for _, ami := range fixed {
 		switch b, ok := w.amis[ami]; {
